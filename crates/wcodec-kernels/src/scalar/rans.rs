@@ -1,0 +1,243 @@
+//! rANS, one lane after another.
+
+use crate::slots::TABLE_SIZE;
+use crate::{
+    DecodeTable, EncodeTable, LANES, STATE_MAX, STATE_MIN, Steps, StreamError, TABLE_BITS,
+};
+
+const SLOT_MASK: u32 = TABLE_SIZE as u32 - 1;
+
+/// Moves a state one symbol on, before renormalisation. Returns the rank and the state.
+#[inline(always)]
+fn advance(table: &DecodeTable, state: u32) -> (u8, u32) {
+    let slot = table.slots[(state & SLOT_MASK) as usize];
+    let frequency = (slot >> 8 & SLOT_MASK) + 1;
+    (slot as u8, frequency * (state >> TABLE_BITS) + (slot >> (8 + TABLE_BITS)))
+}
+
+/// Scalar twin of [`crate::decode`].
+pub fn decode(
+    table: &DecodeTable,
+    stream: &[u8],
+    steps: Steps,
+    ranks: &mut [u8],
+) -> Result<(), StreamError> {
+    if !stream.len().is_multiple_of(2) {
+        return Err(StreamError::OddLength);
+    }
+    let lanes = steps.lanes();
+    let (heads, words) = stream.split_at_checked(lanes * 4).ok_or(StreamError::Truncated)?;
+    let mut states = [STATE_MIN; LANES];
+    for (lane, (state, bytes)) in states.iter_mut().zip(heads.chunks_exact(4)).enumerate() {
+        *state = u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]);
+        if !(STATE_MIN..STATE_MAX).contains(state) {
+            return Err(StreamError::State(lane));
+        }
+    }
+
+    let (full, tail) = ranks.split_at_mut(steps.full_symbols());
+    let mut rest = words;
+    let mut full_steps = full.chunks_exact_mut(lanes);
+    if lanes == LANES {
+        // A step takes at most 32 words, so inside this loop no word needs a bounds check.
+        while let Some(window) = rest.first_chunk::<{ 2 * LANES }>() {
+            let Some(step) = full_steps.next() else { break };
+            let mut taken = 0usize;
+            for (rank, state) in step.iter_mut().zip(&mut states) {
+                let (symbol, moved) = advance(table, *state);
+                *rank = symbol;
+                let at = 2 * (taken % LANES);
+                let word = u32::from(u16::from_le_bytes([window[at], window[at + 1]]));
+                let low = moved < STATE_MIN;
+                *state = if low { moved << 16 | word } else { moved };
+                taken += usize::from(low);
+            }
+            rest = &rest[2 * taken..];
+        }
+    }
+    for step in full_steps {
+        decode_step(table, step, &mut states, &mut rest)?;
+    }
+    if !tail.is_empty() {
+        for step in tail.chunks_exact_mut(steps.tail_lanes()) {
+            decode_step(table, step, &mut states, &mut rest)?;
+        }
+    }
+
+    if !rest.is_empty() {
+        return Err(StreamError::Unread(rest.len() / 2));
+    }
+    match states.iter().position(|&state| state != STATE_MIN) {
+        Some(lane) => Err(StreamError::FinalState(lane)),
+        None => Ok(()),
+    }
+}
+
+fn decode_step(
+    table: &DecodeTable,
+    step: &mut [u8],
+    states: &mut [u32; LANES],
+    rest: &mut &[u8],
+) -> Result<(), StreamError> {
+    for (rank, state) in step.iter_mut().zip(states) {
+        let (symbol, moved) = advance(table, *state);
+        *rank = symbol;
+        *state = moved;
+        if moved < STATE_MIN {
+            let (word, after) = rest.split_first_chunk::<2>().ok_or(StreamError::Truncated)?;
+            *state = moved << 16 | u32::from(u16::from_le_bytes(*word));
+            *rest = after;
+        }
+    }
+    Ok(())
+}
+
+/// Scalar twin of [`crate::encode`].
+pub fn encode(table: &EncodeTable, ranks: &[u8], steps: Steps, out: &mut Vec<u8>) {
+    let lanes = steps.lanes();
+    let mut states = [STATE_MIN; LANES];
+    // Every symbol writes one word at most. Words are made in reverse, from the end of the space.
+    let heads = out.len();
+    let start = heads + 4 * lanes;
+    out.resize(start + 2 * ranks.len(), 0);
+    let mut writer = Backward { at: ranks.len() * 2, words: &mut out[start..] };
+
+    let (full, tail) = ranks.split_at(steps.full_symbols());
+    if !tail.is_empty() {
+        for step in tail.rchunks_exact(steps.tail_lanes()) {
+            encode_step(table, step, &mut states, &mut writer);
+        }
+    }
+    for step in full.rchunks_exact(lanes) {
+        encode_step(table, step, &mut states, &mut writer);
+    }
+
+    let unused = writer.at;
+    out.copy_within(start + unused.., start);
+    out.truncate(out.len() - unused);
+    for (bytes, state) in out[heads..start].chunks_exact_mut(4).zip(&states) {
+        bytes.copy_from_slice(&state.to_le_bytes());
+    }
+}
+
+struct Backward<'a> {
+    words: &'a mut [u8],
+    at: usize,
+}
+
+#[inline(always)]
+fn encode_step(
+    table: &EncodeTable,
+    step: &[u8],
+    states: &mut [u32; LANES],
+    writer: &mut Backward<'_>,
+) {
+    for (&rank, state) in step.iter().zip(states).rev() {
+        let symbol = table.symbols[usize::from(rank)];
+        let mut x = *state;
+        // frequency << 16 is the first state that would leave [2^12, 2^28).
+        let emit = x >= symbol.frequency << 16;
+        if writer.at >= 2 {
+            let word = (x as u16).to_le_bytes();
+            writer.words[writer.at - 2..writer.at].copy_from_slice(&word);
+        }
+        writer.at -= 2 * usize::from(emit);
+        x = if emit { x >> 16 } else { x };
+        let quotient = (u64::from(x) * symbol.reciprocal >> 40) as u32;
+        let position = x - quotient * symbol.frequency;
+        let slot = table.slots[((symbol.base + position) & SLOT_MASK) as usize];
+        *state = (quotient << TABLE_BITS) + u32::from(slot);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// The coder as a mathematician would write it: one step after another, slots found by
+    /// search, no windows and no reciprocals.
+    fn naive_decode(table: &DecodeTable, stream: &[u8], steps: Steps) -> Option<Vec<u8>> {
+        let mut words = stream.chunks_exact(2).map(|w| u32::from(w[0]) | u32::from(w[1]) << 8);
+        let mut next = || words.next();
+        let mut states = Vec::new();
+        for _ in 0..steps.lanes() {
+            let low = next()?;
+            states.push(low | next()? << 16);
+        }
+        if states.iter().any(|s| !(4096..1 << 28).contains(s)) {
+            return None;
+        }
+        let mut ranks = Vec::new();
+        while ranks.len() < steps.symbols() {
+            let active =
+                if ranks.len() < steps.full_symbols() { steps.lanes() } else { steps.tail_lanes() };
+            for state in &mut states[..active] {
+                let slot = table.slots[(*state % 4096) as usize];
+                ranks.push((slot & 255) as u8);
+                *state = ((slot >> 8) % 4096 + 1) * (*state / 4096) + (slot >> 20);
+                if *state < 4096 {
+                    *state = *state * 65536 + next()?;
+                }
+            }
+        }
+        (next().is_none() && stream.len() % 2 == 0 && states.iter().all(|&s| s == 4096))
+            .then_some(ranks)
+    }
+
+    fn frequencies() -> impl Strategy<Value = Vec<u16>> {
+        (prop::collection::vec(1u32..2000, 1..=256)).prop_map(|weights| {
+            let total: u32 = weights.iter().sum();
+            let spare = TABLE_SIZE as u32 - weights.len() as u32;
+            let mut f: Vec<u16> = weights.iter().map(|w| 1 + (w * spare / total) as u16).collect();
+            let sum: u32 = f.iter().map(|&x| u32::from(x)).sum();
+            f[0] += (TABLE_SIZE as u32 - sum) as u16;
+            f
+        })
+    }
+
+    fn steps() -> impl Strategy<Value = Steps> {
+        prop_oneof![
+            (0usize..3000).prop_map(Steps::linear),
+            (0usize..300).prop_map(Steps::single_lane),
+            (1usize..100, 1usize..60).prop_map(|(r, c)| Steps::strips(r, c)),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn decode_inverts_encode(f in frequencies(), steps in steps(), seed: u64) {
+            let mut x = seed | 1;
+            let ranks: Vec<u8> = (0..steps.symbols()).map(|_| {
+                x ^= x << 13; x ^= x >> 7; x ^= x << 17;
+                (x as usize % f.len()) as u8
+            }).collect();
+            let mut stream = vec![7];
+            encode(&EncodeTable::new(&f).unwrap(), &ranks, steps, &mut stream);
+            let stream = &stream[1..];
+            let table = DecodeTable::new(&f).unwrap();
+            let mut back = vec![0; ranks.len()];
+            prop_assert_eq!(decode(&table, stream, steps, &mut back), Ok(()));
+            prop_assert_eq!(&back, &ranks);
+            prop_assert_eq!(naive_decode(&table, stream, steps), Some(ranks));
+        }
+
+        #[test]
+        fn agrees_with_the_oracle_on_damage(f in frequencies(), steps in steps(), seed: u64, at: prop::sample::Index, flip in 1u8..=255, cut in 0usize..3) {
+            let mut x = seed | 1;
+            let ranks: Vec<u8> = (0..steps.symbols()).map(|_| {
+                x ^= x << 13; x ^= x >> 7; x ^= x << 17;
+                (x as usize % f.len()) as u8
+            }).collect();
+            let mut stream = Vec::new();
+            encode(&EncodeTable::new(&f).unwrap(), &ranks, steps, &mut stream);
+            let at = at.index(stream.len());
+            stream[at] ^= flip;
+            stream.truncate(stream.len() - cut);
+            let table = DecodeTable::new(&f).unwrap();
+            let mut back = vec![0; ranks.len()];
+            let verdict = decode(&table, &stream, steps, &mut back);
+            prop_assert_eq!(verdict.ok().map(|()| back), naive_decode(&table, &stream, steps));
+        }
+    }
+}

@@ -1,0 +1,219 @@
+//! The head of a coded block: everything but the streams of its planes. FORMAT.md section 5.2.
+//!
+//! | at | bytes | field | legal |
+//! | --- | --- | --- | --- |
+//! | 0 | 1 | planes | 1 to 16 |
+//! | 1 | 3 | zero | 0 |
+//! | 4 | 4 | head length | a multiple of 16, at most the payload |
+//! | 8 | 4 | tile map length | 0 for no map |
+//! | 12 | 8 x planes | plane records | below |
+//! | | | tile map, own tables in plane order, zero bytes up to the head length | |
+//!
+//! | at | bytes | field of a plane record | legal |
+//! | --- | --- | --- | --- |
+//! | 0 | 1 | width in bits | 1 to 12, raw: to 8; all together the element |
+//! | 1 | 1 | kind | 0 raw, 1 constant, 2 shared table, 3 own table |
+//! | 2 | 2 | constant: value; shared: table number; else 0 | |
+//! | 4 | 4 | stream length | raw: width x elements / 8 rounded up; constant: 0 |
+
+use crate::dtype::ElementType;
+use crate::entropy::table::{MAX_WIDTH, Table};
+use crate::error::{Result, corrupt};
+use crate::planes::{MAX_PLANES, MAX_RAW_WIDTH};
+use std::ops::Range;
+
+/// Alignment of the head's length and of each stream in a payload.
+const ALIGN: usize = 16;
+const FIXED: usize = 12;
+const RECORD: usize = 8;
+
+/// Where the table or value of a plane is.
+#[derive(Debug)]
+pub(crate) enum Kind {
+    Raw,
+    Constant(u16),
+    Shared(u16),
+    Own(Table),
+}
+
+#[derive(Debug)]
+pub(crate) struct Plane {
+    pub(crate) width: u32,
+    pub(crate) kind: Kind,
+    /// Place of the stream in the payload.
+    pub(crate) stream: Range<usize>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Head {
+    pub(crate) planes: Vec<Plane>,
+    /// Place of the tile map in the payload.
+    pub(crate) map: Option<Range<usize>>,
+    /// Bytes of own tables.
+    pub(crate) table_bytes: usize,
+    pub(crate) len: usize,
+}
+
+fn u16_at(bytes: &[u8], at: usize) -> u16 {
+    u16::from_le_bytes([bytes[at], bytes[at + 1]])
+}
+
+fn u32_at(bytes: &[u8], at: usize) -> u32 {
+    u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
+}
+
+fn check_zero(bytes: &[u8], what: &str) -> Result<()> {
+    match bytes.iter().position(|&b| b != 0) {
+        Some(at) => Err(corrupt!("{what} byte {at} is {}, expected 0", bytes[at])),
+        None => Ok(()),
+    }
+}
+
+impl Head {
+    /// Length of the head that begins with these bytes.
+    pub(crate) fn len_of(start: &[u8]) -> Result<usize> {
+        if start.len() < FIXED {
+            return Err(corrupt!("block of {} bytes is too short for a head", start.len()));
+        }
+        Ok(u32_at(start, 4) as usize)
+    }
+
+    /// Parses and checks a head and the layout of the streams behind it. `payload` holds at
+    /// least the head of a block of `payload_len` bytes.
+    pub(crate) fn read(
+        element: ElementType,
+        elements: usize,
+        payload: &[u8],
+        payload_len: usize,
+    ) -> Result<Head> {
+        let len = Head::len_of(payload)?;
+        let count = usize::from(payload[0]);
+        if count == 0 || count > MAX_PLANES {
+            return Err(corrupt!("block has {count} planes, expected 1 to {MAX_PLANES}"));
+        }
+        check_zero(&payload[1..4], "reserved head")?;
+        let map_len = u32_at(payload, 8) as usize;
+        let map_start = FIXED + RECORD * count;
+        if len > payload.len() || !len.is_multiple_of(ALIGN) || len < map_start {
+            return Err(corrupt!("head length is {len} in a block of {payload_len} bytes"));
+        }
+        if map_len > len - map_start {
+            return Err(corrupt!("tile map of {map_len} bytes exceeds the head of {len}"));
+        }
+        let tables_start = map_start + map_len;
+        let mut at = tables_start;
+        let mut stream_at = len;
+        let mut bits = 0;
+        let mut planes = Vec::with_capacity(count);
+        for (index, record) in payload[FIXED..map_start].chunks_exact(RECORD).enumerate() {
+            let width = u32::from(record[0]);
+            let value = u16_at(record, 2);
+            let stream_len = u32_at(record, 4) as usize;
+            if width == 0 || width > MAX_WIDTH {
+                let max = MAX_WIDTH;
+                return Err(corrupt!("plane {index} has {width} bits, expected 1 to {max}"));
+            }
+            bits += width;
+            let kind = match record[1] {
+                0 if width <= MAX_RAW_WIDTH => Kind::Raw,
+                0 => {
+                    return Err(corrupt!("raw plane {index} has {width} bits, at most 8 expected"));
+                }
+                1 if u32::from(value) >> width == 0 => Kind::Constant(value),
+                1 => {
+                    return Err(corrupt!("constant {value} of plane {index} exceeds {width} bits"));
+                }
+                2 => Kind::Shared(value),
+                3 => {
+                    let (table, used) = Table::read(width, &payload[at..len])
+                        .map_err(|e| corrupt!("plane {index}: {}", e.kind()))?;
+                    at += used;
+                    Kind::Own(table)
+                }
+                kind => return Err(corrupt!("plane {index} has kind {kind}, at most 3 expected")),
+            };
+            if value != 0 && matches!(kind, Kind::Raw | Kind::Own(_)) {
+                return Err(corrupt!("plane {index} has value {value}, expected 0"));
+            }
+            let expected = match kind {
+                Kind::Raw => wcodec_kernels::packed_len(elements, width),
+                Kind::Constant(_) => Some(0),
+                Kind::Shared(_) | Kind::Own(_) => Some(stream_len),
+            };
+            if expected != Some(stream_len) {
+                return Err(corrupt!("plane {index} has a stream of {stream_len} bytes"));
+            }
+            let start = if stream_len > 0 { stream_at.next_multiple_of(ALIGN) } else { stream_at };
+            stream_at = start
+                .checked_add(stream_len)
+                .filter(|&end| end <= payload_len)
+                .ok_or_else(|| corrupt!("stream of plane {index} exceeds the block"))?;
+            planes.push(Plane { width, kind, stream: start..stream_at });
+        }
+        if bits != element.bits() {
+            return Err(corrupt!("planes have {bits} bits, expected {}", element.bits()));
+        }
+        if stream_at != payload_len {
+            let extra = payload_len - stream_at;
+            return Err(corrupt!("{extra} bytes behind the last stream of the block"));
+        }
+        if at.next_multiple_of(ALIGN) != len {
+            return Err(corrupt!("head length is {len}, its contents take {at} bytes"));
+        }
+        check_zero(&payload[at..len], "head padding")?;
+        let predictable = matches!(planes[0].kind, Kind::Shared(_) | Kind::Own(_));
+        if map_len > 0 && !predictable {
+            return Err(corrupt!("tile map without a coded first plane"));
+        }
+        let map = (map_len > 0).then_some(map_start..tables_start);
+        Ok(Head { planes, map, table_bytes: at - tables_start, len })
+    }
+
+    /// Checks that the bytes between the streams are zero.
+    pub(crate) fn check_padding(&self, payload: &[u8]) -> Result<()> {
+        let mut at = self.len;
+        for plane in &self.planes {
+            check_zero(&payload[at..plane.stream.start], "padding")?;
+            at = plane.stream.end;
+        }
+        Ok(())
+    }
+}
+
+/// A plane to be written.
+pub(crate) struct PlaneOut {
+    pub(crate) width: u32,
+    pub(crate) kind: Kind,
+    pub(crate) stream: Vec<u8>,
+}
+
+/// Serialises a coded block. Returns the payload and the length of its head.
+pub(crate) fn write(planes: &[PlaneOut], map: &[u8]) -> (Vec<u8>, usize) {
+    let mut out = vec![planes.len() as u8, 0, 0, 0, 0, 0, 0, 0];
+    out.extend_from_slice(&(map.len() as u32).to_le_bytes());
+    for plane in planes {
+        let (kind, value) = match plane.kind {
+            Kind::Raw => (0, 0),
+            Kind::Constant(value) => (1, value),
+            Kind::Shared(number) => (2, number),
+            Kind::Own(_) => (3, 0),
+        };
+        out.extend_from_slice(&[plane.width as u8, kind]);
+        out.extend_from_slice(&value.to_le_bytes());
+        out.extend_from_slice(&(plane.stream.len() as u32).to_le_bytes());
+    }
+    out.extend_from_slice(map);
+    for plane in planes {
+        if let Kind::Own(table) = &plane.kind {
+            table.write(plane.width, &mut out);
+        }
+    }
+    out.resize(out.len().next_multiple_of(ALIGN), 0);
+    let head = out.len();
+    out[4..8].copy_from_slice(&(head as u32).to_le_bytes());
+    for plane in planes.iter().filter(|plane| !plane.stream.is_empty()) {
+        out.resize(out.len().next_multiple_of(ALIGN), 0);
+        out.extend_from_slice(&plane.stream);
+    }
+    (out, head)
+}

@@ -1,0 +1,29 @@
+//! XXH3-64 as the format uses it (FORMAT.md section 4).
+
+use twox_hash::XxHash3_64;
+
+/// Number of a block in the file: the seed of its checksum, so that blocks that change places
+/// fail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct BlockId {
+    pub(crate) segment: u32,
+    /// Number in the segment, side blocks counted.
+    pub(crate) block: u32,
+}
+
+/// Checksum of a block: over its decoded bytes, seeded with the hash of its head, which is
+/// seeded with the block's number.
+pub(crate) fn block_checksum(id: BlockId, head: &[u8], decoded: &[u8]) -> u64 {
+    let seed = u64::from(id.segment) << 32 | u64::from(id.block);
+    XxHash3_64::oneshot_with_seed(XxHash3_64::oneshot_with_seed(seed, head), decoded)
+}
+
+/// Hash over several pieces as if they were one.
+pub(crate) fn hash_pieces(pieces: &[&[u8]]) -> u64 {
+    use std::hash::Hasher as _;
+    let mut hasher = XxHash3_64::with_seed(0);
+    for piece in pieces {
+        hasher.write(piece);
+    }
+    hasher.finish()
+}

@@ -1,0 +1,87 @@
+//! Output that appears whole or not at all: written to a temporary file beside the target, synced,
+//! renamed, and the folder synced.
+
+use crate::error::{Error, Result};
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+use tempfile::NamedTempFile;
+
+/// A file that does not exist under its name until [`AtomicFile::commit`]. Dropped before, it
+/// leaves nothing behind.
+pub struct AtomicFile {
+    temp: NamedTempFile,
+    target: PathBuf,
+    force: bool,
+}
+
+impl AtomicFile {
+    /// Begins a file that will appear as `target`; an existing one is replaced only with `force`.
+    ///
+    /// # Errors
+    /// If the target exists and `force` is not set, if it is not a regular file, or if no
+    /// temporary file can be made beside it.
+    pub fn create(target: &Path, force: bool) -> Result<AtomicFile> {
+        let place = |e: Error| e.in_file(target);
+        match std::fs::metadata(target) {
+            Ok(meta) if !meta.is_file() => {
+                return Err(place(Error::argument("not a regular file")));
+            }
+            Ok(_) if !force => return Err(place(already_exists())),
+            _ => {}
+        }
+        let mut builder = tempfile::Builder::new();
+        builder.prefix(".wcodec-").suffix(".tmp");
+        #[cfg(unix)]
+        {
+            // As a file opened the usual way; the process's umask applies.
+            let mode = std::os::unix::fs::PermissionsExt::from_mode(0o666);
+            builder.permissions(mode);
+        }
+        let temp = builder.tempfile_in(folder(target)).map_err(|e| place(e.into()))?;
+        Ok(AtomicFile { temp, target: target.to_path_buf(), force })
+    }
+
+    /// The file to write to.
+    pub fn file(&mut self) -> &mut File {
+        self.temp.as_file_mut()
+    }
+
+    /// Makes the file durable and gives it its name.
+    ///
+    /// # Errors
+    /// If syncing or renaming fails, or the target has come to exist meanwhile.
+    pub fn commit(self) -> Result<()> {
+        let AtomicFile { temp, target, force } = self;
+        let place = |e: io::Error| Error::from(e).in_file(&target);
+        temp.as_file().sync_all().map_err(place)?;
+        let renamed = if force { temp.persist(&target) } else { temp.persist_noclobber(&target) };
+        renamed.map_err(|e| match e.error.kind() {
+            io::ErrorKind::AlreadyExists => already_exists().in_file(&target),
+            _ => place(e.error),
+        })?;
+        sync_folder(folder(&target)).map_err(place)
+    }
+}
+
+fn already_exists() -> Error {
+    Error::argument("file exists (not overwritten without --force)")
+}
+
+fn folder(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    }
+}
+
+#[cfg(unix)]
+fn sync_folder(folder: &Path) -> io::Result<()> {
+    File::open(folder)?.sync_all()
+}
+
+/// Other systems have no call for it.
+#[cfg(not(unix))]
+fn sync_folder(_: &Path) -> io::Result<()> {
+    Ok(())
+}

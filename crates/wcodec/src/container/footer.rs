@@ -1,0 +1,119 @@
+//! The footer, the last 128 bytes. FORMAT.md section 2.5.
+//!
+//! | at | bytes | field | legal |
+//! | --- | --- | --- | --- |
+//! | 0 | 8 | position of the block table | a multiple of 64, at least 64 |
+//! | 8 | 8 | blocks | |
+//! | 16 | 8 | stored length of the directory | the four parts fill the file |
+//! | 24 | 8 | decoded length of the directory | at most 64 times the stored one + 65,536 |
+//! | 32 | 8 | length of the original | the sum of the segments |
+//! | 40 | 32 | BLAKE3 of the original | |
+//! | 72 | 4 | segments | |
+//! | 76 | 4 | layers | |
+//! | 80 | 1 | source | 0 opaque, 1 safetensors, 2 npy, 3 a single layer |
+//! | 81 | 1 | directory coding | 0 as it is, 1 Zstandard |
+//! | 82 | 30 | zero | 0 |
+//! | 112 | 8 | XXH3-64 of header, block table, directory and the footer up to here | |
+//! | 120 | 8 | magic | `57 43 4F 44 45 4E 44 0A` |
+
+use super::fields::Fields;
+use crate::error::{Result, corrupt};
+
+pub(crate) const FOOTER_LEN: usize = 128;
+/// Bytes of the footer that its hash covers.
+pub(crate) const HASHED_LEN: usize = 112;
+pub(crate) const MAGIC: [u8; 8] = *b"WCODEND\n";
+
+/// Where the original came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+#[repr(u8)]
+pub enum SourceKind {
+    /// Bytes of no known structure.
+    Opaque = 0,
+    /// A safetensors file.
+    Safetensors = 1,
+    /// A NumPy array file.
+    Npy = 2,
+    /// One layer, encoded from memory.
+    Layer = 3,
+}
+
+impl SourceKind {
+    /// The name used in reports.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            SourceKind::Opaque => "opaque",
+            SourceKind::Safetensors => "safetensors",
+            SourceKind::Npy => "npy",
+            SourceKind::Layer => "layer",
+        }
+    }
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Footer {
+    pub(crate) table_at: u64,
+    pub(crate) blocks: u64,
+    pub(crate) directory_stored: u64,
+    pub(crate) directory_len: u64,
+    pub(crate) original_len: u64,
+    pub(crate) blake3: [u8; 32],
+    pub(crate) segments: u32,
+    pub(crate) layers: u32,
+    pub(crate) source: SourceKind,
+    pub(crate) directory_zstd: bool,
+}
+
+impl Footer {
+    /// The part that the hash covers.
+    pub(crate) fn write(&self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(FOOTER_LEN);
+        for field in [
+            self.table_at,
+            self.blocks,
+            self.directory_stored,
+            self.directory_len,
+            self.original_len,
+        ] {
+            out.extend_from_slice(&field.to_le_bytes());
+        }
+        out.extend_from_slice(&self.blake3);
+        out.extend_from_slice(&self.segments.to_le_bytes());
+        out.extend_from_slice(&self.layers.to_le_bytes());
+        out.push(self.source as u8);
+        out.push(u8::from(self.directory_zstd));
+        out.resize(HASHED_LEN, 0);
+        out
+    }
+
+    /// Reads the fields; returns them and the stored hash.
+    pub(crate) fn read(bytes: &[u8]) -> Result<(Footer, u64)> {
+        let mut fields = Fields::new(bytes, "footer");
+        let footer = Footer {
+            table_at: fields.u64()?,
+            blocks: fields.u64()?,
+            directory_stored: fields.u64()?,
+            directory_len: fields.u64()?,
+            original_len: fields.u64()?,
+            blake3: fields.array()?,
+            segments: fields.u32()?,
+            layers: fields.u32()?,
+            source: match fields.u8()? {
+                0 => SourceKind::Opaque,
+                1 => SourceKind::Safetensors,
+                2 => SourceKind::Npy,
+                3 => SourceKind::Layer,
+                source => return Err(corrupt!("source is {source}, at most 3 expected")),
+            },
+            directory_zstd: match fields.u8()? {
+                0 => false,
+                1 => true,
+                coding => return Err(corrupt!("directory coding is {coding}, at most 1 expected")),
+            },
+        };
+        fields.zero(HASHED_LEN - 82)?;
+        Ok((footer, fields.u64()?))
+    }
+}

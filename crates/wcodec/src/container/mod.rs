@@ -1,0 +1,19 @@
+//! The `.wcodec` container: header, blocks, block table, directory, footer. FORMAT.md section 2.
+//!
+//! Raw integers of a file live only in this module; they leave it checked.
+#![deny(clippy::indexing_slicing)]
+
+pub(crate) mod commit;
+pub(crate) mod directory;
+mod fields;
+pub(crate) mod footer;
+pub(crate) mod header;
+pub(crate) mod index;
+pub(crate) mod read_at;
+pub(crate) mod reader;
+pub(crate) mod writer;
+
+/// Format version that this crate writes, and the newest that it reads.
+pub(crate) const VERSION: (u16, u16) = (1, 0);
+/// Blocks begin at multiples of this.
+pub(crate) const BLOCK_ALIGN: u64 = 64;

@@ -1,0 +1,93 @@
+//! Writing a container in one pass.
+
+use super::BLOCK_ALIGN;
+use super::directory::Directory;
+use super::footer::{self, Footer, SourceKind};
+use super::header::{self, HEADER_LEN};
+use super::index::BlockRecord;
+use crate::block::encode::EncodedBlock;
+use crate::checksum::hash_pieces;
+use crate::error::{Error, Result};
+use std::io::Write;
+
+/// Directories above this ratio are stored as they are, so that readers can refuse more.
+pub(crate) const MAX_DIRECTORY_RATIO: u64 = 64;
+/// Decoded directories up to this size are exempt.
+pub(crate) const FREE_DIRECTORY: u64 = 1 << 16;
+
+/// Writes header, blocks, block table, directory and footer to anything that takes bytes.
+pub(crate) struct ContainerWriter<W> {
+    out: W,
+    at: u64,
+    table: Vec<u8>,
+    blocks: u64,
+}
+
+impl<W: Write> ContainerWriter<W> {
+    pub(crate) fn new(mut out: W) -> Result<ContainerWriter<W>> {
+        out.write_all(&header::write())?;
+        Ok(ContainerWriter { out, at: HEADER_LEN as u64, table: Vec::new(), blocks: 0 })
+    }
+
+    pub(crate) fn block(&mut self, block: &EncodedBlock) -> Result<()> {
+        let len = u32::try_from(block.payload.len())
+            .map_err(|_| Error::argument("a block is longer than 2^32 bytes"))?;
+        self.align()?;
+        BlockRecord { at: self.at, checksum: block.checksum, len, mode: block.mode }
+            .write(&mut self.table);
+        self.blocks += 1;
+        self.put(&block.payload)
+    }
+
+    /// Writes what follows the blocks. Returns the length of the whole container.
+    pub(crate) fn finish(
+        mut self,
+        directory: &Directory,
+        source: SourceKind,
+        original_len: u64,
+        blake3: [u8; 32],
+    ) -> Result<u64> {
+        self.align()?;
+        let decoded = directory.write()?;
+        let frame = zstd::bulk::compress(&decoded, 15)?;
+        let ratio_fits =
+            decoded.len() as u64 <= MAX_DIRECTORY_RATIO * frame.len() as u64 + FREE_DIRECTORY;
+        let zstd = frame.len() < decoded.len() && ratio_fits;
+        let stored = if zstd { &frame } else { &decoded };
+        let count = |n: usize, what: &str| {
+            u32::try_from(n).map_err(|_| Error::argument(format!("more than 2^32 {what}")))
+        };
+        let footer = Footer {
+            table_at: self.at,
+            blocks: self.blocks,
+            directory_stored: stored.len() as u64,
+            directory_len: decoded.len() as u64,
+            original_len,
+            blake3,
+            segments: count(directory.segments.len(), "segments")?,
+            layers: count(directory.layers.len(), "layers")?,
+            source,
+            directory_zstd: zstd,
+        }
+        .write();
+        let table = std::mem::take(&mut self.table);
+        let hash = hash_pieces(&[&header::write(), &table, stored, &footer]);
+        for piece in [&table[..], stored, &footer, &hash.to_le_bytes(), &footer::MAGIC] {
+            self.put(piece)?;
+        }
+        self.out.flush()?;
+        Ok(self.at)
+    }
+
+    fn align(&mut self) -> Result<()> {
+        let padding = self.at.next_multiple_of(BLOCK_ALIGN) - self.at;
+        let zeros = [0; BLOCK_ALIGN as usize];
+        self.put(zeros.get(..padding as usize).unwrap_or_default())
+    }
+
+    fn put(&mut self, bytes: &[u8]) -> Result<()> {
+        self.out.write_all(bytes)?;
+        self.at += bytes.len() as u64;
+        Ok(())
+    }
+}

@@ -1,0 +1,280 @@
+//! Whole files and single layers: what most callers need.
+
+use crate::container::commit::AtomicFile;
+use crate::container::footer::SourceKind;
+use crate::container::read_at::ReadAt;
+use crate::container::reader::Reader;
+use crate::encoder;
+use crate::error::{Error, ErrorKind, Result};
+use crate::layer::Layer;
+use crate::limits::Limits;
+use crate::options::{DecodeOptions, EncodeOptions, Observer, with_threads};
+use crate::source::{self, Listing, Located};
+use crate::stats::{DecodeStats, EncodeStats};
+use std::fs::File;
+use std::io::{BufWriter, Seek as _, Write};
+use std::path::Path;
+use std::time::Instant;
+
+/// Where a container is made: it can be read back and begun again.
+trait Target: Write + ReadAt {
+    fn clear(&mut self) -> std::io::Result<()>;
+}
+
+impl Target for File {
+    fn clear(&mut self) -> std::io::Result<()> {
+        self.set_len(0)?;
+        self.rewind()
+    }
+}
+
+impl Target for Vec<u8> {
+    fn clear(&mut self) -> std::io::Result<()> {
+        Vec::clear(self);
+        Ok(())
+    }
+}
+
+/// Largest container for an original of this size; the encoder falls back to storing bytes as
+/// they are before it exceeds this.
+#[must_use]
+pub fn max_encoded_len(original: u64) -> u64 {
+    original + original / 1000 + 4096
+}
+
+fn encode_listed<T: Target + Send>(
+    source: &impl ReadAt,
+    listing: &Listing,
+    target: &mut T,
+    options: &EncodeOptions,
+    observer: &dyn Observer,
+) -> Result<EncodeStats> {
+    let started = Instant::now();
+    options.check()?;
+    with_threads(options.threads, || {
+        let run = |target: &mut T, listing: &Listing| {
+            let out = BufWriter::with_capacity(1 << 20, target);
+            encoder::encode(source, listing, out, options, observer)
+        };
+        let mut stats = run(target, listing)?;
+        if stats.coded_bytes > max_encoded_len(stats.original_bytes) {
+            target.clear()?;
+            // Layers so many and small that their records outweigh them.
+            let plain = Listing { kind: listing.kind, layers: Vec::new() };
+            stats = run(target, &plain)?;
+        }
+        if options.verify {
+            let reader = Reader::open(&*target, &Limits::unlimited())?;
+            reader.verify(&Quiet(observer))?;
+        }
+        stats.elapsed = started.elapsed();
+        Ok(stats)
+    })
+}
+
+/// Passes on the wish to stop, but no progress: that was shown while encoding.
+struct Quiet<'a>(&'a dyn Observer);
+
+impl Observer for Quiet<'_> {
+    fn cancelled(&self) -> bool {
+        self.0.cancelled()
+    }
+}
+
+fn encode_found<T: Target + Send>(
+    source: &impl ReadAt,
+    target: &mut T,
+    options: &EncodeOptions,
+    observer: &dyn Observer,
+) -> Result<EncodeStats> {
+    let (listing, warning) = source::list(source)?;
+    if let Some(warning) = warning {
+        observer.warn(&format!("{warning}; kept as opaque bytes"));
+    }
+    encode_listed(source, &listing, target, options, observer)
+}
+
+/// Encodes a file. The output appears under its name only when it is complete, synced and, unless
+/// switched off, verified by decoding it.
+///
+/// # Errors
+/// If a file cannot be read or written, an option does not fit, the observer stops the call, or
+/// verification fails.
+pub fn encode_file(
+    input: &Path,
+    output: &Path,
+    options: &EncodeOptions,
+    observer: &dyn Observer,
+) -> Result<EncodeStats> {
+    let source = open(input)?;
+    let mut file = AtomicFile::create(output, options.force)?;
+    let stats =
+        encode_found(&source, file.file(), options, observer).map_err(|e| match e.kind() {
+            ErrorKind::Interrupted => e,
+            _ => e.in_file(input),
+        })?;
+    file.commit()?;
+    Ok(stats)
+}
+
+/// Encodes what `source` holds into an empty file that can be read back, as [`encode_file`] does
+/// between two paths. For pipes: spool the input, encode, copy the result.
+///
+/// # Errors
+/// As [`encode_file`].
+pub fn encode_to_file(
+    source: &impl ReadAt,
+    output: &mut File,
+    options: &EncodeOptions,
+    observer: &dyn Observer,
+) -> Result<EncodeStats> {
+    encode_found(source, output, options, observer)
+}
+
+/// Encodes a file that lies in memory.
+///
+/// # Errors
+/// If an option does not fit, the observer stops the call, or verification fails.
+pub fn encode_bytes(
+    original: &[u8],
+    options: &EncodeOptions,
+    observer: &dyn Observer,
+) -> Result<(Vec<u8>, EncodeStats)> {
+    let mut out = Vec::new();
+    let stats = encode_found(&original, &mut out, options, observer)?;
+    Ok((out, stats))
+}
+
+/// Encodes one layer into a `.wcodec` file of its own.
+///
+/// # Errors
+/// If `data` does not have the layer's size, an option does not fit, or verification fails.
+///
+/// # Examples
+/// ```
+/// use wcodec::{ElementType, EncodeOptions, Layer, decode_layer, encode_layer};
+///
+/// let layer = Layer::new("weight", ElementType::I8, vec![64, 64]);
+/// let data: Vec<u8> = (0..64 * 64).map(|i| (i % 7) as u8).collect();
+/// let (coded, stats) = encode_layer(&data, &layer, &EncodeOptions::default())?;
+/// assert!(stats.ratio() < 0.6);
+/// assert_eq!(decode_layer(&coded)?, (layer, data));
+/// # Ok::<(), wcodec::Error>(())
+/// ```
+pub fn encode_layer(
+    data: &[u8],
+    layer: &Layer,
+    options: &EncodeOptions,
+) -> Result<(Vec<u8>, EncodeStats)> {
+    if data.len() as u64 != layer.bytes {
+        let (have, want) = (data.len(), layer.bytes);
+        return Err(Error::argument(format!("data of {have} bytes, the layer has {want}"))
+            .in_layer(&layer.name));
+    }
+    layer.check()?;
+    let layers = vec![Located { layer: layer.clone(), at: 0 }];
+    let listing = Listing { kind: SourceKind::Layer, layers };
+    let mut out = Vec::new();
+    let stats = encode_listed(&data, &listing, &mut out, options, &())?;
+    Ok((out, stats))
+}
+
+fn open_layer(coded: &[u8]) -> Result<Reader<&[u8]>> {
+    let reader = Reader::open(coded, &Limits::default())?;
+    let layers = reader.layers().len();
+    match layers {
+        1 => Ok(reader),
+        n => Err(Error::argument(format!("the file holds {n} layers, expected 1"))),
+    }
+}
+
+/// Decodes what [`encode_layer`] made.
+///
+/// # Errors
+/// If `coded` is not a `.wcodec` file of one layer, is damaged, or exceeds [`Limits::default`].
+pub fn decode_layer(coded: &[u8]) -> Result<(Layer, Vec<u8>)> {
+    let reader = open_layer(coded)?;
+    let data = reader.decode_layer(0)?;
+    let layer = reader.layers().next().cloned();
+    layer.map(|layer| (layer, data)).ok_or_else(|| Error::argument("the file holds no layer"))
+}
+
+/// Decodes what [`encode_layer`] made into memory of the right size. After an error `out` is all
+/// zero.
+///
+/// # Errors
+/// As [`decode_layer`], or if `out` has another size than the layer.
+pub fn decode_layer_into(coded: &[u8], out: &mut [u8]) -> Result<DecodeStats> {
+    let result = open_layer(coded).and_then(|reader| reader.decode_layer_into(0, out));
+    if result.is_err() {
+        out.fill(0);
+    }
+    result
+}
+
+/// Restores the original file, byte for byte. The output appears under its name only when it is
+/// complete, checked against all hashes and synced.
+///
+/// # Errors
+/// If a file cannot be read or written, the input is not a sound `.wcodec` file within the
+/// limits, or the observer stops the call.
+pub fn decode_file(
+    input: &Path,
+    output: &Path,
+    options: &DecodeOptions,
+    observer: &dyn Observer,
+) -> Result<DecodeStats> {
+    let reader = Reader::open(open(input)?, &options.limits).map_err(|e| e.in_file(input))?;
+    let mut file = AtomicFile::create(output, options.force)?;
+    let stats = restore(&reader, file.file(), options, observer).map_err(|e| e.in_file(input))?;
+    file.commit()?;
+    Ok(stats)
+}
+
+fn restore<R: ReadAt>(
+    reader: &Reader<R>,
+    out: &mut File,
+    options: &DecodeOptions,
+    observer: &dyn Observer,
+) -> Result<DecodeStats> {
+    let started = Instant::now();
+    with_threads(options.threads, || {
+        let mut stats = reader.restore(out, observer)?;
+        stats.elapsed = started.elapsed();
+        Ok(stats)
+    })
+}
+
+/// Checks every hash of a file by decoding it.
+///
+/// # Errors
+/// As [`decode_file`]; the error names the damaged layer and block.
+pub fn verify_file(
+    input: &Path,
+    options: &DecodeOptions,
+    observer: &dyn Observer,
+) -> Result<DecodeStats> {
+    let started = Instant::now();
+    let reader = open_file(input, &options.limits)?;
+    let stats = with_threads(options.threads, || reader.verify(observer));
+    let mut stats = stats.map_err(|e| e.in_file(input))?;
+    stats.elapsed = started.elapsed();
+    Ok(stats)
+}
+
+/// Opens a `.wcodec` file for reading layers and slices.
+///
+/// # Errors
+/// As [`Reader::open`].
+pub fn open_file(input: &Path, limits: &Limits) -> Result<Reader<File>> {
+    Reader::open(open(input)?, limits).map_err(|e| e.in_file(input))
+}
+
+fn open(path: &Path) -> Result<File> {
+    let place = |e: std::io::Error| Error::from(e).in_file(path);
+    let file = File::open(path).map_err(place)?;
+    if file.metadata().map_err(place)?.is_dir() {
+        return Err(Error::argument("is a folder, expected a file").in_file(path));
+    }
+    Ok(file)
+}

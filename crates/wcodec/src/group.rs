@@ -1,0 +1,361 @@
+//! A group: the bands of a segment that share frequency tables. Chooses the field split, the
+//! predictors worth trying and the tables, then encodes the blocks.
+
+use crate::block::decode::BlockFormat;
+use crate::block::encode::{
+    Draft, DraftPlane, EncodedBlock, PlanePlan, PreparedTable, Split, TableChoice, gather,
+};
+use crate::block::{Mode, side};
+use crate::checksum::{BlockId, block_checksum};
+use crate::dtype::ElementType;
+use crate::entropy::cost::{self, BIT};
+use crate::entropy::table::{MAX_WIDTH, Table};
+use crate::error::Result;
+use crate::geometry::{Geometry, Rect};
+use crate::planes::{extract, low_widths, varying_bits};
+use crate::predict::{self, PredictorSet, Tiling};
+use crate::stats::Stats;
+use rayon::prelude::*;
+use wcodec_kernels::{ALIAS_SYMBOLS, Level, MAX_SYMBOLS};
+
+/// Elements looked at before the split is chosen.
+const SAMPLE_ELEMENTS: usize = 1 << 16;
+const SAMPLE_PIECES: usize = 16;
+/// Rectangles, and their side, looked at before predictors are tried on every tile.
+const SAMPLE_RECTS: usize = 4;
+const SAMPLE_SIDE: usize = 64;
+/// A split whose symbols exceed one alias table must save more than one part in this.
+const WIDE_GAIN: u64 = 300;
+/// A split that codes more bits than another must save more than one part in this.
+const SPLIT_GAIN: u64 = 2000;
+/// A side block costs a record and, on average, half its alignment.
+const SIDE_BYTES: u64 = 24 + 8 + 32;
+
+/// A group to be encoded.
+pub(crate) struct GroupJob<'a> {
+    pub(crate) segment: u32,
+    pub(crate) geometry: Geometry,
+    pub(crate) format: BlockFormat,
+    pub(crate) group: u64,
+    /// The elements of the group's bands.
+    pub(crate) bytes: &'a [u8],
+    pub(crate) predictors: PredictorSet,
+}
+
+/// The blocks of an encoded group, and its side block's payload if the blocks use it.
+pub(crate) struct EncodedGroup {
+    pub(crate) blocks: Vec<EncodedBlock>,
+    pub(crate) side: Option<Vec<u8>>,
+    pub(crate) stats: Stats,
+}
+
+/// The side block of a group, as a block.
+pub(crate) fn side_block(id: BlockId, payload: Vec<u8>) -> EncodedBlock {
+    let checksum = block_checksum(id, &[], &payload);
+    let stats = Stats { blocks: 1, coded_bytes: payload.len() as u64, ..Stats::default() };
+    EncodedBlock { mode: Mode::Side, payload, checksum, stats }
+}
+
+impl GroupJob<'_> {
+    /// Rectangles of the group's blocks with their numbers across the segment.
+    fn rects(&self) -> Vec<(u64, u64, Rect)> {
+        self.geometry
+            .group_range(self.group)
+            .flat_map(|band| {
+                let across = 0..self.geometry.blocks_in_band(band);
+                across.map(move |across| (band, across, self.geometry.rect(band, across)))
+            })
+            .collect()
+    }
+
+    fn base(&self) -> u64 {
+        self.geometry.band_elements(self.geometry.group_range(self.group).start).start
+    }
+
+    /// Encodes the group. Block checksums depend on the block's number, which depends on whether
+    /// the segment has side blocks; `side` fixes that where it is known, and `None` lets bits
+    /// decide, which only a segment of one group may do.
+    pub(crate) fn encode(&self, level: Level, side: Option<bool>) -> Result<EncodedGroup> {
+        let size = self.format.element.size();
+        let base = self.base();
+        let rects = self.rects();
+        let split = self.choose_split(&rects, base);
+        let zstd = self.try_zstd(&split);
+        let drafts: Vec<Draft> = rects
+            .par_iter()
+            .map(|&(_, _, rect)| {
+                Draft::new(&self.format, rect, gather(self.bytes, base, rect, size), &split)
+            })
+            .collect();
+
+        let (shared, choices) = choose_tables(&self.format, &split, &drafts, side != Some(false))?;
+        let has_side = side.unwrap_or(!shared.is_empty());
+        let tables: Vec<(u32, &PreparedTable)> = shared.iter().map(|(w, t)| (*w, t)).collect();
+        let blocks: Vec<EncodedBlock> = drafts
+            .into_par_iter()
+            .zip(choices)
+            .zip(rects)
+            .map(|((draft, choices), (band, across, _))| {
+                let block = self.geometry.block_number(band, across, has_side) as u32;
+                let id = BlockId { segment: self.segment, block };
+                let choices = choices.into_iter().map(|choice| choice.with_tables(&tables));
+                draft.finish(level, &self.format, id, choices.collect(), zstd)
+            })
+            .collect::<Result<_>>()?;
+
+        let mut stats = Stats::default();
+        blocks.iter().for_each(|block| stats += block.stats);
+        let side = has_side.then(|| {
+            let tables: Vec<(u32, Table)> =
+                shared.into_iter().map(|(width, prepared)| (width, prepared.table)).collect();
+            side::write(&tables)
+        });
+        if let Some(side) = &side {
+            stats.blocks += 1;
+            stats.coded_bytes += side.len() as u64;
+            stats.table_bytes += side.len() as u64;
+        }
+        Ok(EncodedGroup { blocks, side, stats })
+    }
+
+    /// Evenly spaced pieces of the group's elements.
+    fn sample(&self) -> Vec<u8> {
+        let size = self.format.element.size();
+        let elements = self.bytes.len() / size;
+        if elements <= SAMPLE_ELEMENTS {
+            return self.bytes.to_vec();
+        }
+        let piece = SAMPLE_ELEMENTS / SAMPLE_PIECES;
+        let mut sample = Vec::with_capacity(SAMPLE_ELEMENTS * size);
+        for k in 0..SAMPLE_PIECES {
+            let start = (elements - piece) / (SAMPLE_PIECES - 1) * k * size;
+            sample.extend_from_slice(&self.bytes[start..start + piece * size]);
+        }
+        sample
+    }
+
+    fn choose_split(&self, rects: &[(u64, u64, Rect)], base: u64) -> Split {
+        let element = self.format.element;
+        let sample = self.sample();
+        let first = first_width(element, &sample, self.bytes.len() / element.size(), rects.len());
+        let varying = varying_bits(element, &sample);
+        let mut shift = element.bits() - first;
+        let mut planes = vec![PlanePlan { width: first, coded: true }];
+        for width in low_widths(element, first, varying) {
+            shift -= width;
+            let symbols = extract(element, &sample, shift, width);
+            let mut counts = vec![0; 1 << width];
+            wcodec_kernels::histogram(&symbols, &mut counts);
+            // A flat histogram of a sample still looks a little uneven: about half a bit for
+            // each of its cells. What is left must pay for states and tables, and for decoding.
+            let noise = BIT << (width - 1);
+            let flat = symbols.len() as u64 * u64::from(width) * BIT;
+            let coded = cost::entropy(&counts) + noise < flat - flat / 100;
+            planes.push(PlanePlan { width, coded });
+        }
+        let predictors = if self.predictors == PredictorSet::NONE {
+            PredictorSet::NONE
+        } else {
+            self.promising_predictors(rects, base, first)
+        };
+        Split { planes, predictors }
+    }
+
+    /// All allowed predictors if a sample of tiles gains by them, else none.
+    fn promising_predictors(
+        &self,
+        rects: &[(u64, u64, Rect)],
+        base: u64,
+        width: u32,
+    ) -> PredictorSet {
+        let element = self.format.element;
+        let (tile_rows, tile_cols) =
+            (usize::from(self.format.tile.rows), usize::from(self.format.tile.cols));
+        let count = rects.len().min(SAMPLE_RECTS);
+        let samples: Vec<(Vec<u16>, Tiling)> = (0..count)
+            .filter_map(|k| {
+                let rect = rects[(2 * k + 1) * rects.len() / (2 * count)].2;
+                // Large tiles need a larger sample, small layers a smaller one.
+                let side = |tile: usize| SAMPLE_SIDE.max(3 * tile);
+                let rows = rect.rows.min(side(tile_rows));
+                let cols = rect.cols.min(side(tile_cols));
+                let tiling = Tiling::new(rows, cols, self.format.tile);
+                let start = rect.start
+                    + ((rect.rows - rows) / 2) as u64 * rect.stride
+                    + ((rect.cols - cols) / 2) as u64;
+                let part = Rect { start, rows, cols, ..rect };
+                let bytes = gather(self.bytes, base, part, element.size());
+                let symbols = extract(element, &bytes, element.bits() - width, width);
+                (tiling.count() > 1).then_some((symbols, tiling))
+            })
+            .collect();
+        if predict::promising(&samples, width, self.predictors) {
+            self.predictors
+        } else {
+            PredictorSet::NONE
+        }
+    }
+
+    /// Whether Zstandard is worth a try on every block: on bytes of no known structure and wide
+    /// integers always, elsewhere if it wins on a piece against the entropy of the symbols.
+    fn try_zstd(&self, split: &Split) -> bool {
+        use ElementType::{Bytes, F8E4M3, F8E5M2, F16, F32, F64, I8, U8};
+        let element = self.format.element;
+        let weights = matches!(element, U8 | I8 | F8E4M3 | F8E5M2 | F16 | F32 | F64)
+            || element == ElementType::Bf16;
+        if !weights || element == Bytes {
+            return true;
+        }
+        let size = element.size();
+        let length = (self.bytes.len() / 32).clamp(2 << 10, 64 << 10).min(self.bytes.len());
+        let start = (self.bytes.len() - length) / 2 / size * size;
+        let piece = &self.bytes[start..start + length / size * size];
+        let Ok(frame) = zstd::bulk::compress(piece, 1) else { return false };
+        let first = split.planes[0].width;
+        let symbols = extract(element, piece, element.bits() - first, first);
+        let mut counts = vec![0; 1 << first];
+        wcodec_kernels::histogram(&symbols, &mut counts);
+        let raw = symbols.len() as u64 * u64::from(element.bits() - first);
+        let coded = (cost::entropy(&counts) / BIT + raw) / 8;
+        frame.len() as u64 * 50 < coded * 49
+    }
+}
+
+/// Bits of the first plane: where coding one bit more no longer pays, by the entropy of the
+/// sample and the price of the tables.
+fn first_width(element: ElementType, sample: &[u8], elements: usize, blocks: usize) -> u32 {
+    use ElementType::{Bf16, Bytes, F8E4M3, F8E5M2, F16, F32, F64, I8, U8};
+    let candidates = match element {
+        Bytes | ElementType::Bool => 8..=8,
+        U8 | I8 => 5..=8,
+        F8E4M3 => 4..=8,
+        F8E5M2 => 5..=8,
+        F16 => 5..=8,
+        Bf16 | F32 => 8..=10,
+        F64 => 11..=MAX_WIDTH,
+        _ => 8..=8,
+    };
+    let widest = *candidates.end();
+    if *candidates.start() == widest {
+        return widest;
+    }
+    let symbols = extract(element, sample, element.bits() - widest, widest);
+    let mut counts = vec![0u32; 1 << widest];
+    wcodec_kernels::histogram(&symbols, &mut counts);
+    let scale =
+        |bits: u64| (u128::from(bits) * elements as u128 / symbols.len().max(1) as u128) as u64;
+    // About half of the blocks take a table of their own, at 6 bits a symbol.
+    let tables = 1 + blocks as u64 / 2;
+    let mut best: Option<(u64, u32)> = None;
+    for width in candidates {
+        let shift = widest - width;
+        let mut merged = vec![0u32; 1 << width];
+        for (symbol, &count) in counts.iter().enumerate() {
+            merged[symbol >> shift] += count;
+        }
+        let present = merged.iter().filter(|&&c| c > 0).count();
+        if present > MAX_SYMBOLS && best.is_some() {
+            continue;
+        }
+        let stored = elements as u64 * u64::from(shift) * BIT;
+        let price = scale(cost::entropy(&merged)) + stored + tables * present as u64 * 6 * BIT;
+        let slack = if present > ALIAS_SYMBOLS { price / WIDE_GAIN } else { price / SPLIT_GAIN };
+        if best.is_none_or(|(least, _)| price + slack < least) {
+            best = Some((price, width));
+        }
+    }
+    best.map_or(widest, |(_, width)| width)
+}
+
+/// The table that a plane of a block takes, shared tables by number.
+enum Choice {
+    Raw,
+    Own(Table),
+    Shared(u16),
+}
+
+impl Choice {
+    fn with_tables<'a>(self, tables: &[(u32, &'a PreparedTable)]) -> TableChoice<'a> {
+        match self {
+            Choice::Raw => TableChoice::Raw,
+            Choice::Own(table) => TableChoice::Own(table),
+            Choice::Shared(number) => TableChoice::Shared(number, tables[usize::from(number)].1),
+        }
+    }
+}
+
+type Tables = Vec<(u32, PreparedTable)>;
+
+/// For each plane: one table for all blocks, one for each, or a mixture, whichever is smaller.
+fn choose_tables(
+    format: &BlockFormat,
+    split: &Split,
+    drafts: &[Draft],
+    may_share: bool,
+) -> Result<(Tables, Vec<Vec<Choice>>)> {
+    let mut tables = Tables::new();
+    let mut choices: Vec<Vec<Choice>> =
+        drafts.iter().map(|draft| draft.planes.iter().map(|_| Choice::Raw).collect()).collect();
+    for (index, plan) in split.planes.iter().enumerate() {
+        let own: Vec<Option<(u64, TableChoice<'static>)>> = drafts
+            .par_iter()
+            .map(|draft| {
+                matches!(draft.planes.get(index), Some(DraftPlane::Counted { .. }))
+                    .then(|| draft.own_choice(format, index))
+            })
+            .collect();
+        let mut sharers: Vec<usize> = (0..drafts.len()).filter(|&k| own[k].is_some()).collect();
+        let mut shared = None;
+        // The second round fits the table to those that stayed.
+        for _ in 0..2 {
+            if !may_share || sharers.len() < 2 {
+                shared = None;
+                break;
+            }
+            let Some(table) = sum_table(drafts, &sharers, index, plan.width) else { break };
+            let mut saved = 0;
+            sharers.retain(|&k| {
+                let Some((own, _)) = &own[k] else { return false };
+                match drafts[k].shared_cost(format, index, &table) {
+                    Some(cost) if cost < *own => {
+                        saved += own - cost;
+                        true
+                    }
+                    _ => false,
+                }
+            });
+            let price = (table.written_len(plan.width) as u64 + 1 + SIDE_BYTES) * 8 * BIT;
+            shared = (saved > price).then_some(table);
+        }
+        if let Some(table) = shared {
+            let number = tables.len() as u16;
+            tables.push((plan.width, PreparedTable::new(table, plan.width)?));
+            for &k in &sharers {
+                choices[k][index] = Choice::Shared(number);
+            }
+        } else {
+            sharers.clear();
+        }
+        for (k, own) in own.into_iter().enumerate() {
+            if let Some((_, TableChoice::Own(table))) = own
+                && !sharers.contains(&k)
+            {
+                choices[k][index] = Choice::Own(table);
+            }
+        }
+    }
+    Ok((tables, choices))
+}
+
+/// The table of the summed counts of plane `index` over these blocks.
+fn sum_table(drafts: &[Draft], blocks: &[usize], index: usize, width: u32) -> Option<Table> {
+    let mut sum = vec![0u32; 1 << width];
+    for &k in blocks {
+        if let Some(DraftPlane::Counted { counts, .. }) = drafts[k].planes.get(index) {
+            for (total, &count) in sum.iter_mut().zip(counts) {
+                *total = total.saturating_add(count);
+            }
+        }
+    }
+    Table::from_counts(&sum)
+}

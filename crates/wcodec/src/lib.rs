@@ -1,0 +1,58 @@
+//! Lossless codec for neural-network weights.
+//!
+//! A checkpoint goes in, a smaller `.wcodec` file comes out, and the original comes back byte for
+//! byte. Data goes one way through the modules, and the same way back: a `source` file becomes
+//! layers (`layer`, `dtype`) and other bytes; `geometry` cuts them into blocks; `planes` splits
+//! elements into fields; `predict` subtracts what the neighbouring tiles tell; `entropy` makes
+//! frequency tables; `block` codes with interleaved rANS; `group` decides which blocks share
+//! tables; `container` holds it all. docs/FORMAT.md describes the file, docs/DESIGN.md the reasons.
+//!
+//! # Examples
+//! ```no_run
+//! use std::path::Path;
+//! use wcodec::{EncodeOptions, Limits, encode_file, open_file};
+//!
+//! let (input, output) = (Path::new("model.safetensors"), Path::new("model.safetensors.wcodec"));
+//! encode_file(input, output, &EncodeOptions::default(), &())?;
+//! let reader = open_file(output, &Limits::default())?;
+//! let weight = reader.find("model.embed_tokens.weight").expect("the model has an embedding");
+//! let rows = reader.decode_slice(weight, 100..110, 0..512)?;
+//! # Ok::<(), wcodec::Error>(())
+//! ```
+#![forbid(unsafe_code)]
+
+mod block;
+mod checksum;
+mod container;
+mod dtype;
+mod encoder;
+mod entropy;
+mod error;
+mod file;
+mod geometry;
+mod group;
+mod layer;
+mod limits;
+mod options;
+mod planes;
+mod predict;
+mod source;
+mod stats;
+
+pub use container::commit::AtomicFile;
+pub use container::footer::SourceKind;
+pub use container::read_at::ReadAt;
+pub use container::reader::Reader;
+pub use dtype::ElementType;
+pub use error::{Error, ErrorKind, Result};
+pub use file::{
+    decode_file, decode_layer, decode_layer_into, encode_bytes, encode_file, encode_layer,
+    encode_to_file, max_encoded_len, open_file, verify_file,
+};
+pub use geometry::{Scan, TileConfig};
+pub use layer::Layer;
+pub use limits::Limits;
+pub use options::{DecodeOptions, EncodeOptions, Observer};
+pub use predict::{Predictor, PredictorSet};
+pub use source::write_npy;
+pub use stats::{DecodeStats, EncodeStats, Stats};

@@ -1,0 +1,43 @@
+//! What a reader is willing to do for a file that it does not trust.
+
+use crate::error::{Error, Result};
+
+/// Bounds on what a `.wcodec` file may ask for. They are checked before anything is allocated
+/// or written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Limits {
+    /// Largest original size in bytes, if one is set. Without it a file may declare
+    /// [`Limits::EXPANSION`] times its own size, or 1 GiB, whichever is larger.
+    pub max_original: Option<u64>,
+    /// Largest decoded directory (segments and layers) in bytes. Default 256 MiB.
+    pub max_directory: u64,
+}
+
+impl Limits {
+    /// Times its own size that a file may declare as its original size.
+    pub const EXPANSION: u64 = 2000;
+    const FLOOR: u64 = 1 << 30;
+
+    /// Accepts any original size.
+    #[must_use]
+    pub fn unlimited() -> Limits {
+        Limits { max_original: Some(u64::MAX), ..Limits::default() }
+    }
+
+    pub(crate) fn check_original(&self, file_len: u64, original: u64) -> Result<()> {
+        let max = self
+            .max_original
+            .unwrap_or_else(|| file_len.saturating_mul(Limits::EXPANSION).max(Limits::FLOOR));
+        if original > max {
+            return Err(Error::limit("original size", original, max));
+        }
+        Ok(())
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits { max_original: None, max_directory: 256 << 20 }
+    }
+}

@@ -1,0 +1,115 @@
+//! What callers choose, and what they are told meanwhile.
+
+use crate::error::{Error, Result};
+use crate::geometry::{MAX_BLOCK_BYTES, Scan, TileConfig};
+use crate::predict::PredictorSet;
+
+/// What the encoder does. The default is right for nearly everything.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct EncodeOptions {
+    /// Size of the tiles that share a predictor. Default 16 x 16.
+    pub tile: TileConfig,
+    /// Predictors that a tile may take; the choice is by bits. Default: all.
+    pub predictors: PredictorSet,
+    /// Rows and columns of a block; `None` chooses about 256 x 256.
+    pub block: Option<(u32, u32)>,
+    /// Scan of every layer; `None` chooses.
+    pub scan: Option<Scan>,
+    /// Threads; `None` takes one per core. The output does not depend on it.
+    pub threads: Option<usize>,
+    /// Decode what was written and compare before it is kept. Default true.
+    pub verify: bool,
+    /// Replace an existing file. Default false.
+    pub force: bool,
+}
+
+impl Default for EncodeOptions {
+    fn default() -> EncodeOptions {
+        EncodeOptions {
+            tile: TileConfig::default(),
+            predictors: PredictorSet::ALL,
+            block: None,
+            scan: None,
+            threads: None,
+            verify: true,
+            force: false,
+        }
+    }
+}
+
+impl EncodeOptions {
+    pub(crate) fn check(&self) -> Result<()> {
+        if self.tile.rows == 0 || self.tile.cols == 0 {
+            let TileConfig { rows, cols } = self.tile;
+            return Err(Error::argument(format!("tile of {rows} x {cols}, expected at least 1")));
+        }
+        if let Some((rows, cols)) = self.block {
+            // Eight bytes are the widest element.
+            let most = MAX_BLOCK_BYTES / 8;
+            let elements = u64::from(rows) * u64::from(cols);
+            if elements == 0 || elements > most {
+                return Err(Error::argument(format!(
+                    "block of {rows} x {cols}, expected 1 to {most} elements"
+                )));
+            }
+        }
+        check_threads(self.threads)
+    }
+}
+
+/// What decoding a whole file does.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct DecodeOptions {
+    /// What the file may ask for.
+    pub limits: crate::Limits,
+    /// Threads; `None` takes one per core.
+    pub threads: Option<usize>,
+    /// Replace an existing file. Default false.
+    pub force: bool,
+}
+
+fn check_threads(threads: Option<usize>) -> Result<()> {
+    if threads == Some(0) {
+        return Err(Error::argument("0 threads, expected at least 1"));
+    }
+    Ok(())
+}
+
+/// Runs `work` with so many threads.
+pub(crate) fn with_threads<T: Send>(
+    threads: Option<usize>,
+    work: impl FnOnce() -> Result<T> + Send,
+) -> Result<T> {
+    check_threads(threads)?;
+    match threads {
+        None => work(),
+        Some(threads) => rayon::ThreadPoolBuilder::new()
+            .num_threads(threads)
+            .build()
+            .map_err(|e| Error::argument(format!("cannot start {threads} threads: {e}")))?
+            .install(work),
+    }
+}
+
+/// Is told how far a call has come, and may stop it.
+pub trait Observer: Sync {
+    /// `done` of `total` bytes of the original have been dealt with.
+    fn progress(&self, done: u64, total: u64) {
+        let _ = (done, total);
+    }
+
+    /// Something the user should know that is not an error.
+    fn warn(&self, message: &str) {
+        let _ = message;
+    }
+
+    /// Whether to stop; the call then fails with [`ErrorKind::Interrupted`](crate::ErrorKind::Interrupted).
+    fn cancelled(&self) -> bool {
+        false
+    }
+}
+
+/// An observer that looks away.
+impl Observer for () {}

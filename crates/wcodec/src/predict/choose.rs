@@ -1,0 +1,161 @@
+//! Choosing the predictors of a block by bits.
+
+use super::{Edges, Predictor, PredictorSet, Tiling, mask, residuals};
+use crate::entropy::cost;
+use crate::entropy::table::Table;
+
+/// Bytes that a tile map costs at least: table, state and its place in the head.
+const MAP_BYTES: u64 = 16;
+/// Rounds of giving each tile the cheapest predictor under the table of the round before.
+const ROUNDS: usize = 3;
+/// What a tile's map entry is taken to cost while choosing, in bits: keeps near-ties together.
+const TILE_BITS: u64 = 1;
+
+/// A block's predictors and the residuals under them.
+pub(crate) struct Chosen {
+    pub(crate) predictors: Vec<Predictor>,
+    pub(crate) residuals: Vec<u16>,
+}
+
+fn count(symbols: &[u16], width: u32) -> Vec<u32> {
+    let mut counts = vec![0; 1 << width];
+    wcodec_kernels::histogram(symbols, &mut counts);
+    counts
+}
+
+/// Whether some predictor, used on every tile of these samples or on the tiles that gain, saves
+/// at least 1 bit in 256. Each sample is the symbols of a rectangle, tiled by its [`Tiling`].
+pub(crate) fn promising(samples: &[(Vec<u16>, Tiling)], width: u32, allowed: PredictorSet) -> bool {
+    let mut plain = vec![0u32; 1 << width];
+    for (symbols, _) in samples {
+        wcodec_kernels::histogram(symbols, &mut plain);
+    }
+    let Some(plain_table) = Table::from_counts(&plain) else { return false };
+    let plain_cost = cost::entropy(&plain);
+    // Missing symbols of a small sample are rare ones, not impossible ones.
+    let plain_costs = plain_table.symbol_costs(width, 14 * cost::BIT);
+    allowed.predicting().any(|predictor| {
+        let mut counts = vec![0u32; 1 << width];
+        let mut mixed = vec![0u32; 1 << width];
+        for (symbols, tiling) in samples {
+            let all = vec![predictor; tiling.count()];
+            let residuals = residuals(symbols, *tiling, width, &all);
+            wcodec_kernels::histogram(&residuals, &mut counts);
+            for tile in tiling.iter() {
+                let (mut before, mut after) = (0, 0);
+                for_each_row(*tiling, tile, |range| {
+                    let cost =
+                        |s: &[u16]| s.iter().map(|&s| plain_costs[usize::from(s)]).sum::<u64>();
+                    before += cost(&symbols[range.clone()]);
+                    after += cost(&residuals[range]);
+                });
+                let better = if after < before { &residuals } else { symbols };
+                for_each_row(*tiling, tile, |range| {
+                    for &s in &better[range] {
+                        mixed[usize::from(s)] += 1;
+                    }
+                });
+            }
+        }
+        let best = cost::entropy(&counts).min(cost::entropy(&mixed));
+        best + best / 256 < plain_cost
+    })
+}
+
+fn for_each_row(tiling: Tiling, tile: super::Tile, mut visit: impl FnMut(std::ops::Range<usize>)) {
+    for row in tile.row..tile.row + tile.rows {
+        let start = row * tiling.cols + tile.col;
+        visit(start..start + tile.cols);
+    }
+}
+
+/// Chooses the predictor of each tile by the bits of its residuals under the table that the block
+/// will use; `None` if a map does not pay for itself.
+pub(crate) fn choose(
+    symbols: &[u16],
+    tiling: Tiling,
+    width: u32,
+    allowed: PredictorSet,
+) -> Option<Chosen> {
+    let plain_cost = cost::entropy(&count(symbols, width));
+    let tiles = tiling.count();
+    let mut best: Option<(u64, Chosen)> = None;
+    let consider = |predictors: Vec<Predictor>, best: &mut Option<(u64, Chosen)>| {
+        let residuals = residuals(symbols, tiling, width, &predictors);
+        let counts = count(&residuals, width);
+        let mut by_predictor = [0u32; Predictor::COUNT];
+        for &p in &predictors {
+            by_predictor[p as usize] += 1;
+        }
+        let bits =
+            cost::entropy(&counts) + cost::entropy(&by_predictor) + MAP_BYTES * 8 * cost::BIT;
+        let fits = counts.iter().filter(|&&c| c > 0).count() <= wcodec_kernels::MAX_SYMBOLS;
+        if fits && best.as_ref().is_none_or(|(least, _)| bits < *least) {
+            *best = Some((bits, Chosen { predictors, residuals }));
+        }
+        counts
+    };
+    // The table to begin with is that of the best single predictor, NONE included: a table of
+    // plain values would price residuals wrongly.
+    let mut counts = count(symbols, width);
+    let mut least = plain_cost;
+    for predictor in allowed.predicting() {
+        let single = consider(vec![predictor; tiles], &mut best);
+        let bits = cost::entropy(&single);
+        if bits < least {
+            least = bits;
+            counts = single;
+        }
+    }
+    for _ in 0..ROUNDS {
+        let Some(table) = Table::from_counts(&counts) else { break };
+        let costs = table.symbol_costs(width, 14 * cost::BIT);
+        let predictors = cheapest(symbols, tiling, width, allowed, &costs);
+        counts = consider(predictors, &mut best);
+    }
+    best.filter(|(bits, _)| *bits < plain_cost).map(|(_, chosen)| chosen)
+}
+
+/// The cheapest predictor of each tile under given symbol costs; NONE wins ties.
+fn cheapest(
+    symbols: &[u16],
+    tiling: Tiling,
+    width: u32,
+    allowed: PredictorSet,
+    costs: &[u64],
+) -> Vec<Predictor> {
+    let mask = mask(width);
+    let mut edges = Edges::default();
+    let mut predicted = Vec::new();
+    let mut choice = Vec::with_capacity(tiling.count());
+    for tile in tiling.iter() {
+        let mut plain = 0;
+        for_each_row(tiling, tile, |range| {
+            plain += symbols[range].iter().map(|&s| costs[usize::from(s)]).sum::<u64>();
+        });
+        let mut best = (plain, Predictor::None);
+        // Without a neighbour every prediction is 0.
+        if tile.row > 0 || tile.col > 0 {
+            edges.read(symbols, tiling.cols, tile);
+            predicted.resize(tile.cols, 0);
+            for predictor in allowed.predicting() {
+                let mut bits = TILE_BITS * cost::BIT;
+                for row in 0..tile.rows {
+                    edges.predict_row(predictor, row, &mut predicted);
+                    let start = (tile.row + row) * tiling.cols + tile.col;
+                    let row = &symbols[start..start + tile.cols];
+                    bits += row
+                        .iter()
+                        .zip(&predicted)
+                        .map(|(s, p)| costs[usize::from(s.wrapping_sub(*p) & mask)])
+                        .sum::<u64>();
+                }
+                if bits < best.0 {
+                    best = (bits, predictor);
+                }
+            }
+        }
+        choice.push(best.1);
+    }
+    choice
+}
