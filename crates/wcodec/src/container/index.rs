@@ -91,5 +91,4 @@ impl BlockTable {
             .ok_or_else(|| corrupt!("block {number} of the file does not exist"))?;
         BlockRecord::read(bytes)
     }
-
 }

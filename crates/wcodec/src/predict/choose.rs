@@ -1,6 +1,6 @@
 //! Choosing the predictors of a block by bits.
 
-use super::{Edges, Predictor, PredictorSet, Tiling, mask, residuals};
+use super::{Edges, Predictor, PredictorSet, Tile, Tiling, mask, residuals};
 use crate::entropy::cost;
 use crate::entropy::table::Table;
 
@@ -10,6 +10,8 @@ const MAP_BYTES: u64 = 16;
 const ROUNDS: usize = 3;
 /// What a tile's map entry is taken to cost while choosing, in bits: keeps near-ties together.
 const TILE_BITS: u64 = 1;
+/// Price of a symbol that a table lacks.
+const RARE: u64 = 14 * cost::BIT;
 
 /// A block's predictors and the residuals under them.
 pub(crate) struct Chosen {
@@ -24,24 +26,30 @@ fn count(symbols: &[u16], width: u32) -> Vec<u32> {
 }
 
 /// Whether some predictor, used on every tile of these samples or on the tiles that gain, saves
-/// at least 1 bit in 256. Each sample is the symbols of a rectangle, tiled by its [`Tiling`].
+/// at least 1 bit in 256. Each sample is the symbols of a rectangle, tiled by its [`Tiling`];
+/// tiles at its upper and left border lack neighbours that they have in the block, and do not
+/// count.
 pub(crate) fn promising(samples: &[(Vec<u16>, Tiling)], width: u32, allowed: PredictorSet) -> bool {
+    let inner = |tiling: Tiling| tiling.iter().filter(|tile| tile.row > 0 && tile.col > 0);
+    let add = |counts: &mut [u32], symbols: &[u16], tiling: Tiling, tile: Tile| {
+        for_each_row(tiling, tile, |range| {
+            symbols[range].iter().for_each(|&s| counts[usize::from(s)] += 1);
+        });
+    };
     let mut plain = vec![0u32; 1 << width];
-    for (symbols, _) in samples {
-        wcodec_kernels::histogram(symbols, &mut plain);
+    for (symbols, tiling) in samples {
+        inner(*tiling).for_each(|tile| add(&mut plain, symbols, *tiling, tile));
     }
     let Some(plain_table) = Table::from_counts(&plain) else { return false };
     let plain_cost = cost::entropy(&plain);
     // Missing symbols of a small sample are rare ones, not impossible ones.
-    let plain_costs = plain_table.symbol_costs(width, 14 * cost::BIT);
+    let plain_costs = plain_table.symbol_costs(width, RARE);
     allowed.predicting().any(|predictor| {
-        let mut counts = vec![0u32; 1 << width];
+        let mut single = vec![0u32; 1 << width];
         let mut mixed = vec![0u32; 1 << width];
         for (symbols, tiling) in samples {
-            let all = vec![predictor; tiling.count()];
-            let residuals = residuals(symbols, *tiling, width, &all);
-            wcodec_kernels::histogram(&residuals, &mut counts);
-            for tile in tiling.iter() {
+            let residuals = residuals(symbols, *tiling, width, &vec![predictor; tiling.count()]);
+            for tile in inner(*tiling) {
                 let (mut before, mut after) = (0, 0);
                 for_each_row(*tiling, tile, |range| {
                     let cost =
@@ -49,20 +57,16 @@ pub(crate) fn promising(samples: &[(Vec<u16>, Tiling)], width: u32, allowed: Pre
                     before += cost(&symbols[range.clone()]);
                     after += cost(&residuals[range]);
                 });
-                let better = if after < before { &residuals } else { symbols };
-                for_each_row(*tiling, tile, |range| {
-                    for &s in &better[range] {
-                        mixed[usize::from(s)] += 1;
-                    }
-                });
+                add(&mut single, &residuals, *tiling, tile);
+                add(&mut mixed, if after < before { &residuals } else { symbols }, *tiling, tile);
             }
         }
-        let best = cost::entropy(&counts).min(cost::entropy(&mixed));
+        let best = cost::entropy(&single).min(cost::entropy(&mixed));
         best + best / 256 < plain_cost
     })
 }
 
-fn for_each_row(tiling: Tiling, tile: super::Tile, mut visit: impl FnMut(std::ops::Range<usize>)) {
+fn for_each_row(tiling: Tiling, tile: Tile, mut visit: impl FnMut(std::ops::Range<usize>)) {
     for row in tile.row..tile.row + tile.rows {
         let start = row * tiling.cols + tile.col;
         visit(start..start + tile.cols);
@@ -109,7 +113,7 @@ pub(crate) fn choose(
     }
     for _ in 0..ROUNDS {
         let Some(table) = Table::from_counts(&counts) else { break };
-        let costs = table.symbol_costs(width, 14 * cost::BIT);
+        let costs = table.symbol_costs(width, RARE);
         let predictors = cheapest(symbols, tiling, width, allowed, &costs);
         counts = consider(predictors, &mut best);
     }
