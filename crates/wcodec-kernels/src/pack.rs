@@ -7,64 +7,82 @@ pub fn packed_len(count: usize, width: u32) -> Option<usize> {
     count.checked_mul(width as usize).map(|bits| bits.div_ceil(8))
 }
 
+/// Calls a function that is compiled for each width: shifts by constants vectorise.
+macro_rules! for_width {
+    ($width:expr, $function:ident($($argument:expr),*)) => {
+        match $width {
+            1 => $function::<1>($($argument),*),
+            2 => $function::<2>($($argument),*),
+            3 => $function::<3>($($argument),*),
+            4 => $function::<4>($($argument),*),
+            5 => $function::<5>($($argument),*),
+            6 => $function::<6>($($argument),*),
+            7 => $function::<7>($($argument),*),
+            _ => $function::<8>($($argument),*),
+        }
+    };
+}
+
 /// Packs the low `width` bits (1 to 8) of every value; unused bits of the last byte are zero.
+///
+/// # Panics
+/// If `width` is not 1 to 8.
 pub fn pack_bits(values: &[u8], width: u32, out: &mut Vec<u8>) {
     assert!((1..=8).contains(&width), "width must be 1 to 8");
-    if width == 8 {
+    for_width!(width, pack(values, out));
+}
+
+fn pack<const WIDTH: usize>(values: &[u8], out: &mut Vec<u8>) {
+    if WIDTH == 8 {
         out.extend_from_slice(values);
         return;
     }
-    let mask = (1u64 << width) - 1;
-    let bytes = width as usize;
+    let mask = (1u64 << WIDTH) - 1;
+    let word = |group: &[u8]| {
+        group.iter().rev().fold(0u64, |word, &v| word << WIDTH | (u64::from(v) & mask))
+    };
     let groups = values.chunks_exact(8);
     let tail = groups.remainder();
-    let pack = |group: &[u8]| {
-        group.iter().rev().fold(0u64, |word, &v| word << width | (u64::from(v) & mask))
-    };
-    out.reserve(values.len() / 8 * bytes + bytes);
-    for group in groups {
-        out.extend_from_slice(&pack(group).to_le_bytes()[..bytes]);
+    let start = out.len();
+    out.resize(start + (values.len() * WIDTH).div_ceil(8), 0);
+    let (whole, rest) = out[start..].split_at_mut(values.len() / 8 * WIDTH);
+    for (bytes, group) in whole.chunks_exact_mut(WIDTH).zip(groups) {
+        bytes.copy_from_slice(&word(group).to_le_bytes()[..WIDTH]);
     }
-    if !tail.is_empty() {
-        let used = (tail.len() * bytes).div_ceil(8);
-        out.extend_from_slice(&pack(tail).to_le_bytes()[..used]);
-    }
+    rest.copy_from_slice(&word(tail).to_le_bytes()[..rest.len()]);
 }
 
 /// Unpacks `values.len()` elements of `width` bits (1 to 8), the first of them element `first`.
 ///
 /// # Panics
-/// If `first` is not a multiple of 8 or `packed` is too short.
+/// If `width` is not 1 to 8, `first` is not a multiple of 8, or `packed` is too short.
 pub fn unpack_bits(packed: &[u8], width: u32, first: usize, values: &mut [u8]) {
     assert!((1..=8).contains(&width), "width must be 1 to 8");
     assert_eq!(first % 8, 0, "elements are unpacked from a byte boundary");
-    let bytes = width as usize;
-    let packed = &packed[first / 8 * bytes..];
-    if width == 8 {
+    for_width!(width, unpack(&packed[first / 8 * width as usize..], values));
+}
+
+fn unpack<const WIDTH: usize>(packed: &[u8], values: &mut [u8]) {
+    if WIDTH == 8 {
         let count = values.len();
         values.copy_from_slice(&packed[..count]);
         return;
     }
-    let mask = (1u8 << width) - 1;
-    let whole = values.len() / 8;
-    let (groups, tail) = values.split_at_mut(whole * 8);
-    for (group, source) in groups.chunks_exact_mut(8).zip(packed.chunks_exact(bytes)) {
+    let mask = (1u8 << (WIDTH % 8)) - 1;
+    let spread = |bytes: &[u8], group: &mut [u8]| {
         let mut word = [0u8; 8];
-        word[..bytes].copy_from_slice(source);
+        word[..bytes.len()].copy_from_slice(bytes);
         let word = u64::from_le_bytes(word);
         for (k, value) in group.iter_mut().enumerate() {
-            *value = (word >> (k as u32 * width)) as u8 & mask;
+            *value = (word >> (k * WIDTH)) as u8 & mask;
         }
+    };
+    let (groups, tail) = values.split_at_mut(values.len() / 8 * 8);
+    let (whole, rest) = packed.split_at(groups.len() / 8 * WIDTH);
+    for (group, bytes) in groups.chunks_exact_mut(8).zip(whole.chunks_exact(WIDTH)) {
+        spread(bytes, group);
     }
-    if !tail.is_empty() {
-        let used = (tail.len() * bytes).div_ceil(8);
-        let mut word = [0u8; 8];
-        word[..used].copy_from_slice(&packed[whole * bytes..whole * bytes + used]);
-        let word = u64::from_le_bytes(word);
-        for (k, value) in tail.iter_mut().enumerate() {
-            *value = (word >> (k as u32 * width)) as u8 & mask;
-        }
-    }
+    spread(&rest[..(tail.len() * WIDTH).div_ceil(8)], tail);
 }
 
 #[cfg(test)]

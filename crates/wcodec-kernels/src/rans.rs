@@ -133,7 +133,8 @@ pub fn decode(
 /// in `table`.
 ///
 /// # Panics
-/// If `ranks.len() != steps.symbols()` or a rank is outside the table.
+/// If `ranks.len() != steps.symbols()`. A rank outside the table gives a stream that does not
+/// decode to it.
 pub fn encode(level: Level, table: &EncodeTable, ranks: &[u8], steps: Steps, out: &mut Vec<u8>) {
     assert_eq!(ranks.len(), steps.symbols(), "input length must match the steps");
     match level {

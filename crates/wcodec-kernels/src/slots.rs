@@ -143,7 +143,7 @@ impl DecodeTable {
 }
 
 /// What encoding one symbol needs.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Default)]
 pub(crate) struct EncodeSymbol {
     /// `ceil(2^40 / frequency)`: for `x < frequency << 16`, `x / frequency == x * reciprocal >> 40`
     /// exactly, since the error of the product stays below 2^28 * 2^12.
@@ -156,7 +156,8 @@ pub(crate) struct EncodeSymbol {
 /// Symbol to slot, for encoding.
 #[derive(Clone)]
 pub struct EncodeTable {
-    pub(crate) symbols: Vec<EncodeSymbol>,
+    /// Entries past the last symbol are never used by ranks of the table.
+    pub(crate) symbols: Box<[EncodeSymbol; MAX_SYMBOLS]>,
     pub(crate) slots: Box<[u16; TABLE_SIZE]>,
 }
 
@@ -168,19 +169,13 @@ impl EncodeTable {
     pub fn new(frequencies: &[u16]) -> Result<EncodeTable, TableError> {
         validate(frequencies)?;
         let mut base = 0;
-        let symbols: Vec<EncodeSymbol> = frequencies
-            .iter()
-            .map(|&f| {
-                let frequency = u32::from(f);
-                let symbol = EncodeSymbol {
-                    reciprocal: (1u64 << 40).div_ceil(u64::from(frequency)),
-                    frequency,
-                    base,
-                };
-                base += frequency;
-                symbol
-            })
-            .collect();
+        let mut symbols = Box::new([EncodeSymbol::default(); MAX_SYMBOLS]);
+        for (symbol, &f) in symbols.iter_mut().zip(frequencies) {
+            let frequency = u32::from(f);
+            let reciprocal = (1u64 << 40).div_ceil(u64::from(frequency));
+            *symbol = EncodeSymbol { reciprocal, frequency, base };
+            base += frequency;
+        }
         let mut slots = Box::new([0u16; TABLE_SIZE]);
         for_each_slot(frequencies, |slot, rank, position| {
             slots[symbols[rank].base as usize + usize::from(position)] = slot as u16;

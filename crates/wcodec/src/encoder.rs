@@ -3,7 +3,7 @@
 
 use crate::checksum::BlockId;
 use crate::container::directory::{Directory, LayerEntry, Segment};
-use crate::container::read_at::{ReadAt, read_vec};
+use crate::container::read_at::{ReadAt, read};
 use crate::container::writer::ContainerWriter;
 use crate::dtype::ElementType;
 use crate::error::{ErrorKind, Result};
@@ -140,7 +140,7 @@ pub(crate) fn encode(
         let (batch, after) = rest.split_at(fits.max(1));
         rest = after;
         let end = batch.last().map_or(start, |&job| range(&plan, job).end);
-        let bytes = read_vec(source, start, end - start)?;
+        let bytes = read(source, start, end - start)?;
         hasher.update_rayon(&bytes);
         let groups: Vec<EncodedGroup> = batch
             .par_iter()

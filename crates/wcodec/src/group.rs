@@ -3,7 +3,7 @@
 
 use crate::block::decode::BlockFormat;
 use crate::block::encode::{
-    Draft, DraftPlane, EncodedBlock, PlanePlan, PreparedTable, Split, TableChoice, gather,
+    Draft, DraftPlane, EncodedBlock, PlanePlan, PreparedTable, Scratch, Split, TableChoice, gather,
 };
 use crate::block::{Mode, side};
 use crate::checksum::{BlockId, block_checksum};
@@ -19,7 +19,7 @@ use rayon::prelude::*;
 use wcodec_kernels::{ALIAS_SYMBOLS, Level, MAX_SYMBOLS};
 
 /// Elements looked at before the split is chosen.
-const SAMPLE_ELEMENTS: usize = 1 << 16;
+const SAMPLE_ELEMENTS: usize = 1 << 15;
 const SAMPLE_PIECES: usize = 16;
 /// Rectangles, and their side, looked at before predictors are tried on every tile.
 const SAMPLE_RECTS: usize = 4;
@@ -76,15 +76,14 @@ impl GroupJob<'_> {
     /// the segment has side blocks; `side` fixes that where it is known, and `None` lets bits
     /// decide, which only a segment of one group may do.
     pub(crate) fn encode(&self, level: Level, side: Option<bool>) -> Result<EncodedGroup> {
-        let size = self.format.element.size();
         let base = self.base();
         let rects = self.rects();
         let split = self.choose_split(&rects, base);
         let zstd = self.try_zstd(&split);
         let drafts: Vec<Draft> = rects
             .par_iter()
-            .map(|&(_, _, rect)| {
-                Draft::new(&self.format, rect, gather(self.bytes, base, rect, size), &split)
+            .map_init(Scratch::default, |scratch, &(_, _, rect)| {
+                Draft::new(&self.format, self.bytes, base, rect, &split, scratch)
             })
             .collect();
 
@@ -95,11 +94,12 @@ impl GroupJob<'_> {
             .into_par_iter()
             .zip(choices)
             .zip(rects)
-            .map(|((draft, choices), (band, across, _))| {
+            .map_init(Scratch::default, |scratch, ((draft, choices), (band, across, _))| {
                 let block = self.geometry.block_number(band, across, has_side) as u32;
                 let id = BlockId { segment: self.segment, block };
                 let choices = choices.into_iter().map(|choice| choice.with_tables(&tables));
-                draft.finish(level, &self.format, id, choices.collect(), zstd)
+                let choices = choices.collect();
+                draft.finish(level, &self.format, id, self.bytes, base, choices, zstd, scratch)
             })
             .collect::<Result<_>>()?;
 
@@ -184,8 +184,9 @@ impl GroupJob<'_> {
                     + ((rect.rows - rows) / 2) as u64 * rect.stride
                     + ((rect.cols - cols) / 2) as u64;
                 let part = Rect { start, rows, cols, ..rect };
-                let bytes = gather(self.bytes, base, part, element.size());
-                let symbols = extract(element, &bytes, element.bits() - width, width);
+                let mut buffer = Vec::new();
+                let bytes = gather(self.bytes, base, part, element.size(), &mut buffer);
+                let symbols = extract(element, bytes, element.bits() - width, width);
                 (tiling.count() > 1).then_some((symbols, tiling))
             })
             .collect();
@@ -329,7 +330,7 @@ fn choose_tables(
         }
         if let Some(table) = shared {
             let number = tables.len() as u16;
-            tables.push((plan.width, PreparedTable::new(table, plan.width)?));
+            tables.push((plan.width, PreparedTable::new(table)?));
             for &k in &sharers {
                 choices[k][index] = Choice::Shared(number);
             }

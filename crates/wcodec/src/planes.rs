@@ -30,9 +30,8 @@ macro_rules! word {
 
             #[inline(always)]
             fn read(bytes: &[u8]) -> $type {
-                let mut le = [0; size_of::<$type>()];
-                le.copy_from_slice(bytes);
-                <$type>::from_le_bytes(le)
+                // Callers pass chunks of exactly this size; the compiler sees it and drops the check.
+                bytes.try_into().map_or(0, <$type>::from_le_bytes)
             }
 
             #[inline(always)]
@@ -88,14 +87,35 @@ macro_rules! with_word {
 
 /// Bits `shift..shift + width` of every element, the informative bits of an element first.
 pub(crate) fn extract(element: ElementType, bytes: &[u8], shift: u32, width: u32) -> Vec<u16> {
-    with_word!(element, extract_as(bytes, element.transform(), shift, width))
+    let mut symbols = Vec::new();
+    extract_into(element, bytes, shift, width, &mut symbols);
+    symbols
 }
 
-fn extract_as<T: Word>(bytes: &[u8], transform: Transform, shift: u32, width: u32) -> Vec<u16> {
+/// As [`extract`], into a buffer that is used again.
+pub(crate) fn extract_into(
+    element: ElementType,
+    bytes: &[u8],
+    shift: u32,
+    width: u32,
+    symbols: &mut Vec<u16>,
+) {
+    with_word!(element, extract_as(bytes, element.transform(), shift, width, symbols));
+}
+
+fn extract_as<T: Word>(
+    bytes: &[u8],
+    transform: Transform,
+    shift: u32,
+    width: u32,
+    symbols: &mut Vec<u16>,
+) {
     let mask = ((1u32 << width) - 1) as u16;
-    let field = |transform: Transform| -> Vec<u16> {
-        let words = bytes.chunks_exact(T::SIZE);
-        words.map(|b| T::read(b).forward(transform).field(shift) & mask).collect()
+    symbols.resize(bytes.len() / T::SIZE, 0);
+    let mut field = |transform: Transform| {
+        for (symbol, b) in symbols.iter_mut().zip(bytes.chunks_exact(T::SIZE)) {
+            *symbol = T::read(b).forward(transform).field(shift) & mask;
+        }
     };
     // A transform known to each loop lets the compiler vectorise it.
     match transform {
@@ -166,8 +186,10 @@ fn merge_as<T: Word>(element: ElementType, planes: &[(u32, PlaneSource<'_>)], ou
         let start = chunk * CHUNK;
         let count = bytes.len() / T::SIZE;
         let words = &mut words[..count];
-        words.fill(T::default());
-        for (shift, width, source, by_rank) in &planes {
+        for (index, (shift, width, source, by_rank)) in planes.iter().enumerate() {
+            if index == 0 {
+                words.fill(T::default());
+            }
             match source {
                 PlaneSource::Constant(value) => {
                     let value = T::from_field(*value) << *shift;

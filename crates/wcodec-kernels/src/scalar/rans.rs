@@ -4,6 +4,7 @@ use crate::slots::TABLE_SIZE;
 use crate::{
     DecodeTable, EncodeTable, LANES, STATE_MAX, STATE_MIN, Steps, StreamError, TABLE_BITS,
 };
+use std::hint::select_unpredictable;
 
 const SLOT_MASK: u32 = TABLE_SIZE as u32 - 1;
 
@@ -49,7 +50,8 @@ pub fn decode(
                 let at = 2 * (taken % LANES);
                 let word = u32::from(u16::from_le_bytes([window[at], window[at + 1]]));
                 let low = moved < STATE_MIN;
-                *state = if low { moved << 16 | word } else { moved };
+                // Whether a lane needs a word is as good as random: a branch would be guessed wrong.
+                *state = select_unpredictable(low, moved << 16 | word, moved);
                 taken += usize::from(low);
             }
             rest = &rest[2 * taken..];
@@ -96,23 +98,24 @@ fn decode_step(
 pub fn encode(table: &EncodeTable, ranks: &[u8], steps: Steps, out: &mut Vec<u8>) {
     let lanes = steps.lanes();
     let mut states = [STATE_MIN; LANES];
-    // Every symbol writes one word at most. Words are made in reverse, from the end of the space.
+    // Every symbol writes one word at most. Words are made in reverse, from the end of the space;
+    // a window more in front of it takes what a step writes before its words are counted.
     let heads = out.len();
     let start = heads + 4 * lanes;
-    out.resize(start + 2 * ranks.len(), 0);
-    let mut writer = Backward { at: ranks.len() * 2, words: &mut out[start..] };
+    out.resize(start + WINDOW + 2 * ranks.len(), 0);
+    let mut space = &mut out[start..];
 
     let (full, tail) = ranks.split_at(steps.full_symbols());
     if !tail.is_empty() {
         for step in tail.rchunks_exact(steps.tail_lanes()) {
-            encode_step(table, step, &mut states, &mut writer);
+            space = encode_step(table, step, &mut states, space);
         }
     }
     for step in full.rchunks_exact(lanes) {
-        encode_step(table, step, &mut states, &mut writer);
+        space = encode_step(table, step, &mut states, space);
     }
 
-    let unused = writer.at;
+    let unused = space.len();
     out.copy_within(start + unused.., start);
     out.truncate(out.len() - unused);
     for (bytes, state) in out[heads..start].chunks_exact_mut(4).zip(&states) {
@@ -120,34 +123,39 @@ pub fn encode(table: &EncodeTable, ranks: &[u8], steps: Steps, out: &mut Vec<u8>
     }
 }
 
-struct Backward<'a> {
-    words: &'a mut [u8],
-    at: usize,
-}
+/// Bytes of the words of one step.
+const WINDOW: usize = 2 * LANES;
 
+/// Encodes one step and writes its words to the end of `space`; returns what is left of it.
 #[inline(always)]
-fn encode_step(
+fn encode_step<'a>(
     table: &EncodeTable,
     step: &[u8],
     states: &mut [u32; LANES],
-    writer: &mut Backward<'_>,
-) {
+    space: &'a mut [u8],
+) -> &'a mut [u8] {
+    let mut words = [0u16; LANES];
+    let mut free = LANES;
     for (&rank, state) in step.iter().zip(states).rev() {
-        let symbol = table.symbols[usize::from(rank)];
-        let mut x = *state;
+        let symbol = &table.symbols[usize::from(rank)];
+        let x = *state;
         // frequency << 16 is the first state that would leave [2^12, 2^28).
         let emit = x >= symbol.frequency << 16;
-        if writer.at >= 2 {
-            let word = (x as u16).to_le_bytes();
-            writer.words[writer.at - 2..writer.at].copy_from_slice(&word);
-        }
-        writer.at -= 2 * usize::from(emit);
-        x = if emit { x >> 16 } else { x };
+        words[(free - 1) % LANES] = x as u16;
+        free -= usize::from(emit);
+        let x = select_unpredictable(emit, x >> 16, x);
         let quotient = (u64::from(x) * symbol.reciprocal >> 40) as u32;
         let position = x - quotient * symbol.frequency;
         let slot = table.slots[((symbol.base + position) & SLOT_MASK) as usize];
         *state = (quotient << TABLE_BITS) + u32::from(slot);
     }
+    if let Some(window) = space.last_chunk_mut::<WINDOW>() {
+        for (bytes, word) in window.chunks_exact_mut(2).zip(words) {
+            bytes.copy_from_slice(&word.to_le_bytes());
+        }
+    }
+    let left = space.len() - 2 * (LANES - free);
+    &mut space[..left]
 }
 
 #[cfg(test)]

@@ -36,6 +36,12 @@ enum Decoded {
     Stored,
 }
 
+/// Buffers that one thread uses for block after block.
+#[derive(Default)]
+pub(crate) struct Scratch {
+    ranks: Vec<Vec<u8>>,
+}
+
 /// Decodes a block into `out` (row-major, `rect.elements()` elements) and checks it against its
 /// checksum.
 pub(crate) fn decode_block(
@@ -44,6 +50,7 @@ pub(crate) fn decode_block(
     rect: Rect,
     block: &StoredBlock<'_>,
     side: &Side,
+    scratch: &mut Scratch,
     out: &mut [u8],
 ) -> Result<Stats> {
     let payload = block.payload;
@@ -87,7 +94,7 @@ pub(crate) fn decode_block(
         Mode::Coded => {
             let head = Head::read(format.element, rect.elements(), payload, payload.len())?;
             head.check_padding(payload)?;
-            decode_planes(level, format, rect, &head, payload, side, out, &mut stats)?;
+            decode_planes(level, format, rect, &head, payload, side, scratch, out, &mut stats)?;
             &payload[..head.len]
         }
         Mode::Side => return Err(corrupt!("side block where a block of elements is expected")),
@@ -107,6 +114,7 @@ fn decode_planes(
     head: &Head,
     payload: &[u8],
     side: &Side,
+    scratch: &mut Scratch,
     out: &mut [u8],
     stats: &mut Stats,
 ) -> Result<()> {
@@ -114,7 +122,8 @@ fn decode_planes(
     let mut decoded = Vec::with_capacity(head.planes.len());
     for (index, plane) in head.planes.iter().enumerate() {
         let stream = &payload[plane.stream.clone()];
-        let (table, ranks) = match &plane.kind {
+        let mut ranks = Vec::new();
+        let (table, verdict) = match &plane.kind {
             Kind::Raw => {
                 check_spare_bits(stream, rect.elements(), plane.width)?;
                 symbols_of_plane.push(&[]);
@@ -128,14 +137,17 @@ fn decode_planes(
             }
             Kind::Shared(number) => {
                 let shared = shared_table(side, *number, plane)?;
-                let ranks = decode_ranks(level, format, rect, &shared.decoder, stream);
-                (&shared.table, ranks)
+                ranks = scratch.ranks.pop().unwrap_or_default();
+                let decoder = &shared.decoder;
+                (&shared.table, decode_ranks(level, format, rect, decoder, stream, &mut ranks))
             }
             Kind::Own(table) => {
-                (table, decode_ranks(level, format, rect, &table.decoder()?, stream))
+                ranks = scratch.ranks.pop().unwrap_or_default();
+                let decoder = table.decoder()?;
+                (table, decode_ranks(level, format, rect, &decoder, stream, &mut ranks))
             }
         };
-        let ranks = ranks.map_err(|e| corrupt!("plane {index}: {e}"))?;
+        verdict.map_err(|e| corrupt!("plane {index}: {e}"))?;
         symbols_of_plane.push(table.symbols());
         decoded.push(Decoded::Ranks(ranks));
     }
@@ -166,6 +178,11 @@ fn decode_planes(
         })
         .collect();
     merge(format.element, &sources, out);
+    drop(sources);
+    scratch.ranks.extend(decoded.into_iter().filter_map(|decoded| match decoded {
+        Decoded::Ranks(ranks) => Some(ranks),
+        Decoded::Symbols(_) | Decoded::Stored => None,
+    }));
     Ok(())
 }
 
@@ -228,11 +245,15 @@ fn decode_ranks(
     rect: Rect,
     table: &wcodec_kernels::DecodeTable,
     stream: &[u8],
-) -> std::result::Result<Vec<u8>, wcodec_kernels::StreamError> {
-    let mut ranks = vec![0; rect.elements()];
+    ranks: &mut Vec<u8>,
+) -> std::result::Result<(), wcodec_kernels::StreamError> {
+    ranks.resize(rect.elements(), 0);
     let steps = scan::steps(format.scan, rect.rows, rect.cols);
-    wcodec_kernels::decode(level, table, stream, steps, &mut ranks)?;
-    Ok(scan::to_row_major(format.scan, &ranks, rect.cols).unwrap_or(ranks))
+    wcodec_kernels::decode(level, table, stream, steps, ranks)?;
+    if let Some(turned) = scan::to_row_major(format.scan, ranks, rect.cols) {
+        *ranks = turned;
+    }
+    Ok(())
 }
 
 /// Unused bits behind the last element of a raw plane must be zero.

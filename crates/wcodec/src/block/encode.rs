@@ -6,10 +6,10 @@ use super::head::{self, Kind, PlaneOut};
 use super::{Mode, scan};
 use crate::checksum::{BlockId, block_checksum};
 use crate::entropy::cost::BIT;
-use crate::entropy::table::Table;
+use crate::entropy::table::{RankOf, Table};
 use crate::error::Result;
 use crate::geometry::Rect;
-use crate::planes::{MAX_RAW_WIDTH, extract};
+use crate::planes::{MAX_RAW_WIDTH, extract_into};
 use crate::predict::{self, Predictor, PredictorSet, Tiling};
 use crate::stats::Stats;
 use wcodec_kernels::{EncodeTable, Level, Steps};
@@ -38,20 +38,37 @@ pub(crate) struct EncodedBlock {
     pub(crate) stats: Stats,
 }
 
-/// A block with its symbols counted.
+/// A block with its symbols counted. The symbols themselves are not kept: making them again is
+/// cheaper than the memory they would take.
 pub(crate) struct Draft {
     rect: Rect,
-    /// Elements in row-major order.
-    bytes: Vec<u8>,
     constant: bool,
     pub(crate) planes: Vec<DraftPlane>,
     predictors: Option<Vec<Predictor>>,
 }
 
 pub(crate) enum DraftPlane {
-    Raw { width: u32, packed: Vec<u8> },
+    Raw { width: u32 },
     Constant { width: u32, value: u16 },
-    Counted { width: u32, symbols: Vec<u16>, counts: Vec<u32> },
+    Counted { width: u32, counts: Vec<u32> },
+}
+
+impl DraftPlane {
+    fn width(&self) -> u32 {
+        match self {
+            DraftPlane::Raw { width }
+            | DraftPlane::Constant { width, .. }
+            | DraftPlane::Counted { width, .. } => *width,
+        }
+    }
+}
+
+/// Buffers that one thread uses for block after block.
+#[derive(Default)]
+pub(crate) struct Scratch {
+    gathered: Vec<u8>,
+    symbols: Vec<u16>,
+    narrow: Vec<u8>,
 }
 
 /// The table that a plane of a block takes.
@@ -66,25 +83,35 @@ pub(crate) enum TableChoice<'a> {
 pub(crate) struct PreparedTable {
     pub(crate) table: Table,
     encoder: EncodeTable,
-    ranks: Vec<u8>,
+    ranks: RankOf,
 }
 
 impl PreparedTable {
-    pub(crate) fn new(table: Table, width: u32) -> Result<PreparedTable> {
+    pub(crate) fn new(table: Table) -> Result<PreparedTable> {
         let encoder = table.encoder()?;
-        let ranks = table.ranks(width);
+        let ranks = table.ranks();
         Ok(PreparedTable { table, encoder, ranks })
     }
 }
 
-/// Copies a rectangle out of a segment's bytes, the first of them being element `base`.
-pub(crate) fn gather(segment: &[u8], base: u64, rect: Rect, size: usize) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(rect.elements() * size);
-    for row in 0..rect.rows {
-        let start = (rect.start - base + row as u64 * rect.stride) as usize * size;
-        bytes.extend_from_slice(&segment[start..start + rect.cols * size]);
+/// The elements of a rectangle in row-major order, out of a group's bytes, the first of them
+/// being element `base`. Copied to `buffer` unless they are contiguous.
+pub(crate) fn gather<'a>(
+    group: &'a [u8],
+    base: u64,
+    rect: Rect,
+    size: usize,
+    buffer: &'a mut Vec<u8>,
+) -> &'a [u8] {
+    let start = (rect.start - base) as usize * size;
+    if rect.rows == 1 || rect.stride == rect.cols as u64 {
+        return &group[start..start + rect.elements() * size];
     }
-    bytes
+    buffer.clear();
+    for row in group[start..].chunks(rect.stride as usize * size).take(rect.rows) {
+        buffer.extend_from_slice(&row[..rect.cols * size]);
+    }
+    buffer
 }
 
 fn is_constant(bytes: &[u8], size: usize) -> bool {
@@ -92,40 +119,46 @@ fn is_constant(bytes: &[u8], size: usize) -> bool {
 }
 
 impl Draft {
-    pub(crate) fn new(format: &BlockFormat, rect: Rect, bytes: Vec<u8>, split: &Split) -> Draft {
+    /// Drafts the block of `group`'s bytes (the first of them being element `base`) at `rect`.
+    pub(crate) fn new(
+        format: &BlockFormat,
+        group: &[u8],
+        base: u64,
+        rect: Rect,
+        split: &Split,
+        scratch: &mut Scratch,
+    ) -> Draft {
         let element = format.element;
-        let mut draft = Draft {
-            rect,
-            constant: is_constant(&bytes, element.size()),
-            bytes,
-            planes: Vec::new(),
-            predictors: None,
-        };
-        if draft.constant {
+        let Scratch { gathered, symbols, .. } = scratch;
+        let bytes = gather(group, base, rect, element.size(), gathered);
+        let constant = is_constant(bytes, element.size());
+        let mut draft = Draft { rect, constant, planes: Vec::new(), predictors: None };
+        if constant {
             return draft;
         }
         let mut shift = element.bits();
         for (index, &PlanePlan { width, coded }) in split.planes.iter().enumerate() {
             shift -= width;
-            let mut symbols = extract(element, &draft.bytes, shift, width);
+            extract_into(element, bytes, shift, width, symbols);
             if symbols.iter().all(|&s| s == symbols[0]) {
                 draft.planes.push(DraftPlane::Constant { width, value: symbols[0] });
                 continue;
             }
             if !coded && width <= MAX_RAW_WIDTH {
-                draft.planes.push(DraftPlane::Raw { width, packed: pack(&symbols, width) });
+                draft.planes.push(DraftPlane::Raw { width });
                 continue;
             }
+            let mut counts = vec![0; 1 << width];
             if index == 0 && split.predictors != PredictorSet::NONE {
                 let tiling = Tiling::new(rect.rows, rect.cols, format.tile);
-                if let Some(chosen) = predict::choose(&symbols, tiling, width, split.predictors) {
-                    symbols = chosen.residuals;
-                    draft.predictors = Some(chosen.predictors);
+                if let Some(predictors) = predict::choose(symbols, tiling, width, split.predictors)
+                {
+                    *symbols = predict::residuals(symbols, tiling, width, &predictors);
+                    draft.predictors = Some(predictors);
                 }
             }
-            let mut counts = vec![0; 1 << width];
-            wcodec_kernels::histogram(&symbols, &mut counts);
-            draft.planes.push(DraftPlane::Counted { width, symbols, counts });
+            wcodec_kernels::histogram(symbols, &mut counts);
+            draft.planes.push(DraftPlane::Counted { width, counts });
         }
         draft
     }
@@ -142,14 +175,14 @@ impl Draft {
         index: usize,
     ) -> (u64, TableChoice<'static>) {
         let raw = match &self.planes[index] {
-            DraftPlane::Counted { width, symbols, .. } if *width <= MAX_RAW_WIDTH => {
-                symbols.len() as u64 * u64::from(*width) * BIT
+            DraftPlane::Counted { width, .. } if *width <= MAX_RAW_WIDTH => {
+                self.rect.elements() as u64 * u64::from(*width) * BIT
             }
             _ => u64::MAX,
         };
         // A plane that is predicted cannot go raw: its symbols are residuals.
         let raw = if index == 0 && self.predictors.is_some() { u64::MAX } else { raw };
-        if let DraftPlane::Counted { width, counts, .. } = &self.planes[index]
+        if let DraftPlane::Counted { width, counts } = &self.planes[index]
             && let Some(table) = Table::from_counts(counts)
             && let Some(bits) = table.cost(counts)
         {
@@ -177,46 +210,48 @@ impl Draft {
         }
     }
 
-    /// Encodes the block. `choices` has one entry per plane. `zstd` tries that as well.
+    /// Encodes the block out of the bytes that it was drafted from. `choices` has one entry per
+    /// plane. `zstd` tries that as well.
+    #[expect(clippy::too_many_arguments, reason = "one caller; a struct would only rename them")]
     pub(crate) fn finish(
         self,
         level: Level,
         format: &BlockFormat,
         id: BlockId,
+        group: &[u8],
+        base: u64,
         choices: Vec<TableChoice<'_>>,
         zstd: bool,
+        scratch: &mut Scratch,
     ) -> Result<EncodedBlock> {
         let size = format.element.size();
-        let mut stats = Stats {
-            original_bytes: self.bytes.len() as u64,
-            elements: self.rect.elements() as u64,
-            blocks: 1,
-            ..Stats::default()
-        };
+        let Scratch { gathered, symbols, narrow } = scratch;
+        let bytes = gather(group, base, self.rect, size, gathered);
+        let mut stats = Stats::default();
         let (mut mode, mut payload, mut head) = (Mode::Raw, None, 0);
         if self.constant {
-            (mode, payload) = (Mode::Constant, Some(self.bytes[..size].to_vec()));
-        } else if let Some((coded, head_len)) = self.code(level, format, choices, &mut stats)? {
+            (mode, payload) = (Mode::Constant, Some(bytes[..size].to_vec()));
+        } else if let Some((coded, head_len)) =
+            self.code(level, format, bytes, choices, (symbols, narrow), &mut stats)?
+        {
             (mode, payload, head) = (Mode::Coded, Some(coded), head_len);
         }
         if zstd && !self.constant {
-            let frame = zstd::bulk::compress(&self.bytes, zstd_level(self.bytes.len()))?;
-            if frame.len() < payload.as_ref().map_or(self.bytes.len(), Vec::len) {
+            let frame = zstd::bulk::compress(bytes, zstd_level(bytes.len()))?;
+            if frame.len() < payload.as_ref().map_or(bytes.len(), Vec::len) {
                 head = frame.len();
                 (mode, payload) = (Mode::Zstd, Some(frame));
             }
         }
         if mode != Mode::Coded {
-            stats.tiles = 0;
-            stats.tiles_by_predictor = Default::default();
-            (stats.table_bytes, stats.map_bytes) = (0, 0);
+            stats = Stats::default();
         }
-        let checksum = match &payload {
-            Some(payload) => block_checksum(id, &payload[..head], &self.bytes),
-            None => block_checksum(id, &[], &self.bytes),
-        };
-        let payload = payload.unwrap_or(self.bytes);
+        let payload = payload.unwrap_or_else(|| bytes.to_vec());
+        let checksum = block_checksum(id, &payload[..head], bytes);
+        stats.original_bytes = bytes.len() as u64;
         stats.coded_bytes = payload.len() as u64;
+        stats.elements = self.rect.elements() as u64;
+        stats.blocks = 1;
         Ok(EncodedBlock { mode, payload, checksum, stats })
     }
 
@@ -226,42 +261,51 @@ impl Draft {
         &self,
         level: Level,
         format: &BlockFormat,
+        bytes: &[u8],
         choices: Vec<TableChoice<'_>>,
+        (symbols, narrow): (&mut Vec<u16>, &mut Vec<u8>),
         stats: &mut Stats,
     ) -> Result<Option<(Vec<u8>, usize)>> {
-        let steps = self.steps(format);
+        let tiling = Tiling::new(self.rect.rows, self.rect.cols, format.tile);
         let mut planes = Vec::with_capacity(self.planes.len());
+        let mut shift = format.element.bits();
         for (plane, choice) in self.planes.iter().zip(choices) {
-            planes.push(match (plane, choice) {
-                (DraftPlane::Constant { width, value }, _) => {
-                    PlaneOut { width: *width, kind: Kind::Constant(*value), stream: Vec::new() }
+            let width = plane.width();
+            shift -= width;
+            if let DraftPlane::Constant { value, .. } = plane {
+                planes.push(PlaneOut { width, kind: Kind::Constant(*value), stream: Vec::new() });
+                continue;
+            }
+            extract_into(format.element, bytes, shift, width, symbols);
+            if let (0, Some(predictors)) = (planes.len(), &self.predictors) {
+                *symbols = predict::residuals(symbols, tiling, width, predictors);
+            }
+            narrow.clear();
+            let prepared;
+            let (kind, table) = match choice {
+                TableChoice::Raw if width > MAX_RAW_WIDTH => return Ok(None),
+                TableChoice::Raw => {
+                    narrow.extend(symbols.iter().map(|&s| s as u8));
+                    let mut stream = Vec::new();
+                    wcodec_kernels::pack_bits(narrow, width, &mut stream);
+                    planes.push(PlaneOut { width, kind: Kind::Raw, stream });
+                    continue;
                 }
-                (DraftPlane::Raw { width, packed }, _) => {
-                    PlaneOut { width: *width, kind: Kind::Raw, stream: packed.clone() }
+                TableChoice::Own(table) => {
+                    stats.table_bytes += table.written_len(width) as u64;
+                    prepared = PreparedTable::new(table)?;
+                    (Kind::Own(prepared.table.clone()), &prepared)
                 }
-                (DraftPlane::Counted { width, symbols, .. }, TableChoice::Raw) => {
-                    if *width > MAX_RAW_WIDTH {
-                        return Ok(None);
-                    }
-                    PlaneOut { width: *width, kind: Kind::Raw, stream: pack(symbols, *width) }
-                }
-                (DraftPlane::Counted { width, symbols, .. }, TableChoice::Own(table)) => {
-                    let prepared = PreparedTable::new(table, *width)?;
-                    let stream = self.encode_plane(level, format, steps, symbols, &prepared);
-                    stats.table_bytes += prepared.table.written_len(*width) as u64;
-                    PlaneOut { width: *width, kind: Kind::Own(prepared.table), stream }
-                }
-                (
-                    DraftPlane::Counted { width, symbols, .. },
-                    TableChoice::Shared(number, table),
-                ) => {
-                    let stream = self.encode_plane(level, format, steps, symbols, table);
-                    PlaneOut { width: *width, kind: Kind::Shared(number), stream }
-                }
-            });
+                TableChoice::Shared(number, table) => (Kind::Shared(number), table),
+            };
+            narrow.extend(symbols.iter().map(|&s| table.ranks.get(s)));
+            let turned = scan::to_coding_order(format.scan, narrow, self.rect.cols);
+            let ranks = turned.as_ref().unwrap_or(narrow);
+            let mut stream = Vec::new();
+            wcodec_kernels::encode(level, &table.encoder, ranks, self.steps(format), &mut stream);
+            planes.push(PlaneOut { width, kind, stream });
         }
-        let tiles = Tiling::new(self.rect.rows, self.rect.cols, format.tile).count() as u64;
-        stats.tiles = tiles;
+        stats.tiles = tiling.count() as u64;
         let map = match &self.predictors {
             Some(predictors) => {
                 for &p in predictors {
@@ -270,36 +314,14 @@ impl Draft {
                 predict::map::write(level, predictors)?
             }
             None => {
-                stats.tiles_by_predictor[Predictor::None as usize] = tiles;
+                stats.tiles_by_predictor[Predictor::None as usize] = stats.tiles;
                 Vec::new()
             }
         };
         stats.map_bytes = map.len() as u64;
         let (payload, head) = head::write(&planes, &map);
-        Ok((payload.len() < self.bytes.len()).then_some((payload, head)))
+        Ok((payload.len() < bytes.len()).then_some((payload, head)))
     }
-
-    fn encode_plane(
-        &self,
-        level: Level,
-        format: &BlockFormat,
-        steps: Steps,
-        symbols: &[u16],
-        table: &PreparedTable,
-    ) -> Vec<u8> {
-        let ranks: Vec<u8> = symbols.iter().map(|&s| table.ranks[usize::from(s)]).collect();
-        let ranks = scan::to_coding_order(format.scan, &ranks, self.rect.cols).unwrap_or(ranks);
-        let mut stream = Vec::new();
-        wcodec_kernels::encode(level, &table.encoder, &ranks, steps, &mut stream);
-        stream
-    }
-}
-
-fn pack(symbols: &[u16], width: u32) -> Vec<u8> {
-    let narrow: Vec<u8> = symbols.iter().map(|&s| s as u8).collect();
-    let mut packed = Vec::new();
-    wcodec_kernels::pack_bits(&narrow, width, &mut packed);
-    packed
 }
 
 /// Small inputs (headers, most of all) can afford a better level.

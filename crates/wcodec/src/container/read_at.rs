@@ -1,5 +1,6 @@
 //! Reading at positions, without a cursor: several threads may read one file.
 
+use std::borrow::Cow;
 use std::fs::File;
 use std::io;
 
@@ -17,6 +18,11 @@ pub trait ReadAt: Send + Sync {
     /// If reading fails or the bytes end before the buffer is full
     /// ([`io::ErrorKind::UnexpectedEof`]).
     fn read_exact_at(&self, buffer: &mut [u8], at: u64) -> io::Result<()>;
+
+    /// All bytes, if they lie in memory: they are then not copied.
+    fn in_memory(&self) -> Option<&[u8]> {
+        None
+    }
 }
 
 impl ReadAt for File {
@@ -60,6 +66,10 @@ impl ReadAt for [u8] {
         buffer.copy_from_slice(source);
         Ok(())
     }
+
+    fn in_memory(&self) -> Option<&[u8]> {
+        Some(self)
+    }
 }
 
 impl ReadAt for Vec<u8> {
@@ -69,6 +79,10 @@ impl ReadAt for Vec<u8> {
 
     fn read_exact_at(&self, buffer: &mut [u8], at: u64) -> io::Result<()> {
         self.as_slice().read_exact_at(buffer, at)
+    }
+
+    fn in_memory(&self) -> Option<&[u8]> {
+        Some(self)
     }
 }
 
@@ -80,14 +94,23 @@ impl<T: ReadAt + ?Sized> ReadAt for &T {
     fn read_exact_at(&self, buffer: &mut [u8], at: u64) -> io::Result<()> {
         (**self).read_exact_at(buffer, at)
     }
+
+    fn in_memory(&self) -> Option<&[u8]> {
+        (**self).in_memory()
+    }
 }
 
-/// Reads `len` bytes at `at`. The caller has checked them against the size of the source.
-pub(crate) fn read_vec(source: &(impl ReadAt + ?Sized), at: u64, len: u64) -> io::Result<Vec<u8>> {
+/// The `len` bytes at `at`. The caller has checked them against the size of the source.
+pub(crate) fn read<R: ReadAt + ?Sized>(source: &R, at: u64, len: u64) -> io::Result<Cow<'_, [u8]>> {
     let len = usize::try_from(len).map_err(|_| io::ErrorKind::OutOfMemory)?;
+    if let Some(bytes) = source.in_memory() {
+        let at = usize::try_from(at).map_err(|_| io::ErrorKind::UnexpectedEof)?;
+        let bytes = bytes.get(at..).and_then(|rest| rest.get(..len));
+        return Ok(Cow::Borrowed(bytes.ok_or(io::ErrorKind::UnexpectedEof)?));
+    }
     let mut bytes = Vec::new();
     bytes.try_reserve_exact(len).map_err(|_| io::ErrorKind::OutOfMemory)?;
     bytes.resize(len, 0);
     source.read_exact_at(&mut bytes, at)?;
-    Ok(bytes)
+    Ok(Cow::Owned(bytes))
 }

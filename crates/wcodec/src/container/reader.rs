@@ -5,10 +5,10 @@ use super::directory::{Directory, LayerEntry, Segment};
 use super::footer::{self, FOOTER_LEN, Footer, HASHED_LEN, SourceKind};
 use super::header::{self, HEADER_LEN};
 use super::index::{BlockRecord, BlockTable, RECORD_LEN};
-use super::read_at::{ReadAt, read_vec};
+use super::read_at::{ReadAt, read};
 use super::writer::{FREE_DIRECTORY, MAX_DIRECTORY_RATIO};
 use crate::block::Mode;
-use crate::block::decode::{StoredBlock, decode_block, head_stats};
+use crate::block::decode::{Scratch, StoredBlock, decode_block, head_stats};
 use crate::block::head::Head;
 use crate::block::side::{self, Side};
 use crate::checksum::{BlockId, block_checksum, hash_pieces};
@@ -18,6 +18,7 @@ use crate::layer::Layer;
 use crate::limits::Limits;
 use crate::stats::Stats;
 use rayon::prelude::*;
+use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap};
 use std::ops::Range;
 use wcodec_kernels::Level;
@@ -64,12 +65,12 @@ impl<R: ReadAt> Reader<R> {
     /// for more than `limits` allow.
     pub fn open(source: R, limits: &Limits) -> Result<Reader<R>> {
         let size = source.size()?;
-        let header = read_vec(&source, 0, size.min(HEADER_LEN as u64))?;
+        let header = read(&source, 0, size.min(HEADER_LEN as u64))?;
         header::check(&header)?;
         let Some(footer_at) = size.checked_sub(FOOTER_LEN as u64) else {
             return Err(ErrorKind::Truncated { have: size }.into());
         };
-        let footer_bytes = read_vec(&source, footer_at, FOOTER_LEN as u64)?;
+        let footer_bytes = read(&source, footer_at, FOOTER_LEN as u64)?;
         if !footer_bytes.ends_with(&footer::MAGIC) {
             return Err(misplaced_footer(&source, size)?);
         }
@@ -94,15 +95,15 @@ impl<R: ReadAt> Reader<R> {
             return Err(Error::limit("directory size", footer.directory_len, most));
         }
         let table_len = footer.blocks * RECORD_LEN as u64;
-        let table = read_vec(&source, footer.table_at, table_len)?;
-        let stored = read_vec(&source, footer.table_at + table_len, footer.directory_stored)?;
+        let table = read(&source, footer.table_at, table_len)?;
+        let stored = read(&source, footer.table_at + table_len, footer.directory_stored)?;
         let hashed = footer_bytes.get(..HASHED_LEN).unwrap_or_default();
         let hash = hash_pieces(&[&header, &table, &stored, hashed]);
         if hash != stored_hash {
             return Err(in_footer(Error::checksum("index", hash, stored_hash)));
         }
 
-        let table = BlockTable::read(table, footer.table_at)?;
+        let table = BlockTable::read(table.into_owned(), footer.table_at)?;
         let decoded = decode_directory(&footer, stored)
             .map_err(|e| e.at_byte(footer.table_at + table_len))?;
         let directory = Directory::read(&decoded, footer.segments, footer.layers)
@@ -368,7 +369,15 @@ impl<R: ReadAt> Reader<R> {
         let stats = run
             .and_then(|run| {
                 let side = side.unwrap_or(&none);
-                self.decode_in_run(segment, &run, number, rect, side, &mut out)
+                self.decode_in_run(
+                    segment,
+                    &run,
+                    number,
+                    rect,
+                    side,
+                    &mut Scratch::default(),
+                    &mut out,
+                )
             })
             .map_err(|e| self.locate(placed, e))?;
         Ok((rect, out, stats))
@@ -482,9 +491,9 @@ impl<R: ReadAt> Reader<R> {
     }
 
     fn head_stats(&self, segment: &Segment, record: &BlockRecord, rect: Rect) -> Result<Stats> {
-        let start = read_vec(&self.source, record.at, u64::from(record.len.min(12)))?;
+        let start = read(&self.source, record.at, u64::from(record.len.min(12)))?;
         let len = Head::len_of(&start)?.min(record.len as usize);
-        let head = read_vec(&self.source, record.at, len as u64)?;
+        let head = read(&self.source, record.at, len as u64)?;
         head_stats(self.level, &segment.format(), rect, &head, record.len as usize)
     }
 
@@ -555,20 +564,28 @@ impl<R: ReadAt> Reader<R> {
             .into_par_iter()
             .map(|(band, out)| {
                 let mut stats = Stats::default();
-                let mut scratch = Vec::new();
+                let mut scratch = Scratch::default();
+                let mut block = Vec::new();
                 for across in 0..geometry.blocks_in_band(band) {
                     let rect = geometry.rect(band, across);
                     let number = number(band, across);
                     let row_bytes = rect.cols * geometry.element.size();
-                    scratch.resize(rect.rows * row_bytes, 0);
-                    stats +=
-                        self.decode_in_run(job.segment, &run, number, rect, &side, &mut scratch)?;
+                    block.resize(rect.rows * row_bytes, 0);
+                    stats += self.decode_in_run(
+                        job.segment,
+                        &run,
+                        number,
+                        rect,
+                        &side,
+                        &mut scratch,
+                        &mut block,
+                    )?;
                     let first = geometry.band_elements(band).start;
                     let offset = (rect.start - first) as usize * geometry.element.size();
                     let pitch = rect.stride as usize * geometry.element.size();
                     let targets = out.get_mut(offset..).unwrap_or_default();
                     for (target, row) in
-                        targets.chunks_mut(pitch).zip(scratch.chunks_exact(row_bytes))
+                        targets.chunks_mut(pitch).zip(block.chunks_exact(row_bytes))
                     {
                         if let Some(target) = target.get_mut(..row_bytes) {
                             target.copy_from_slice(row);
@@ -585,13 +602,15 @@ impl<R: ReadAt> Reader<R> {
     }
 
     /// Decodes block `number` of a segment out of a run that holds it.
+    #[expect(clippy::too_many_arguments, reason = "private; a struct would only rename them")]
     fn decode_in_run(
         &self,
         segment: usize,
-        run: &Run,
+        run: &Run<'_>,
         number: u64,
         rect: Rect,
         side: &Side,
+        scratch: &mut Scratch,
         out: &mut [u8],
     ) -> Result<Stats> {
         let placed = self.placed(segment)?;
@@ -605,7 +624,7 @@ impl<R: ReadAt> Reader<R> {
             let (have, most) = (payload.len(), out.len());
             return Err(place(corrupt!("block of {have} bytes decodes to {most}")));
         }
-        decode_block(self.level, &format, rect, &block, side, out).map_err(place)
+        decode_block(self.level, &format, rect, &block, side, scratch, out).map_err(place)
     }
 
     /// The side block of a group; empty if the segment has none.
@@ -620,7 +639,7 @@ impl<R: ReadAt> Reader<R> {
         if record.mode != Mode::Side {
             return Err(place(corrupt!("block of elements where a side block is expected")));
         }
-        let payload = read_vec(&self.source, record.at, u64::from(record.len))?;
+        let payload = read(&self.source, record.at, u64::from(record.len))?;
         let id = BlockId { segment: segment as u32, block: number as u32 };
         let found = block_checksum(id, &[], &payload);
         if found != record.checksum {
@@ -630,7 +649,7 @@ impl<R: ReadAt> Reader<R> {
     }
 
     /// Reads blocks of a segment with the padding before each of them.
-    fn read_blocks(&self, segment: usize, blocks: Range<u64>) -> Result<Run> {
+    fn read_blocks(&self, segment: usize, blocks: Range<u64>) -> Result<Run<'_>> {
         let first_block = self.placed(segment)?.first_block;
         let records: Vec<BlockRecord> = (first_block + blocks.start..first_block + blocks.end)
             .map(|number| self.table.get(number))
@@ -644,8 +663,8 @@ impl<R: ReadAt> Reader<R> {
     }
 
     /// Reads `start..end` and checks that everything outside `records` is zero.
-    fn read_padded(&self, start: u64, end: u64, records: &[BlockRecord]) -> Result<Run> {
-        let run = Run { bytes: read_vec(&self.source, start, end - start)?, start };
+    fn read_padded(&self, start: u64, end: u64, records: &[BlockRecord]) -> Result<Run<'_>> {
+        let run = Run { bytes: read(&self.source, start, end - start)?, start };
         let mut at = start;
         let ends = records.iter().map(|r| (r.at, r.end())).chain([(end, end)]);
         for (block_start, block_end) in ends {
@@ -660,12 +679,12 @@ impl<R: ReadAt> Reader<R> {
 }
 
 /// A piece of the file.
-struct Run {
-    bytes: Vec<u8>,
+struct Run<'a> {
+    bytes: Cow<'a, [u8]>,
     start: u64,
 }
 
-impl Run {
+impl Run<'_> {
     fn range(&self, from: u64, to: u64) -> Result<&[u8]> {
         let relative = |at: u64| at.checked_sub(self.start).and_then(|at| usize::try_from(at).ok());
         relative(from)
@@ -702,7 +721,7 @@ fn total_len(footer: &Footer) -> Option<u64> {
         .checked_add(FOOTER_LEN as u64)
 }
 
-fn decode_directory(footer: &Footer, stored: Vec<u8>) -> Result<Vec<u8>> {
+fn decode_directory<'a>(footer: &Footer, stored: Cow<'a, [u8]>) -> Result<Cow<'a, [u8]>> {
     if !footer.directory_zstd {
         if stored.len() as u64 != footer.directory_len {
             let (have, want) = (stored.len(), footer.directory_len);
@@ -716,13 +735,13 @@ fn decode_directory(footer: &Footer, stored: Vec<u8>) -> Result<Vec<u8>> {
     if len != decoded.len() {
         return Err(corrupt!("directory has {len} bytes, expected {}", decoded.len()));
     }
-    Ok(decoded)
+    Ok(Cow::Owned(decoded))
 }
 
 /// Tells a truncated file from one with something behind its end.
 fn misplaced_footer(source: &impl ReadAt, size: u64) -> Result<Error> {
     let start = size.saturating_sub(TAIL_SEARCH + FOOTER_LEN as u64);
-    let tail = read_vec(source, start, size - start)?;
+    let tail = read(source, start, size - start)?;
     for (at, window) in tail.windows(FOOTER_LEN).enumerate().rev() {
         if window.ends_with(&footer::MAGIC)
             && let Ok((footer, _)) = Footer::read(window)

@@ -30,6 +30,17 @@ pub(crate) struct Table {
     frequencies: Vec<u16>,
 }
 
+/// From symbols to ranks.
+pub(crate) struct RankOf(Box<[u8; 1 << MAX_WIDTH]>);
+
+impl RankOf {
+    /// Symbols have at most [`MAX_WIDTH`] bits; the mask tells the compiler.
+    #[inline(always)]
+    pub(crate) fn get(&self, symbol: u16) -> u8 {
+        self.0[usize::from(symbol) & ((1 << MAX_WIDTH) - 1)]
+    }
+}
+
 impl Table {
     /// The table for these counts; `None` if nothing or more than 256 different symbols occur.
     pub(crate) fn from_counts(counts: &[u32]) -> Option<Table> {
@@ -168,13 +179,13 @@ impl Table {
             .map_err(|e| Error::argument(format!("frequency table: {e}")))
     }
 
-    /// Rank of each of the `1 << width` symbols (0 for those not in the table).
-    pub(crate) fn ranks(&self, width: u32) -> Vec<u8> {
-        let mut ranks = vec![0; 1 << width];
+    /// Rank of each symbol (0 for those not in the table).
+    pub(crate) fn ranks(&self) -> RankOf {
+        let mut ranks = Box::new([0; 1 << MAX_WIDTH]);
         for (rank, &symbol) in self.symbols.iter().enumerate() {
             ranks[usize::from(symbol)] = rank as u8;
         }
-        ranks
+        RankOf(ranks)
     }
 }
 

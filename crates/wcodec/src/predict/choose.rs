@@ -13,12 +13,6 @@ const TILE_BITS: u64 = 1;
 /// Price of a symbol that a table lacks.
 const RARE: u64 = 14 * cost::BIT;
 
-/// A block's predictors and the residuals under them.
-pub(crate) struct Chosen {
-    pub(crate) predictors: Vec<Predictor>,
-    pub(crate) residuals: Vec<u16>,
-}
-
 fn count(symbols: &[u16], width: u32) -> Vec<u32> {
     let mut counts = vec![0; 1 << width];
     wcodec_kernels::histogram(symbols, &mut counts);
@@ -80,11 +74,11 @@ pub(crate) fn choose(
     tiling: Tiling,
     width: u32,
     allowed: PredictorSet,
-) -> Option<Chosen> {
+) -> Option<Vec<Predictor>> {
     let plain_cost = cost::entropy(&count(symbols, width));
     let tiles = tiling.count();
-    let mut best: Option<(u64, Chosen)> = None;
-    let consider = |predictors: Vec<Predictor>, best: &mut Option<(u64, Chosen)>| {
+    let mut best: Option<(u64, Vec<Predictor>)> = None;
+    let consider = |predictors: Vec<Predictor>, best: &mut Option<(u64, Vec<Predictor>)>| {
         let residuals = residuals(symbols, tiling, width, &predictors);
         let counts = count(&residuals, width);
         let mut by_predictor = [0u32; Predictor::COUNT];
@@ -95,7 +89,7 @@ pub(crate) fn choose(
             cost::entropy(&counts) + cost::entropy(&by_predictor) + MAP_BYTES * 8 * cost::BIT;
         let fits = counts.iter().filter(|&&c| c > 0).count() <= wcodec_kernels::MAX_SYMBOLS;
         if fits && best.as_ref().is_none_or(|(least, _)| bits < *least) {
-            *best = Some((bits, Chosen { predictors, residuals }));
+            *best = Some((bits, predictors));
         }
         counts
     };
@@ -117,7 +111,7 @@ pub(crate) fn choose(
         let predictors = cheapest(symbols, tiling, width, allowed, &costs);
         counts = consider(predictors, &mut best);
     }
-    best.filter(|(bits, _)| *bits < plain_cost).map(|(_, chosen)| chosen)
+    best.filter(|(bits, _)| *bits < plain_cost).map(|(_, predictors)| predictors)
 }
 
 /// The cheapest predictor of each tile under given symbol costs; NONE wins ties.

@@ -17,8 +17,8 @@ pub(crate) fn write(level: Level, predictors: &[Predictor]) -> Result<Vec<u8>> {
     let mut out = Vec::new();
     if let Some(table) = Table::from_counts(&counts) {
         table.write(WIDTH, &mut out);
-        let ranks = table.ranks(WIDTH);
-        let ranks: Vec<u8> = predictors.iter().map(|&p| ranks[p as usize]).collect();
+        let ranks = table.ranks();
+        let ranks: Vec<u8> = predictors.iter().map(|&p| ranks.get(p as u16)).collect();
         let steps = Steps::single_lane(ranks.len());
         wcodec_kernels::encode(level, &table.encoder()?, &ranks, steps, &mut out);
     }

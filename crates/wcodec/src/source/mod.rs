@@ -6,7 +6,7 @@ mod safetensors;
 pub use npy::write_npy;
 
 use crate::container::footer::SourceKind;
-use crate::container::read_at::{ReadAt, read_vec};
+use crate::container::read_at::{ReadAt, read};
 use crate::error::Result;
 use crate::layer::Layer;
 
@@ -35,7 +35,7 @@ impl Listing {
 /// rules is opaque, and the reason is given for a warning.
 pub(crate) fn list(source: &impl ReadAt) -> Result<(Listing, Option<String>)> {
     let size = source.size()?;
-    let start = read_vec(source, 0, size.min(16))?;
+    let start = read(source, 0, size.min(16))?;
     if let Some(header) = safetensors::header(source, size, &start)? {
         return Ok(match safetensors::list(&header, size) {
             Ok(listing) => (listing, None),

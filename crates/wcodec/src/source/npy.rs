@@ -3,7 +3,7 @@
 
 use super::{Listing, Located};
 use crate::container::footer::SourceKind;
-use crate::container::read_at::{ReadAt, read_vec};
+use crate::container::read_at::{ReadAt, read};
 use crate::dtype::ElementType;
 use crate::error::{Error, Result};
 use crate::layer::Layer;
@@ -22,7 +22,7 @@ pub(super) fn header(source: &impl ReadAt, size: u64, start: &[u8]) -> Result<Op
     if length > size || length > MAX_HEADER {
         return Ok(None);
     }
-    Ok(Some(read_vec(source, 0, length)?))
+    Ok(Some(read(source, 0, length)?.into_owned()))
 }
 
 /// The array, as a layer named `array`; `array.T` with its shape reversed if it is stored in

@@ -5,7 +5,7 @@
 
 use super::{Listing, Located, arrange};
 use crate::container::footer::SourceKind;
-use crate::container::read_at::{ReadAt, read_vec};
+use crate::container::read_at::{ReadAt, read};
 use crate::error::Result;
 use crate::layer::Layer;
 use serde::Deserialize;
@@ -22,7 +22,7 @@ pub(super) fn header(source: &impl ReadAt, size: u64, start: &[u8]) -> Result<Op
     if rest.first() != Some(&b'{') || length > MAX_HEADER || length > size - 8 {
         return Ok(None);
     }
-    Ok(Some(read_vec(source, 8, length)?))
+    Ok(Some(read(source, 8, length)?.into_owned()))
 }
 
 /// The tensors that a header lists.
