@@ -42,6 +42,9 @@ pub fn max_encoded_len(original: u64) -> u64 {
     original + original / 1000 + 4096
 }
 
+/// Gathers records and padding; blocks are larger and pass it by.
+const WRITE_BUFFER: usize = 16 << 10;
+
 fn encode_listed<T: Target + Send>(
     source: &impl ReadAt,
     listing: &Listing,
@@ -53,7 +56,7 @@ fn encode_listed<T: Target + Send>(
     options.check()?;
     with_threads(options.threads, || {
         let run = |target: &mut T, listing: &Listing| {
-            let out = BufWriter::with_capacity(1 << 20, target);
+            let out = BufWriter::with_capacity(WRITE_BUFFER, target);
             encoder::encode(source, listing, out, options, observer)
         };
         let mut stats = run(target, listing)?;
@@ -140,7 +143,7 @@ pub fn encode_bytes(
     options: &EncodeOptions,
     observer: &dyn Observer,
 ) -> Result<(Vec<u8>, EncodeStats)> {
-    let mut out = Vec::new();
+    let mut out = Vec::with_capacity(original.len());
     let stats = encode_found(&original, &mut out, options, observer)?;
     Ok((out, stats))
 }

@@ -5,6 +5,7 @@ use super::decode::BlockFormat;
 use super::head::{self, Kind, PlaneOut};
 use super::{Mode, scan};
 use crate::checksum::{BlockId, block_checksum};
+use crate::dtype::ElementType;
 use crate::entropy::cost::BIT;
 use crate::entropy::table::{RankOf, Table};
 use crate::error::Result;
@@ -237,7 +238,7 @@ impl Draft {
             (mode, payload, head) = (Mode::Coded, Some(coded), head_len);
         }
         if zstd && !self.constant {
-            let frame = zstd::bulk::compress(bytes, zstd_level(bytes.len()))?;
+            let frame = zstd::bulk::compress(bytes, zstd_level(format.element, bytes.len()))?;
             if frame.len() < payload.as_ref().map_or(bytes.len(), Vec::len) {
                 head = frame.len();
                 (mode, payload) = (Mode::Zstd, Some(frame));
@@ -324,7 +325,7 @@ impl Draft {
     }
 }
 
-/// Small inputs (headers, most of all) can afford a better level.
-fn zstd_level(bytes: usize) -> i32 {
-    if bytes < 1 << 20 { 15 } else { 3 }
+/// Headers and other small pieces of bytes can afford a better level; tensors cannot.
+fn zstd_level(element: ElementType, bytes: usize) -> i32 {
+    if element == ElementType::Bytes && bytes < 1 << 20 { 15 } else { 3 }
 }
