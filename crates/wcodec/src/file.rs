@@ -5,7 +5,7 @@ use crate::container::footer::SourceKind;
 use crate::container::read_at::ReadAt;
 use crate::container::reader::Reader;
 use crate::encoder;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 use crate::layer::Layer;
 use crate::limits::Limits;
 use crate::options::{DecodeOptions, EncodeOptions, Observer, with_threads};
@@ -112,10 +112,7 @@ pub fn encode_file(
     let source = open(input)?;
     let mut file = AtomicFile::create(output, options.force)?;
     let stats =
-        encode_found(&source, file.file(), options, observer).map_err(|e| match e.kind() {
-            ErrorKind::Interrupted => e,
-            _ => e.in_file(input),
-        })?;
+        encode_found(&source, file.file(), options, observer).map_err(|e| e.in_file(input))?;
     file.commit()?;
     Ok(stats)
 }
@@ -125,7 +122,7 @@ pub fn encode_file(
 ///
 /// # Errors
 /// As [`encode_file`].
-pub fn encode_to_file(
+pub fn encode_to(
     source: &impl ReadAt,
     output: &mut File,
     options: &EncodeOptions,
@@ -227,22 +224,27 @@ pub fn decode_file(
     options: &DecodeOptions,
     observer: &dyn Observer,
 ) -> Result<DecodeStats> {
-    let reader = Reader::open(open(input)?, &options.limits).map_err(|e| e.in_file(input))?;
+    let source = open(input)?;
     let mut file = AtomicFile::create(output, options.force)?;
-    let stats = restore(&reader, file.file(), options, observer).map_err(|e| e.in_file(input))?;
+    let stats = decode_to(&source, file.file(), options, observer).map_err(|e| e.in_file(input))?;
     file.commit()?;
     Ok(stats)
 }
 
-fn restore<R: ReadAt>(
-    reader: &Reader<R>,
-    out: &mut File,
+/// Restores the original of a `.wcodec` file that `source` holds into `out`. What was written
+/// before an error is not the original.
+///
+/// # Errors
+/// As [`decode_file`].
+pub fn decode_to(
+    source: &impl ReadAt,
+    out: &mut (impl Write + Send),
     options: &DecodeOptions,
     observer: &dyn Observer,
 ) -> Result<DecodeStats> {
     let started = Instant::now();
     with_threads(options.threads, || {
-        let mut stats = reader.restore(out, observer)?;
+        let mut stats = Reader::open(source, &options.limits)?.restore(out, observer)?;
         stats.elapsed = started.elapsed();
         Ok(stats)
     })
@@ -257,12 +259,7 @@ pub fn verify_file(
     options: &DecodeOptions,
     observer: &dyn Observer,
 ) -> Result<DecodeStats> {
-    let started = Instant::now();
-    let reader = open_file(input, &options.limits)?;
-    let stats = with_threads(options.threads, || reader.verify(observer));
-    let mut stats = stats.map_err(|e| e.in_file(input))?;
-    stats.elapsed = started.elapsed();
-    Ok(stats)
+    decode_to(&open(input)?, &mut std::io::sink(), options, observer).map_err(|e| e.in_file(input))
 }
 
 /// Opens a `.wcodec` file for reading layers and slices.

@@ -122,7 +122,7 @@ fn decode_planes(
     let mut decoded = Vec::with_capacity(head.planes.len());
     for (index, plane) in head.planes.iter().enumerate() {
         let stream = &payload[plane.stream.clone()];
-        let mut ranks = Vec::new();
+        let mut ranks;
         let (table, verdict) = match &plane.kind {
             Kind::Raw => {
                 check_spare_bits(stream, rect.elements(), plane.width)?;

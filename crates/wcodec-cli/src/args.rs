@@ -1,0 +1,266 @@
+//! What the command line accepts.
+
+use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
+use std::ops::Range;
+use std::path::PathBuf;
+use wcodec::{Predictor, PredictorSet, Scan, TileConfig};
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0    done
+  1    reading or writing failed
+  2    an argument does not fit
+  3    the file is not a wcodec file, or is damaged
+  4    the file needs a newer wcodec, or more than the limits allow
+  130  interrupted";
+
+/// Lossless codec for neural-network weights
+#[derive(Debug, Parser)]
+#[command(version, after_help = EXIT_CODES)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Encode a file; safetensors and npy by tensor, anything else as bytes
+    Encode(EncodeArgs),
+    /// Restore the original file, byte for byte
+    Decode(DecodeArgs),
+    /// Show what a file holds
+    Info(InfoArgs),
+    /// Check every hash of a file by decoding it
+    Verify(VerifyArgs),
+    /// Write one layer, or rows and columns of it, as npy
+    Extract(ExtractArgs),
+    /// Measure encoding and decoding in memory beside memcpy
+    Bench(BenchArgs),
+    /// Encode, verify and decode a small trained model that comes with the program
+    Demo,
+    /// Print a completion script for a shell
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct EncodeArgs {
+    /// File to encode, `-` for standard input
+    pub(crate) input: PathBuf,
+    /// File to write, `-` for standard output [default: INPUT.wcodec]
+    #[arg(short, long)]
+    pub(crate) output: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) codec: CodecArgs,
+    #[command(flatten)]
+    pub(crate) run: RunArgs,
+    /// Do not decode and compare what was written
+    #[arg(long)]
+    pub(crate) no_verify: bool,
+    /// Replace an existing file
+    #[arg(long)]
+    pub(crate) force: bool,
+}
+
+/// What the encoder may do; the defaults are right for nearly everything.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct CodecArgs {
+    /// Rows and columns of the tiles that share a predictor
+    #[arg(long, value_name = "RxC", default_value = "16x16", value_parser = parse_tile)]
+    pub(crate) tile: TileConfig,
+    /// Predictors that tiles may take: none, left, top, avg, planar
+    #[arg(
+        long,
+        value_name = "LIST",
+        default_value = "none,left,top,avg,planar",
+        value_parser = parse_predictors
+    )]
+    pub(crate) predictors: PredictorSet,
+    /// Rows and columns of a block [default: about 256x256]
+    #[arg(long, value_name = "RxC", value_parser = parse_block)]
+    pub(crate) block: Option<(u32, u32)>,
+    /// Scan of every layer [default: chosen]
+    #[arg(long)]
+    pub(crate) scan: Option<ScanArg>,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum ScanArg {
+    Row,
+    Column,
+}
+
+impl From<ScanArg> for Scan {
+    fn from(scan: ScanArg) -> Scan {
+        match scan {
+            ScanArg::Row => Scan::Row,
+            ScanArg::Column => Scan::Column,
+        }
+    }
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct RunArgs {
+    /// Threads [default: one per core]
+    #[arg(long, value_name = "N", value_parser = parse_threads)]
+    pub(crate) threads: Option<usize>,
+    /// Print the result as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Show no progress
+    #[arg(long)]
+    pub(crate) quiet: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct LimitArgs {
+    /// Largest original size to accept, in bytes [default: 2000 times the file, or 1 GiB]
+    #[arg(long, value_name = "BYTES")]
+    pub(crate) max_size: Option<u64>,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct DecodeArgs {
+    /// File to decode, `-` for standard input
+    pub(crate) input: PathBuf,
+    /// File to write, `-` for standard output [default: INPUT without .wcodec]
+    #[arg(short, long)]
+    pub(crate) output: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) run: RunArgs,
+    #[command(flatten)]
+    pub(crate) limits: LimitArgs,
+    /// Replace an existing file
+    #[arg(long)]
+    pub(crate) force: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct InfoArgs {
+    /// File to look at
+    pub(crate) input: PathBuf,
+    /// Show every layer
+    #[arg(long)]
+    pub(crate) layers: bool,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) limits: LimitArgs,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct VerifyArgs {
+    /// File to check
+    pub(crate) input: PathBuf,
+    #[command(flatten)]
+    pub(crate) run: RunArgs,
+    #[command(flatten)]
+    pub(crate) limits: LimitArgs,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct ExtractArgs {
+    /// File to read
+    pub(crate) input: PathBuf,
+    /// Name of the layer
+    pub(crate) layer: String,
+    /// Rows (first dimension), from A up to and not including B
+    #[arg(long, value_name = "A:B", value_parser = parse_range)]
+    pub(crate) rows: Option<Range<u64>>,
+    /// Columns (all other dimensions), from A up to and not including B
+    #[arg(long, value_name = "A:B", value_parser = parse_range)]
+    pub(crate) cols: Option<Range<u64>>,
+    /// File to write, `-` for standard output [default: LAYER.npy]
+    #[arg(short, long)]
+    pub(crate) output: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) limits: LimitArgs,
+    /// Replace an existing file
+    #[arg(long)]
+    pub(crate) force: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct BenchArgs {
+    /// File to measure
+    pub(crate) input: PathBuf,
+    #[command(flatten)]
+    pub(crate) codec: CodecArgs,
+    /// Numbers of threads to measure with
+    #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "1", value_parser = parse_threads)]
+    pub(crate) threads: Vec<usize>,
+    /// Runs of each measurement; medians are shown
+    #[arg(long, value_name = "N", default_value = "5", value_parser = parse_threads)]
+    pub(crate) runs: usize,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+fn parse_threads(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(0) => Err("expected at least 1".to_owned()),
+        Ok(threads) => Ok(threads),
+        Err(_) => Err("expected a number".to_owned()),
+    }
+}
+
+fn parse_pair<T: std::str::FromStr>(text: &str) -> Result<(T, T), String> {
+    text.split_once(['x', 'X'])
+        .and_then(|(rows, cols)| Some((rows.parse().ok()?, cols.parse().ok()?)))
+        .ok_or_else(|| "expected ROWSxCOLUMNS, as in 16x16".to_owned())
+}
+
+fn parse_tile(text: &str) -> Result<TileConfig, String> {
+    let (rows, cols) = parse_pair(text)?;
+    if rows == 0 || cols == 0 {
+        return Err("expected at least 1x1".to_owned());
+    }
+    Ok(TileConfig { rows, cols })
+}
+
+fn parse_block(text: &str) -> Result<(u32, u32), String> {
+    parse_pair(text)
+}
+
+fn parse_predictors(text: &str) -> Result<PredictorSet, String> {
+    let names = text.split(',').map(str::trim);
+    names.map(|name| Predictor::from_name(name).map_err(|e| e.to_string())).collect()
+}
+
+fn parse_range(text: &str) -> Result<Range<u64>, String> {
+    text.split_once(':')
+        .and_then(|(a, b)| Some(a.parse().ok()?..b.parse().ok()?))
+        .ok_or_else(|| "expected A:B, as in 0:128".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        use clap::CommandFactory as _;
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn values_are_parsed_or_refused() {
+        assert_eq!(parse_tile("1x300"), Ok(TileConfig { rows: 1, cols: 300 }));
+        assert!(
+            parse_tile("0x3").is_err() && parse_tile("3").is_err() && parse_tile("ax3").is_err()
+        );
+        assert_eq!(parse_range("3:9"), Ok(3..9));
+        assert!(parse_range("3-9").is_err() && parse_range("-3:9").is_err());
+        assert_eq!(
+            parse_predictors("top, avg").unwrap(),
+            [Predictor::Top, Predictor::Average].into_iter().collect()
+        );
+        assert!(
+            parse_predictors("sideways").unwrap_err().contains("unknown predictor \"sideways\"")
+        );
+    }
+}

@@ -1,0 +1,199 @@
+//! `wcodec bench`: everything in memory, memcpy, encode and decode in turn, medians.
+//!
+//! Encoding makes a whole `.wcodec` file without verifying it. Decoding puts every layer into
+//! memory that is there already, with the checksum of every block; a file without layers is
+//! restored as a whole, with its BLAKE3.
+
+use crate::args::BenchArgs;
+use crate::report::{self, gbps};
+use rayon::prelude::*;
+use serde_json::{Map, Value, json};
+use std::collections::BTreeMap;
+use std::time::Instant;
+use wcodec::{EncodeOptions, Error, ErrorKind, Limits, Reader, Result};
+
+/// Bytes copied to measure memcpy: far above any cache.
+const COPY_BYTES: usize = 128 << 20;
+
+/// Medians in 10^9 bytes of original a second.
+struct Run {
+    threads: usize,
+    memcpy: f64,
+    encode: f64,
+    decode: f64,
+}
+
+struct Measured {
+    original: u64,
+    coded: u64,
+    runs: Vec<Run>,
+}
+
+pub(super) fn run(args: &BenchArgs) -> Result<()> {
+    let original = std::fs::read(&args.input).map_err(|e| Error::from(e).in_file(&args.input))?;
+    let mut options = super::encode_options(&args.codec);
+    options.verify = false;
+    let all = measure(&original, &options, args)?;
+    let mut by_dtype = BTreeMap::new();
+    for (dtype, bytes) in split_by_dtype(&original, &options)? {
+        by_dtype.insert(dtype, measure(&bytes, &options, args)?);
+    }
+    let level = wcodec_kernels::Level::detect().name();
+    if args.json {
+        let mut value = all.json();
+        let by_dtype: Map<String, Value> =
+            by_dtype.iter().map(|(dtype, m)| (dtype.clone(), m.json())).collect();
+        value["by_dtype"] = by_dtype.into();
+        let mut top = json!({ "level": level });
+        if let (Value::Object(top), Value::Object(value)) = (&mut top, value) {
+            top.extend(value);
+        }
+        return report::print_json(&top);
+    }
+    let mut rows = Vec::new();
+    for (dtype, measured) in by_dtype.iter().chain([(&"all".to_owned(), &all)]) {
+        for run in &measured.runs {
+            rows.push(vec![
+                dtype.clone(),
+                measured.original.to_string(),
+                format!("{:.2} %", 100.0 * measured.coded as f64 / measured.original.max(1) as f64),
+                run.threads.to_string(),
+                format!("{:.2}", run.memcpy),
+                format!("{:.3}", run.encode),
+                format!("{:.3}", run.encode / run.memcpy),
+                format!("{:.3}", run.decode),
+                format!("{:.3}", run.decode / run.memcpy),
+            ]);
+        }
+    }
+    let header = [
+        "dtype",
+        "bytes",
+        "size",
+        "threads",
+        "memcpy GB/s",
+        "encode GB/s",
+        "x memcpy",
+        "decode GB/s",
+        "x memcpy",
+    ];
+    report::print(&format!(
+        "{}: level {level}, medians of {} runs\n{}",
+        args.input.display(),
+        args.runs,
+        report::table(&header, &rows)
+    ))
+}
+
+impl Measured {
+    fn json(&self) -> Value {
+        let runs: Vec<Value> = self
+            .runs
+            .iter()
+            .map(|run| {
+                json!({
+                    "threads": run.threads,
+                    "memcpy_gbps": run.memcpy,
+                    "encode_gbps": run.encode,
+                    "decode_gbps": run.decode,
+                })
+            })
+            .collect();
+        json!({ "original_bytes": self.original, "coded_bytes": self.coded, "runs": runs })
+    }
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or(0.0)
+}
+
+fn timed<T>(work: impl FnOnce() -> T) -> (f64, T) {
+    let started = Instant::now();
+    let result = work();
+    (started.elapsed().as_secs_f64(), result)
+}
+
+fn measure(original: &[u8], options: &EncodeOptions, args: &BenchArgs) -> Result<Measured> {
+    let mut measured = Measured { original: original.len() as u64, coded: 0, runs: Vec::new() };
+    for &threads in &args.threads {
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(threads)
+            .build()
+            .map_err(|e| Error::from(ErrorKind::Argument(e.to_string())))?;
+        let run = pool
+            .install(|| measure_once(original, options, args.runs, threads, &mut measured.coded));
+        measured.runs.push(run?);
+    }
+    Ok(measured)
+}
+
+fn measure_once(
+    original: &[u8],
+    options: &EncodeOptions,
+    runs: usize,
+    threads: usize,
+    coded_len: &mut u64,
+) -> Result<Run> {
+    let source = vec![1u8; COPY_BYTES];
+    let mut target = vec![0u8; COPY_BYTES];
+    let piece = COPY_BYTES / threads;
+    let (mut coded, _) = wcodec::encode_bytes(original, options, &())?;
+    let sizes = layer_sizes(&coded)?;
+    let mut layers: Vec<Vec<u8>> = sizes.iter().map(|&size| vec![1; size]).collect();
+    let mut whole = vec![1u8; if layers.is_empty() { original.len() } else { 0 }];
+    let (mut copy, mut encode, mut decode) = (Vec::new(), Vec::new(), Vec::new());
+    for _ in 0..runs {
+        let (seconds, ()) = timed(|| {
+            let pieces = target.par_chunks_mut(piece).zip(source.par_chunks(piece));
+            pieces.for_each(|(to, from)| to.copy_from_slice(from));
+        });
+        copy.push(gbps(COPY_BYTES as u64, seconds));
+        let (seconds, result) = timed(|| wcodec::encode_bytes(original, options, &()));
+        coded = result?.0;
+        encode.push(gbps(original.len() as u64, seconds));
+        let reader = Reader::open(coded.as_slice(), &Limits::unlimited())?;
+        let (seconds, result) = timed(|| {
+            if layers.is_empty() {
+                return reader.restore(&mut whole.as_mut_slice(), &()).map(|_| ());
+            }
+            layers
+                .par_iter_mut()
+                .enumerate()
+                .try_for_each(|(index, layer)| reader.decode_layer_into(index, layer).map(|_| ()))
+        });
+        result?;
+        let bytes = if layers.is_empty() { original.len() } else { sizes.iter().sum() };
+        decode.push(gbps(bytes as u64, seconds));
+    }
+    *coded_len = coded.len() as u64;
+    Ok(Run { threads, memcpy: median(copy), encode: median(encode), decode: median(decode) })
+}
+
+fn layer_sizes(coded: &[u8]) -> Result<Vec<usize>> {
+    let reader = Reader::open(coded, &Limits::unlimited())?;
+    Ok(reader.layers().map(|layer| layer.bytes as usize).collect())
+}
+
+/// The layers of each dtype as a safetensors file of their own.
+fn split_by_dtype(original: &[u8], options: &EncodeOptions) -> Result<BTreeMap<String, Vec<u8>>> {
+    let (coded, _) = wcodec::encode_bytes(original, options, &())?;
+    let reader = Reader::open(coded.as_slice(), &Limits::unlimited())?;
+    let mut parts: BTreeMap<String, (Map<String, Value>, Vec<u8>)> = BTreeMap::new();
+    for (index, layer) in reader.layers().enumerate() {
+        let (header, data) = parts.entry(layer.dtype.clone()).or_default();
+        let start = data.len();
+        data.extend_from_slice(&reader.decode_layer(index)?);
+        let place = [start, data.len()];
+        let entry = json!({ "dtype": layer.dtype, "shape": layer.shape, "data_offsets": place });
+        header.insert(layer.name.clone(), entry);
+    }
+    let file = |(header, data): (Map<String, Value>, Vec<u8>)| {
+        let header = Value::Object(header).to_string();
+        let mut file = (header.len() as u64).to_le_bytes().to_vec();
+        file.extend_from_slice(header.as_bytes());
+        file.extend_from_slice(&data);
+        file
+    };
+    Ok(parts.into_iter().map(|(dtype, part)| (dtype, file(part))).collect())
+}

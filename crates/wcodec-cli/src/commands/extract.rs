@@ -1,0 +1,43 @@
+//! `wcodec extract`.
+
+use super::stream::{Input, Output};
+use crate::args::ExtractArgs;
+use std::io::{BufWriter, Write as _};
+use std::path::PathBuf;
+use wcodec::{Error, ErrorKind, Reader, Result};
+
+pub(super) fn run(args: &ExtractArgs) -> Result<()> {
+    let input = Input::open(&args.input)?;
+    let place = |e| input.place(e);
+    let refuse = |text: String| place(Error::from(ErrorKind::Argument(text)));
+    let reader = Reader::open(&input.file, &super::limits(&args.limits)).map_err(place)?;
+    let found =
+        reader.find(&args.layer).and_then(|index| Some((index, reader.layers().nth(index)?)));
+    let Some((index, layer)) = found else {
+        return Err(refuse(format!("no layer {:?}; info --layers lists them", args.layer)));
+    };
+    let Some(element) = layer.element() else {
+        return Err(refuse(format!("layer {:?}: npy has no dtype {}", layer.name, layer.dtype)));
+    };
+    let (bytes, shape) = if args.rows.is_none() && args.cols.is_none() {
+        (reader.decode_layer(index), layer.shape.clone())
+    } else {
+        let (rows, cols) = layer.matrix();
+        let rows = args.rows.clone().unwrap_or(0..rows);
+        let cols = args.cols.clone().unwrap_or(0..cols);
+        let shape = vec![rows.end.saturating_sub(rows.start), cols.end.saturating_sub(cols.start)];
+        (reader.decode_slice(index, rows, cols), shape)
+    };
+    let bytes = bytes.map_err(place)?;
+    let output = args.output.clone().unwrap_or_else(|| {
+        // A layer's name comes from the file: it must not lead out of the folder.
+        let name = layer.name.replace(['/', '\\'], "_");
+        PathBuf::from(format!("{}.npy", name.trim_start_matches('.')))
+    });
+    let mut target = Output::create(&output, args.force)?;
+    let mut out = BufWriter::new(target.file());
+    wcodec::write_npy(&mut out, element, &shape, &bytes)?;
+    out.flush()?;
+    drop(out);
+    target.commit()
+}

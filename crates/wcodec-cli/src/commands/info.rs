@@ -1,0 +1,100 @@
+//! `wcodec info`.
+
+use super::stream::Input;
+use crate::args::InfoArgs;
+use crate::report;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use wcodec::{Layer, Reader, Result, Stats};
+
+pub(super) fn run(args: &InfoArgs) -> Result<()> {
+    let input = Input::open(&args.input)?;
+    let place = |e| input.place(e);
+    let reader = Reader::open(&input.file, &super::limits(&args.limits)).map_err(place)?;
+    let layers = reader
+        .layers()
+        .enumerate()
+        .map(|(index, layer)| Ok((layer, reader.layer_stats(index)?)))
+        .collect::<Result<Vec<(&Layer, Stats)>>>()
+        .map_err(place)?;
+    let mut by_dtype: BTreeMap<&str, (u64, Stats)> = BTreeMap::new();
+    for (layer, stats) in &layers {
+        let (count, sum) = by_dtype.entry(&layer.dtype).or_default();
+        *count += 1;
+        *sum += *stats;
+    }
+    let (original, coded) = (reader.original_len(), reader.coded_len());
+    let ratio = coded as f64 / original.max(1) as f64;
+    let blake3: String = reader.original_blake3().iter().map(|b| format!("{b:02x}")).collect();
+
+    if args.json {
+        let mut value = json!({
+            "source": reader.source_kind().name(),
+            "original_bytes": original,
+            "coded_bytes": coded,
+            "ratio": ratio,
+            "blocks": reader.blocks(),
+            "blake3": blake3,
+            "layers": layers.len(),
+            "by_dtype": by_dtype.iter().map(|(dtype, (count, stats))| {
+                ((*dtype).to_owned(), json!({ "layers": count, "stats": report::stats_json(stats) }))
+            }).collect::<serde_json::Map<String, Value>>(),
+        });
+        if args.layers {
+            value["layer_list"] = layers
+                .iter()
+                .map(|(layer, stats)| {
+                    json!({
+                        "name": layer.name,
+                        "dtype": layer.dtype,
+                        "shape": layer.shape,
+                        "stats": report::stats_json(stats),
+                    })
+                })
+                .collect();
+        }
+        return report::print_json(&value);
+    }
+
+    report::print(&format!(
+        "{}: {}, {} layers, {} blocks\n{original} -> {coded} bytes ({:.2} %)\nBLAKE3 {blake3}",
+        args.input.display(),
+        reader.source_kind().name(),
+        layers.len(),
+        reader.blocks(),
+        100.0 * ratio,
+    ))?;
+    let sizes = |stats: &Stats| {
+        [
+            stats.original_bytes.to_string(),
+            format!("{:.2} %", 100.0 * stats.ratio()),
+            format!("{:.3}", stats.bits_per_weight()),
+            report::predictors(stats),
+        ]
+    };
+    let rows: Vec<Vec<String>> = by_dtype
+        .iter()
+        .map(|(dtype, (count, stats))| {
+            [(*dtype).to_owned(), count.to_string()].into_iter().chain(sizes(stats)).collect()
+        })
+        .collect();
+    if !rows.is_empty() {
+        let header = ["dtype", "layers", "bytes", "size", "bits/weight", "tiles"];
+        report::print(&format!("\n{}", report::table(&header, &rows)))?;
+    }
+    if args.layers {
+        let rows: Vec<Vec<String>> = layers
+            .iter()
+            .map(|(layer, stats)| {
+                let shape: Vec<String> = layer.shape.iter().map(u64::to_string).collect();
+                [layer.name.clone(), layer.dtype.clone(), shape.join("x")]
+                    .into_iter()
+                    .chain(sizes(stats))
+                    .collect()
+            })
+            .collect();
+        let header = ["layer", "dtype", "shape", "bytes", "size", "bits/weight", "tiles"];
+        report::print(&format!("\n{}", report::table(&header, &rows)))?;
+    }
+    Ok(())
+}

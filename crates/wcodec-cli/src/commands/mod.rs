@@ -1,0 +1,46 @@
+//! One file per command.
+
+mod bench;
+mod decode;
+mod demo;
+mod encode;
+mod extract;
+mod info;
+mod stream;
+mod verify;
+
+use crate::args::{Args, CodecArgs, Command, LimitArgs};
+use clap::CommandFactory as _;
+use wcodec::{EncodeOptions, Limits, Result};
+
+pub(crate) fn run(args: Args) -> Result<()> {
+    match args.command {
+        Command::Encode(args) => encode::run(args),
+        Command::Decode(args) => decode::run(args),
+        Command::Info(args) => info::run(&args),
+        Command::Verify(args) => verify::run(&args),
+        Command::Extract(args) => extract::run(&args),
+        Command::Bench(args) => bench::run(&args),
+        Command::Demo => demo::run(),
+        Command::Completions { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Args::command(), "wcodec", &mut script);
+            crate::report::print(String::from_utf8_lossy(&script).trim_end())
+        }
+    }
+}
+
+fn encode_options(codec: &CodecArgs) -> EncodeOptions {
+    let mut options = EncodeOptions::default();
+    options.tile = codec.tile;
+    options.predictors = codec.predictors;
+    options.block = codec.block;
+    options.scan = codec.scan.map(Into::into);
+    options
+}
+
+fn limits(args: &LimitArgs) -> Limits {
+    let mut limits = Limits::default();
+    limits.max_original = args.max_size;
+    limits
+}

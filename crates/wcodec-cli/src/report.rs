@@ -1,0 +1,101 @@
+//! Results as text and as JSON. README.md documents the fields.
+
+use comfy_table::{CellAlignment, Table, presets};
+use serde_json::{Value, json};
+use std::io::Write as _;
+use std::path::Path;
+use wcodec::{Predictor, Result, Stats};
+
+/// Totals as JSON.
+pub(crate) fn stats_json(stats: &Stats) -> Value {
+    let tiles: serde_json::Map<String, Value> = Predictor::ALL
+        .iter()
+        .zip(stats.tiles_by_predictor)
+        .map(|(p, count)| (p.name().to_owned(), json!(count)))
+        .collect();
+    json!({
+        "original_bytes": stats.original_bytes,
+        "coded_bytes": stats.coded_bytes,
+        "ratio": stats.ratio(),
+        "elements": stats.elements,
+        "bits_per_weight": stats.bits_per_weight(),
+        "blocks": stats.blocks,
+        "tiles": stats.tiles,
+        "tiles_by_predictor": tiles,
+        "table_bytes": stats.table_bytes,
+        "map_bytes": stats.map_bytes,
+        "seconds": stats.elapsed.as_secs_f64(),
+    })
+}
+
+/// One line: sizes, ratio, time.
+fn summary(stats: &Stats) -> String {
+    let seconds = stats.elapsed.as_secs_f64();
+    format!(
+        "{} -> {} bytes ({:.2} %), {:.2} s, {:.2} GB/s",
+        stats.original_bytes,
+        stats.coded_bytes,
+        100.0 * stats.ratio(),
+        seconds,
+        gbps(stats.original_bytes, seconds),
+    )
+}
+
+/// Tells how a file was made: on standard output, or on standard error if the file went there.
+pub(crate) fn finished(path: &Path, stats: &Stats, json: bool, to_stdout: bool) -> Result<()> {
+    let text = match json {
+        true => format!("{:#}", stats_json(stats)),
+        false => format!("{}: {}", path.display(), summary(stats)),
+    };
+    if to_stdout {
+        eprintln!("{text}");
+        return Ok(());
+    }
+    print(&text)
+}
+
+/// Share of each predictor among the tiles, those that occur.
+pub(crate) fn predictors(stats: &Stats) -> String {
+    let share = |count: u64| 100.0 * count as f64 / stats.tiles.max(1) as f64;
+    let parts: Vec<String> = Predictor::ALL
+        .iter()
+        .zip(stats.tiles_by_predictor)
+        .filter(|(_, count)| *count > 0)
+        .map(|(p, count)| format!("{} {:.0} %", p.name(), share(count)))
+        .collect();
+    parts.join(", ")
+}
+
+/// 10^9 bytes a second.
+pub(crate) fn gbps(bytes: u64, seconds: f64) -> f64 {
+    if seconds > 0.0 { bytes as f64 / seconds / 1e9 } else { 0.0 }
+}
+
+/// A plain table, numbers to the right.
+pub(crate) fn table(header: &[&str], rows: &[Vec<String>]) -> String {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING).set_header(header.iter().copied());
+    for row in rows {
+        table.add_row(row);
+    }
+    for (index, column) in table.column_iter_mut().enumerate() {
+        let numeric = rows.iter().all(|row| {
+            row.get(index).is_none_or(|cell| cell.starts_with(|c: char| c.is_ascii_digit()))
+        });
+        if numeric {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    table.trim_fmt()
+}
+
+/// Prints to standard output; a closed pipe is an error, not a panic.
+pub(crate) fn print(text: &str) -> Result<()> {
+    writeln!(std::io::stdout(), "{text}")?;
+    Ok(())
+}
+
+/// Prints JSON to standard output.
+pub(crate) fn print_json(value: &Value) -> Result<()> {
+    print(&format!("{value:#}"))
+}
