@@ -118,11 +118,18 @@ fn for_each_slot(frequencies: &[u16], mut visit: impl FnMut(usize, usize, u16)) 
     }
 }
 
+/// What decoding one slot needs, in the form that takes the fewest instructions.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Slot {
+    pub(crate) frequency: u32,
+    /// Position of the slot in its symbol, above the 8 bits of the symbol's rank.
+    pub(crate) position_and_rank: u32,
+}
+
 /// Slot to symbol, for decoding.
 #[derive(Clone)]
 pub struct DecodeTable {
-    /// rank (8 bits) | frequency - 1 (12 bits) | position (12 bits), lowest first.
-    pub(crate) slots: Box<[u32; TABLE_SIZE]>,
+    pub(crate) slots: Box<[Slot; TABLE_SIZE]>,
 }
 
 impl DecodeTable {
@@ -132,11 +139,12 @@ impl DecodeTable {
     /// Unless there are 1 to 256 frequencies, none of them 0, that sum to 4,096.
     pub fn new(frequencies: &[u16]) -> Result<DecodeTable, TableError> {
         validate(frequencies)?;
-        let mut slots = Box::new([0u32; TABLE_SIZE]);
+        let mut slots = Box::new([Slot::default(); TABLE_SIZE]);
         for_each_slot(frequencies, |slot, rank, position| {
-            slots[slot] = rank as u32
-                | (u32::from(frequencies[rank]) - 1) << 8
-                | u32::from(position) << (8 + TABLE_BITS);
+            slots[slot] = Slot {
+                frequency: u32::from(frequencies[rank]),
+                position_and_rank: u32::from(position) << 8 | rank as u32,
+            };
         });
         Ok(DecodeTable { slots })
     }

@@ -187,38 +187,43 @@ fn merge_as<T: Word>(element: ElementType, planes: &[(u32, PlaneSource<'_>)], ou
         let count = bytes.len() / T::SIZE;
         let words = &mut words[..count];
         for (index, (shift, width, source, by_rank)) in planes.iter().enumerate() {
-            if index == 0 {
-                words.fill(T::default());
-            }
+            let first = index == 0;
             match source {
                 PlaneSource::Constant(value) => {
                     let value = T::from_field(*value) << *shift;
-                    words.iter_mut().for_each(|w| *w = *w | value);
+                    fill(words, first, std::iter::repeat_n(value, count));
                 }
                 PlaneSource::Raw(packed) => {
                     let raw = &mut raw[..count];
                     wcodec_kernels::unpack_bits(packed, *width, start, raw);
-                    for (w, &r) in words.iter_mut().zip(&*raw) {
-                        *w = *w | T::from_field(u16::from(r)) << *shift;
-                    }
+                    let fields = raw.iter().map(|&r| T::from_field(u16::from(r)) << *shift);
+                    fill(words, first, fields);
                 }
                 PlaneSource::Ranks(ranks, _) => {
                     if let Some(by_rank) = by_rank.first_chunk::<256>() {
-                        for (w, &r) in words.iter_mut().zip(&ranks[start..start + count]) {
-                            *w = *w | by_rank[usize::from(r)];
-                        }
+                        let ranks = ranks[start..start + count].iter();
+                        fill(words, first, ranks.map(|&r| by_rank[usize::from(r)]));
                     }
                 }
                 PlaneSource::Symbols(symbols) => {
-                    for (w, &s) in words.iter_mut().zip(&symbols[start..start + count]) {
-                        *w = *w | T::from_field(s) << *shift;
-                    }
+                    let symbols = symbols[start..start + count].iter();
+                    fill(words, first, symbols.map(|&s| T::from_field(s) << *shift));
                 }
             }
         }
         for (b, &w) in bytes.chunks_exact_mut(T::SIZE).zip(&*words) {
             w.inverse(transform).write(b);
         }
+    }
+}
+
+/// Sets the words to the fields of the first plane, adds those of any other.
+#[inline(always)]
+fn fill<T: Word>(words: &mut [T], first: bool, fields: impl Iterator<Item = T>) {
+    if first {
+        words.iter_mut().zip(fields).for_each(|(w, field)| *w = field);
+    } else {
+        words.iter_mut().zip(fields).for_each(|(w, field)| *w = *w | field);
     }
 }
 

@@ -11,9 +11,9 @@ const SLOT_MASK: u32 = TABLE_SIZE as u32 - 1;
 /// Moves a state one symbol on, before renormalisation. Returns the rank and the state.
 #[inline(always)]
 fn advance(table: &DecodeTable, state: u32) -> (u8, u32) {
-    let slot = table.slots[(state & SLOT_MASK) as usize];
-    let frequency = (slot >> 8 & SLOT_MASK) + 1;
-    (slot as u8, frequency * (state >> TABLE_BITS) + (slot >> (8 + TABLE_BITS)))
+    let slot = &table.slots[(state & SLOT_MASK) as usize];
+    let rank = slot.position_and_rank as u8;
+    (rank, slot.frequency * (state >> TABLE_BITS) + (slot.position_and_rank >> 8))
 }
 
 /// Scalar twin of [`crate::decode`].
@@ -41,18 +41,24 @@ pub fn decode(
     let mut full_steps = full.chunks_exact_mut(lanes);
     if lanes == LANES {
         // A step takes at most 32 words, so inside this loop no word needs a bounds check.
-        while let Some(window) = rest.first_chunk::<{ 2 * LANES }>() {
+        while let Some(window) = rest.first_chunk::<WINDOW>() {
             let Some(step) = full_steps.next() else { break };
             let mut taken = 0usize;
-            for (rank, state) in step.iter_mut().zip(&mut states) {
-                let (symbol, moved) = advance(table, *state);
-                *rank = symbol;
-                let at = 2 * (taken % LANES);
-                let word = u32::from(u16::from_le_bytes([window[at], window[at + 1]]));
-                let low = moved < STATE_MIN;
-                // Whether a lane needs a word is as good as random: a branch would be guessed wrong.
-                *state = select_unpredictable(low, moved << 16 | word, moved);
-                taken += usize::from(low);
+            // Groups of four are unrolled by the compiler.
+            let (groups, _) = step.as_chunks_mut::<4>();
+            let (group_states, _) = states.as_chunks_mut::<4>();
+            for (group, states) in groups.iter_mut().zip(group_states) {
+                for (rank, state) in group.iter_mut().zip(states) {
+                    let (symbol, moved) = advance(table, *state);
+                    *rank = symbol;
+                    let at = 2 * (taken % LANES);
+                    let word = u32::from(u16::from_le_bytes([window[at], window[at + 1]]));
+                    // Whether a lane needs a word is as good as random: a branch would be
+                    // guessed wrong.
+                    let low = moved < STATE_MIN;
+                    *state = select_unpredictable(low, moved << 16 | word, moved);
+                    taken += usize::from(low);
+                }
             }
             rest = &rest[2 * taken..];
         }
@@ -182,8 +188,8 @@ mod tests {
                 if ranks.len() < steps.full_symbols() { steps.lanes() } else { steps.tail_lanes() };
             for state in &mut states[..active] {
                 let slot = table.slots[(*state % 4096) as usize];
-                ranks.push((slot & 255) as u8);
-                *state = ((slot >> 8) % 4096 + 1) * (*state / 4096) + (slot >> 20);
+                ranks.push((slot.position_and_rank % 256) as u8);
+                *state = slot.frequency * (*state / 4096) + slot.position_and_rank / 256;
                 if *state < 4096 {
                     *state = *state * 65536 + next()?;
                 }
