@@ -132,6 +132,30 @@ pub fn encode(table: &EncodeTable, ranks: &[u8], steps: Steps, out: &mut Vec<u8>
 /// Bytes of the words of one step.
 const WINDOW: usize = 2 * LANES;
 
+/// The words of a step, filled from the end.
+struct Words {
+    words: [u16; LANES],
+    free: usize,
+}
+
+impl Words {
+    /// Moves a state back by one symbol.
+    #[inline(always)]
+    fn encode(&mut self, table: &EncodeTable, rank: u8, state: &mut u32) {
+        let symbol = &table.symbols[usize::from(rank)];
+        let x = *state;
+        // frequency << 16 is the first state that would leave [2^12, 2^28).
+        let emit = x >= symbol.frequency << 16;
+        self.words[self.free.wrapping_sub(1) % LANES] = x as u16;
+        self.free -= usize::from(emit);
+        let x = select_unpredictable(emit, x >> 16, x);
+        let quotient = (u64::from(x) * symbol.reciprocal >> 40) as u32;
+        let position = x - quotient * symbol.frequency;
+        let slot = table.slots[((symbol.base + position) & SLOT_MASK) as usize];
+        *state = (quotient << TABLE_BITS) + u32::from(slot);
+    }
+}
+
 /// Encodes one step and writes its words to the end of `space`; returns what is left of it.
 #[inline(always)]
 fn encode_step<'a>(
@@ -140,27 +164,24 @@ fn encode_step<'a>(
     states: &mut [u32; LANES],
     space: &'a mut [u8],
 ) -> &'a mut [u8] {
-    let mut words = [0u16; LANES];
-    let mut free = LANES;
-    for (&rank, state) in step.iter().zip(states).rev() {
-        let symbol = &table.symbols[usize::from(rank)];
-        let x = *state;
-        // frequency << 16 is the first state that would leave [2^12, 2^28).
-        let emit = x >= symbol.frequency << 16;
-        words[(free - 1) % LANES] = x as u16;
-        free -= usize::from(emit);
-        let x = select_unpredictable(emit, x >> 16, x);
-        let quotient = (u64::from(x) * symbol.reciprocal >> 40) as u32;
-        let position = x - quotient * symbol.frequency;
-        let slot = table.slots[((symbol.base + position) & SLOT_MASK) as usize];
-        *state = (quotient << TABLE_BITS) + u32::from(slot);
+    let mut words = Words { words: [0; LANES], free: LANES };
+    // Groups of four are unrolled by the compiler.
+    let (groups, rest) = step.as_chunks::<4>();
+    let (group_states, rest_states) = states[..step.len()].as_chunks_mut::<4>();
+    for (&rank, state) in rest.iter().zip(rest_states).rev() {
+        words.encode(table, rank, state);
+    }
+    for (group, states) in groups.iter().zip(group_states).rev() {
+        for (&rank, state) in group.iter().zip(states).rev() {
+            words.encode(table, rank, state);
+        }
     }
     if let Some(window) = space.last_chunk_mut::<WINDOW>() {
-        for (bytes, word) in window.chunks_exact_mut(2).zip(words) {
+        for (bytes, word) in window.chunks_exact_mut(2).zip(words.words) {
             bytes.copy_from_slice(&word.to_le_bytes());
         }
     }
-    let left = space.len() - 2 * (LANES - free);
+    let left = space.len() - 2 * (LANES - words.free);
     &mut space[..left]
 }
 
