@@ -11,6 +11,7 @@ use crate::dtype::ElementType;
 use crate::entropy::cost::{self, BIT};
 use crate::entropy::table::{MAX_WIDTH, Table};
 use crate::error::Result;
+use crate::frame;
 use crate::geometry::{Geometry, Rect};
 use crate::planes::{extract, low_widths, varying_bits};
 use crate::predict::{self, PredictorSet, Tiling};
@@ -211,7 +212,7 @@ impl GroupJob<'_> {
         let length = (self.bytes.len() / 32).clamp(2 << 10, 64 << 10).min(self.bytes.len());
         let start = (self.bytes.len() - length) / 2 / size * size;
         let piece = &self.bytes[start..start + length / size * size];
-        let Ok(frame) = zstd::bulk::compress(piece, 1) else { return false };
+        let Ok(frame) = frame::compress(piece, 1) else { return false };
         let first = split.planes[0].width;
         let symbols = extract(element, piece, element.bits() - first, first);
         let mut counts = vec![0; 1 << first];

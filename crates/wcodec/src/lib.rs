@@ -29,6 +29,7 @@ mod encoder;
 mod entropy;
 mod error;
 mod file;
+mod frame;
 mod geometry;
 mod group;
 mod layer;

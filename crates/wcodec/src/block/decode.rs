@@ -6,6 +6,7 @@ use super::{Mode, scan};
 use crate::checksum::{BlockId, block_checksum};
 use crate::dtype::ElementType;
 use crate::error::{Error, Result, corrupt};
+use crate::frame;
 use crate::geometry::{Rect, Scan, TileConfig};
 use crate::planes::{PlaneSource, merge};
 use crate::predict::{self, Predictor, Tiling};
@@ -83,12 +84,7 @@ pub(crate) fn decode_block(
             &[]
         }
         Mode::Zstd => {
-            let decoded = zstd::bulk::decompress_to_buffer(payload, out)
-                .map_err(|e| corrupt!("zstd frame: {e}"))?;
-            if decoded != out.len() {
-                let want = out.len();
-                return Err(corrupt!("zstd frame of {decoded} bytes, expected {want}"));
-            }
+            frame::decompress_into(payload, out)?;
             payload
         }
         Mode::Coded => {

@@ -9,6 +9,7 @@ use crate::dtype::ElementType;
 use crate::entropy::cost::BIT;
 use crate::entropy::table::{RankOf, Table};
 use crate::error::Result;
+use crate::frame;
 use crate::geometry::Rect;
 use crate::planes::{MAX_RAW_WIDTH, extract_into};
 use crate::predict::{self, Predictor, PredictorSet, Tiling};
@@ -238,7 +239,7 @@ impl Draft {
             (mode, payload, head) = (Mode::Coded, Some(coded), head_len);
         }
         if zstd && !self.constant {
-            let frame = zstd::bulk::compress(bytes, zstd_level(format.element, bytes.len()))?;
+            let frame = frame::compress(bytes, zstd_level(format.element, bytes.len()))?;
             if frame.len() < payload.as_ref().map_or(bytes.len(), Vec::len) {
                 head = frame.len();
                 (mode, payload) = (Mode::Zstd, Some(frame));

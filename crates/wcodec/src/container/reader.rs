@@ -13,6 +13,7 @@ use crate::block::head::Head;
 use crate::block::side::{self, Side};
 use crate::checksum::{BlockId, block_checksum, hash_pieces};
 use crate::error::{Error, ErrorKind, Result, corrupt};
+use crate::frame;
 use crate::geometry::Rect;
 use crate::layer::Layer;
 use crate::limits::Limits;
@@ -730,11 +731,7 @@ fn decode_directory<'a>(footer: &Footer, stored: Cow<'a, [u8]>) -> Result<Cow<'a
         return Ok(stored);
     }
     let mut decoded = zeroed(footer.directory_len)?;
-    let len = zstd::bulk::decompress_to_buffer(&stored, &mut decoded)
-        .map_err(|e| corrupt!("directory: {e}"))?;
-    if len != decoded.len() {
-        return Err(corrupt!("directory has {len} bytes, expected {}", decoded.len()));
-    }
+    frame::decompress_into(&stored, &mut decoded)?;
     Ok(Cow::Owned(decoded))
 }
 

@@ -8,6 +8,7 @@ use super::index::BlockRecord;
 use crate::block::encode::EncodedBlock;
 use crate::checksum::hash_pieces;
 use crate::error::{Error, Result};
+use crate::frame;
 use std::io::Write;
 
 /// Directories above this ratio are stored as they are, so that readers can refuse more.
@@ -49,7 +50,7 @@ impl<W: Write> ContainerWriter<W> {
     ) -> Result<u64> {
         self.align()?;
         let decoded = directory.write()?;
-        let frame = zstd::bulk::compress(&decoded, 15)?;
+        let frame = frame::compress(&decoded, 15)?;
         let ratio_fits =
             decoded.len() as u64 <= MAX_DIRECTORY_RATIO * frame.len() as u64 + FREE_DIRECTORY;
         let zstd = frame.len() < decoded.len() && ratio_fits;

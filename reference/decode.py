@@ -1,0 +1,452 @@
+#!/usr/bin/env python3
+"""Reference decoder of the .wcodec format, written from docs/FORMAT.md alone.
+
+It exists to disagree: it shares no code with the library, prefers plain statements to speed, and
+refuses what the text tells a reader to refuse. Needs numpy, zstandard, xxhash and blake3.
+
+usage: decode.py FILE.wcodec OUTPUT    (OUTPUT - writes to standard output)
+"""
+
+import struct
+import sys
+
+import blake3
+import numpy
+import xxhash
+import zstandard
+
+HEADER_MAGIC = bytes.fromhex("8957434f440d0a1a")
+FOOTER_MAGIC = bytes.fromhex("57434f44454e440a")
+#        name, size, transform
+TYPES = [
+    ("BYTES", 1, "identity"), ("BOOL", 1, "identity"), ("U8", 1, "identity"), ("I8", 1, "flip"),
+    ("F8_E4M3", 1, "rotate"), ("F8_E5M2", 1, "rotate"), ("F16", 2, "rotate"), ("BF16", 2, "rotate"),
+    ("U16", 2, "identity"), ("I16", 2, "flip"), ("F32", 4, "rotate"), ("U32", 4, "identity"),
+    ("I32", 4, "flip"), ("F64", 8, "rotate"), ("U64", 8, "identity"), ("I64", 8, "flip"),
+]
+SIZES = {name: size for name, size, _ in TYPES[1:]}
+RAW, CONSTANT, CODED, ZSTD, SIDE = range(5)
+
+
+class Refused(Exception):
+    """The file breaks a rule of the format."""
+
+
+def require(condition, text):
+    if not condition:
+        raise Refused(text)
+
+
+def take(data, at, length):
+    require(0 <= at and at + length <= len(data), "fields end early")
+    return data[at : at + length]
+
+
+def align(number, to):
+    return -(-number // to) * to
+
+
+def ceil_div(a, b):
+    return -(-a // b)
+
+
+def unzstd(frame, length):
+    try:
+        # One frame, exactly; the library refuses more than the declared bytes as well.
+        decoder = zstandard.ZstdDecompressor(max_window_size=1 << 31).decompressobj()
+        out = decoder.decompress(frame)
+        require(decoder.eof and not decoder.unused_data, "zstd frame is not alone")
+    except zstandard.ZstdError as error:
+        raise Refused(f"zstd: {error}") from error
+    require(len(out) == length, "zstd frame has another length")
+    return out
+
+
+# --- bit strings and tables (sections 1, 6) ---------------------------------------------------
+
+
+class Bits:
+    def __init__(self, data):
+        self.data, self.at = data, 0
+
+    def take(self, count):
+        value = 0
+        for k in range(count):
+            require(self.at // 8 < len(self.data), "table ends early")
+            value |= (self.data[self.at // 8] >> self.at % 8 & 1) << k
+            self.at += 1
+        return value
+
+
+def read_table(data, width):
+    """Returns (symbols, frequencies, bytes used)."""
+    bits = Bits(data)
+    lowest = bits.take(width)
+    highest = lowest + bits.take(width)
+    require(highest < 1 << width, "table reaches too far")
+    symbols, frequencies, before = [], [], 9
+    for symbol in range(lowest, highest + 1):
+        if bits.take(1) == 0:
+            clas = before
+        elif bits.take(1) == 0:
+            clas = before + (1 if bits.take(1) == 0 else -1)
+        else:
+            clas = bits.take(4)
+            require(abs(clas - before) > 1, "class not in short form")
+        require(0 <= clas <= 13, "class out of range")
+        if clas:
+            symbols.append(symbol)
+            frequencies.append((1 << clas - 1) + bits.take(clas - 1))
+        else:
+            require(symbol not in (lowest, highest), "table begins or ends with frequency 0")
+        before = clas
+    require(bits.take(-bits.at % 8) == 0, "table padding")
+    require(sum(frequencies) == 4096 and len(symbols) <= 256, "frequencies")
+    return symbols, frequencies, bits.at // 8
+
+
+def slots(frequencies):
+    """The (rank, position) of each slot."""
+    if len(frequencies) > 64:
+        return [(rank, q) for rank, f in enumerate(frequencies) for q in range(f)]
+    left = frequencies + [0] * (64 - len(frequencies))
+    cut, alias, shift = list(left), list(range(64)), [0] * 64
+    under = [k for k in range(64) if left[k] < 64]
+    over = [k for k in range(64) if left[k] > 64]
+    while under and over:
+        u, o = under.pop(), over[-1]
+        cut[u] = left[u]
+        left[o] -= 64 - cut[u]
+        alias[u], shift[u] = o, left[o] - cut[u]
+        if left[o] <= 64:
+            over.pop()
+            if left[o] < 64:
+                under.append(o)
+            else:
+                cut[o] = 64
+    return [
+        (k, t) if t < cut[k] else (alias[k], t + shift[k]) for k in range(64) for t in range(64)
+    ]
+
+
+# --- entropy decoding (section 7) -------------------------------------------------------------
+
+
+def decode_stream(stream, table, lanes, steps):
+    """Symbols of a stream; `steps` lists the lanes that each step uses."""
+    symbols, frequencies = table
+    require(len(stream) % 2 == 0 and len(stream) >= 4 * lanes, "stream length")
+    states = list(struct.unpack_from(f"<{lanes}I", stream))
+    require(all(1 << 12 <= x < 1 << 28 for x in states), "state")
+    words = struct.unpack_from(f"<{(len(stream) - 4 * lanes) // 2}H", stream, 4 * lanes)
+    of_slot, out, at = slots(frequencies), [], 0
+    for active in steps:
+        for lane in range(active):
+            x = states[lane]
+            rank, position = of_slot[x % 4096]
+            x = frequencies[rank] * (x // 4096) + position
+            if x < 4096:
+                require(at < len(words), "stream ends early")
+                x = 65536 * x + words[at]
+                at += 1
+            states[lane] = x
+            out.append(symbols[rank])
+    require(at == len(words), "words left over")
+    require(all(x == 4096 for x in states), "final state")
+    return out
+
+
+def linear_steps(count, most):
+    lanes = min(most, count)
+    return lanes, [lanes] * (count // lanes) + ([count % lanes] if count % lanes else [])
+
+
+def decode_symbols(stream, table, scan, rows, cols):
+    if scan == 0:
+        lanes, steps = linear_steps(rows * cols, 32)
+        return numpy.array(decode_stream(stream, table, lanes, steps)).reshape(rows, cols)
+    lanes = min(32, rows)
+    strips = [min(lanes, rows - first) for first in range(0, rows, lanes)]
+    coded = decode_stream(stream, table, lanes, [height for height in strips for _ in range(cols)])
+    out, at, first = numpy.zeros((rows, cols), int), 0, 0
+    for height in strips:
+        piece = numpy.array(coded[at : at + height * cols]).reshape(cols, height)
+        out[first : first + height] = piece.T
+        at, first = at + height * cols, first + height
+    return out
+
+
+# --- prediction (section 8) -------------------------------------------------------------------
+
+
+def restore_tiles(values, width, tile, data):
+    rows, cols = values.shape
+    corners = [(r, c) for r in range(0, rows, tile[0]) for c in range(0, cols, tile[1])]
+    symbols, frequencies, used = read_table(data, 3)
+    lanes, steps = linear_steps(len(corners), 1)
+    codes = decode_stream(data[used:], (symbols, frequencies), lanes, steps)
+    for (row, col), code in zip(corners, codes):
+        require(code <= 4, "predictor")
+        part = values[row : row + tile[0], col : col + tile[1]]
+        height, breadth = part.shape
+        left = values[row : row + height, col - 1].copy() if col else None
+        top = values[row - 1, col : col + breadth].copy() if row else None
+        if left is None:
+            left = numpy.full(height, top[0] if row else 0)
+        if top is None:
+            top = numpy.full(breadth, left[0] if col else 0)
+        left, top = left[:, None], top[None, :]
+        i, j = numpy.arange(height)[:, None], numpy.arange(breadth)[None, :]
+        whole = i + j + 2
+        predicted = [
+            0, left, top, (left + top) // 2,
+            ((i + 1) * left + (j + 1) * top + whole // 2) // whole,
+        ][code]
+        part[:] = (part + predicted) % (1 << width)
+
+
+# --- blocks (section 5) -----------------------------------------------------------------------
+
+
+def unpack(stream, width, count):
+    bits = numpy.unpackbits(numpy.frombuffer(stream, numpy.uint8), bitorder="little")
+    require(not bits[count * width :].any(), "unused bits of a raw plane")
+    fields = bits[: count * width].reshape(count, width).astype(numpy.uint64)
+    return (fields << numpy.arange(width, dtype=numpy.uint64)).sum(axis=1, dtype=numpy.uint64)
+
+
+def decode_coded(payload, element, rows, cols, scan, tile, side):
+    """Returns (elements as bytes, head)."""
+    name, size, transform = TYPES[element]
+    count, at = rows * cols, 12
+    planes, zero, head_len, map_len = struct.unpack("<B3sII", take(payload, 0, 12))
+    require(1 <= planes <= 16 and not any(zero), "head")
+    records = [struct.unpack("<BBHI", take(payload, 12 + 8 * k, 8)) for k in range(planes)]
+    at = 12 + 8 * planes
+    require(head_len % 16 == 0 and head_len <= len(payload), "head length")
+    require(at + map_len <= head_len, "tile map length")
+    tile_map = payload[at : at + map_len]
+    require(map_len == 0 or records[0][1] in (2, 3), "tile map without a coded plane")
+    at += map_len
+    require(sum(record[0] for record in records) == 8 * size, "widths")
+    tables = []
+    for width, kind, value, length in records:
+        require(1 <= width <= 12 and kind <= 3 and (kind or width <= 8), "plane record")
+        require(kind in (1, 2) or value == 0, "plane value")
+        require(kind != 1 or (value < 1 << width and length == 0), "constant plane")
+        require(kind or length == ceil_div(count * width, 8), "raw plane")
+        table = None
+        if kind == 2:
+            require(value < len(side) and side[value][0] == width, "shared table")
+            table = side[value][1:]
+        elif kind == 3:
+            symbols, frequencies, used = read_table(payload[at:head_len], width)
+            table, at = (symbols, frequencies), at + used
+        tables.append(table)
+    require(align(at, 16) == head_len and not any(payload[at:head_len]), "head padding")
+
+    word, end, shift = numpy.zeros(count, numpy.uint64), head_len, 8 * size
+    for index, ((width, kind, value, length), table) in enumerate(zip(records, tables)):
+        start = align(end, 16) if length else end
+        require(not any(payload[end:start]), "stream padding")
+        stream, end = take(payload, start, length), start + length
+        shift -= width
+        if kind == 0:
+            values = unpack(stream, width, count)
+        elif kind == 1:
+            values = numpy.full(count, value, numpy.uint64)
+        else:
+            values = decode_symbols(stream, table, scan, rows, cols)
+            if index == 0 and map_len:
+                restore_tiles(values, width, tile, tile_map)
+            values = values.reshape(-1).astype(numpy.uint64)
+        word |= values << numpy.uint64(shift)
+    require(end == len(payload), "bytes behind the last stream")
+    if transform == "flip":
+        word ^= numpy.uint64(1 << 8 * size - 1)
+    elif transform == "rotate":
+        word = word >> numpy.uint64(1) | (word & numpy.uint64(1)) << numpy.uint64(8 * size - 1)
+    return word.astype(f"<u{size}").tobytes(), payload[:head_len]
+
+
+def decode_block(payload, mode, number, checksum, segment, rows, cols, side):
+    count = rows * cols * segment["size"]
+    require(len(payload) <= count, "payload longer than its elements")
+    head = b""
+    if mode == RAW:
+        decoded = payload
+    elif mode == CONSTANT:
+        require(len(payload) == segment["size"], "constant block")
+        decoded = payload * (rows * cols)
+    elif mode == CODED:
+        decoded, head = decode_coded(
+            payload, segment["element"], rows, cols, segment["scan"], segment["tile"], side
+        )
+    elif mode == ZSTD:
+        decoded, head = unzstd(payload, count), payload
+    else:
+        raise Refused("side block among the elements")
+    require(len(decoded) == count, "block size")
+    check(number, segment, head, decoded, checksum)
+    return decoded
+
+
+def check(number, segment, head, decoded, checksum):
+    seed = xxhash.xxh3_64_intdigest(head, segment["number"] << 32 | number)
+    require(xxhash.xxh3_64_intdigest(decoded, seed) == checksum, "checksum")
+
+
+def read_side(payload):
+    tables, classes, zero = struct.unpack("<HHI", take(payload, 0, 8))
+    require(classes == 1 and zero == 0, "side block")
+    at, out = 8, []
+    for _ in range(tables):
+        width = take(payload, at, 1)[0]
+        require(1 <= width <= 12, "table width")
+        symbols, frequencies, used = read_table(payload[at + 1 :], width)
+        out.append((width, symbols, frequencies))
+        at += 1 + used
+    require(at == len(payload), "bytes behind the last table")
+    return out
+
+
+# --- container (sections 2, 3) ----------------------------------------------------------------
+
+
+def read_segment(data, number):
+    fields = struct.unpack("<BBBBHHIIIIQQQ", data)
+    element, scan, side, zero, tile_rows, tile_cols, block_rows, block_cols, bands, zero2 = fields[:10]
+    elements, rows, cols = fields[10:]
+    require(element <= 15 and scan <= 1 and side <= 1 and zero == zero2 == 0, "segment")
+    require(min(tile_rows, tile_cols, block_rows, block_cols, bands) >= 1, "segment sizes")
+    size = TYPES[element][1]
+    require(elements * size < 1 << 63 and rows * cols <= elements, "segment too large")
+    require((rows == 0) == (cols == 0), "view with one empty side")
+    tail = elements - rows * cols
+    require(max(block_rows * block_cols, tail) * size <= 4 << 20, "block too large")
+    require(min(rows, block_rows) * cols * size <= 64 << 20, "band too large")
+    across = ceil_div(cols, block_cols)
+    require((ceil_div(rows, block_rows) + 1) * (across + 1) <= 0x7FFFFFFF, "too many blocks")
+    heights = [min(block_rows, rows - r) for r in range(0, rows, block_rows)]
+    body = [[(h, min(block_cols, cols - c)) for c in range(0, cols, block_cols)] for h in heights]
+    return {
+        "number": number, "element": element, "size": size, "scan": scan, "side": side,
+        "tile": (tile_rows, tile_cols), "group": bands, "bytes": elements * size,
+        "bands": body + ([[(1, tail)]] if tail else []),
+    }
+
+
+def read_layers(data, count, segments):
+    names, at = set(), 0
+    for _ in range(count):
+        fixed = struct.unpack("<IBBHIIQQ", take(data, at, 32))
+        name_len, dtype_len, dims, zero, segment, zero2, offset, length = fixed
+        require(zero == zero2 == 0 and dtype_len, "layer")
+        at += 32
+        try:
+            name = take(data, at, name_len).decode()
+            dtype = take(data, at + name_len, dtype_len).decode()
+        except UnicodeDecodeError as error:
+            raise Refused("layer name") from error
+        at += name_len + dtype_len
+        shape = struct.unpack(f"<{dims}Q", take(data, at, 8 * dims))
+        at += 8 * dims
+        require(name not in names, "layer twice")
+        names.add(name)
+        require(segment < len(segments), "segment of a layer")
+        require(offset + length <= segments[segment]["bytes"], "layer outside its segment")
+        elements = 1
+        for dim in (0,) if 0 in shape else shape:
+            elements *= dim
+            require(elements < 1 << 64, "layer too large")
+        require(dtype not in SIZES or elements * SIZES[dtype] == length, "layer size")
+    require(at == len(data), "bytes behind the last layer")
+
+
+def decode_segment(data, segment, records):
+    """The bytes of a segment; takes its block records off `records`."""
+    out, number = [], 0
+    for first in range(0, len(segment["bands"]), segment["group"]):
+        group, pending, side = segment["bands"][first : first + segment["group"]], [], []
+        for band in group:
+            for shape in band:
+                pending.append((number, shape, next(records)))
+                number += 1
+        if segment["side"]:
+            at, checksum, length, mode = next(records)
+            require(mode == SIDE, "side block expected")
+            check(number, segment, b"", data[at : at + length], checksum)
+            side = read_side(data[at : at + length])
+            number += 1
+        decoded = [
+            decode_block(data[at : at + length], mode, n, checksum, segment, *shape, side)
+            for n, shape, (at, checksum, length, mode) in pending
+        ]
+        for band in group:
+            blocks, decoded = decoded[: len(band)], decoded[len(band) :]
+            views = [
+                numpy.frombuffer(block, numpy.uint8).reshape(rows, cols * segment["size"])
+                for block, (rows, cols) in zip(blocks, band)
+            ]
+            out.append(numpy.concatenate(views, axis=1).tobytes())
+    return b"".join(out)
+
+
+def decode(data):
+    """The original of a .wcodec file; raises Refused for anything that is not one."""
+    require(data[:8] == HEADER_MAGIC, "not a wcodec file")
+    require(len(data) >= 64 + 128 and data[-8:] == FOOTER_MAGIC, "truncated")
+    require(struct.unpack_from("<HH", data, 8) == (1, 0), "unsupported version")
+    require(not any(data[12:64]), "header")
+    footer = data[-128:]
+    table_at, blocks, stored, decoded_len, original_len = struct.unpack_from("<5Q", footer)
+    digest, segment_count, layer_count, source, coding = struct.unpack_from("<32sIIBB", footer, 40)
+    require(source <= 3 and coding <= 1 and not any(footer[82:112]), "footer")
+    directory_at = table_at + 24 * blocks
+    require(table_at % 64 == 0 and directory_at + stored + 128 == len(data), "parts")
+    require(decoded_len <= 64 * stored + 65536, "directory length")
+    table, directory = data[table_at:directory_at], data[directory_at:-128]
+    hashed = data[:64] + table + directory + footer[:112]
+    require(xxhash.xxh3_64_digest(hashed) == footer[112:120][::-1], "index checksum")
+
+    records, end = [], 64
+    for at, checksum, length, mode, zero in struct.iter_unpack("<QQIB3s", table):
+        require(at == align(end, 64) and length and mode <= 4 and not any(zero), "block record")
+        require(at + length <= table_at and not any(data[end:at]), "block padding")
+        records.append((at, checksum, length, mode))
+        end = at + length
+    require(align(end, 64) == table_at and not any(data[end:table_at]), "padding")
+
+    if coding:
+        directory = unzstd(directory, decoded_len)
+    require(len(directory) == decoded_len >= 48 * segment_count, "directory")
+    segments = [read_segment(directory[48 * k : 48 * k + 48], k) for k in range(segment_count)]
+    read_layers(directory[48 * segment_count :], layer_count, segments)
+    require(sum(segment["bytes"] for segment in segments) == original_len, "original length")
+    expected = sum(
+        sum(map(len, s["bands"])) + s["side"] * ceil_div(len(s["bands"]), s["group"])
+        for s in segments
+    )
+    require(expected == blocks, "number of blocks")
+    remaining = iter(records)
+    original = b"".join(decode_segment(data, segment, remaining) for segment in segments)
+    require(blake3.blake3(original).digest() == digest, "BLAKE3 of the original")
+    return original
+
+
+def main():
+    with open(sys.argv[1], "rb") as file:
+        data = file.read()
+    try:
+        original = decode(data)
+    except Refused as error:
+        sys.exit(f"{sys.argv[1]}: refused: {error}")
+    if sys.argv[2] == "-":
+        sys.stdout.buffer.write(original)
+    else:
+        with open(sys.argv[2], "wb") as file:
+            file.write(original)
+
+
+if __name__ == "__main__":
+    main()
