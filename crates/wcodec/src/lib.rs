@@ -40,6 +40,21 @@ mod predict;
 mod source;
 mod stats;
 
+/// Inner parts, for the fuzz targets alone.
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub mod fuzzing {
+    /// Reads bytes as a table and as a side block; a table must be written as it was read.
+    pub fn table(width: u32, bytes: &[u8]) {
+        if let Ok((table, used)) = crate::entropy::table::Table::read(width, bytes) {
+            let mut again = Vec::new();
+            table.write(width, &mut again);
+            assert_eq!(again, &bytes[..used]);
+        }
+        let _ = crate::block::side::read(bytes);
+    }
+}
+
 pub use container::commit::AtomicFile;
 pub use container::footer::SourceKind;
 pub use container::read_at::ReadAt;

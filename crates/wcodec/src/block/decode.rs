@@ -3,7 +3,7 @@
 use super::head::{Head, Kind, Plane};
 use super::side::Side;
 use super::{Mode, scan};
-use crate::checksum::{BlockId, block_checksum};
+use crate::checksum::{self, BlockId, block_checksum};
 use crate::dtype::ElementType;
 use crate::error::{Error, Result, corrupt};
 use crate::frame;
@@ -96,7 +96,7 @@ pub(crate) fn decode_block(
         Mode::Side => return Err(corrupt!("side block where a block of elements is expected")),
     };
     let found = block_checksum(block.id, head, out);
-    if found != block.checksum {
+    if !checksum::matches(found, block.checksum) {
         return Err(Error::checksum("block", found, block.checksum));
     }
     Ok(stats)

@@ -11,7 +11,7 @@ use crate::block::Mode;
 use crate::block::decode::{Scratch, StoredBlock, decode_block, head_stats};
 use crate::block::head::Head;
 use crate::block::side::{self, Side};
-use crate::checksum::{BlockId, block_checksum, hash_pieces};
+use crate::checksum::{self, BlockId, block_checksum, hash_pieces};
 use crate::error::{Error, ErrorKind, Result, corrupt};
 use crate::frame;
 use crate::geometry::Rect;
@@ -100,7 +100,7 @@ impl<R: ReadAt> Reader<R> {
         let stored = read(&source, footer.table_at + table_len, footer.directory_stored)?;
         let hashed = footer_bytes.get(..HASHED_LEN).unwrap_or_default();
         let hash = hash_pieces(&[&header, &table, &stored, hashed]);
-        if hash != stored_hash {
+        if !checksum::matches(hash, stored_hash) {
             return Err(in_footer(Error::checksum("index", hash, stored_hash)));
         }
 
@@ -643,7 +643,7 @@ impl<R: ReadAt> Reader<R> {
         let payload = read(&self.source, record.at, u64::from(record.len))?;
         let id = BlockId { segment: segment as u32, block: number as u32 };
         let found = block_checksum(id, &[], &payload);
-        if found != record.checksum {
+        if !checksum::matches(found, record.checksum) {
             return Err(place(Error::checksum("side block", found, record.checksum)));
         }
         side::read(&payload).map_err(place)

@@ -1,0 +1,18 @@
+//! Any bytes as a file: opened, verified, read by layer and by slice, never a panic.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use wcodec::{Limits, Reader};
+
+fuzz_target!(|bytes: &[u8]| {
+    let mut limits = Limits::default();
+    limits.max_original = Some(16 << 20);
+    if let Ok(reader) = Reader::open(bytes, &limits) {
+        let _ = reader.verify(&());
+        for layer in 0..reader.layers().len().min(16) {
+            let _ = reader.decode_layer(layer);
+            let _ = reader.layer_stats(layer);
+            let _ = reader.decode_slice(layer, 0..1, 0..1);
+        }
+    }
+});

@@ -1,0 +1,41 @@
+//! A damaged file is refused or, if the damage undid itself, decodes to the original.
+#![no_main]
+
+use arbitrary::Arbitrary;
+use libfuzzer_sys::fuzz_target;
+use wcodec::{ElementType, EncodeOptions, Layer, Scan, TileConfig, decode_layer, encode_layer};
+
+#[derive(Arbitrary, Debug)]
+struct Input<'a> {
+    element: u8,
+    rows: u8,
+    tile: (u8, u8),
+    block: (u8, u8),
+    column: bool,
+    edits: Vec<(u32, u8)>,
+    data: &'a [u8],
+}
+
+fuzz_target!(|input: Input<'_>| {
+    let types: Vec<ElementType> = ElementType::all().filter(|&e| e != ElementType::Bytes).collect();
+    let element = types[usize::from(input.element) % types.len()];
+    let rows = u64::from(input.rows).max(1);
+    let cols = (input.data.len() / element.size()) as u64 / rows;
+    let layer = Layer::new("fuzz", element, vec![rows, cols]);
+    let data = &input.data[..layer.bytes as usize];
+    let mut options = EncodeOptions::default();
+    options.tile =
+        TileConfig { rows: u16::from(input.tile.0).max(1), cols: u16::from(input.tile.1).max(1) };
+    options.block = Some((u32::from(input.block.0).max(1), u32::from(input.block.1).max(1)));
+    options.scan = Some(if input.column { Scan::Column } else { Scan::Row });
+    let (mut coded, _) = encode_layer(data, &layer, &options).expect("a layer encodes");
+    let intact = coded.clone();
+    for (at, value) in input.edits {
+        let at = at as usize % coded.len();
+        coded[at] ^= value;
+    }
+    match decode_layer(&coded) {
+        Ok((_, back)) => assert!(coded == intact && back == data, "damage went unnoticed"),
+        Err(_) => assert!(coded != intact, "an intact file was refused"),
+    }
+});

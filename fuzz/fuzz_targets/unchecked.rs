@@ -1,0 +1,58 @@
+//! Valid files with edits that no hash stops: run with `--cfg wcodec_ignore_checksums`.
+#![no_main]
+
+use arbitrary::Arbitrary;
+use libfuzzer_sys::fuzz_target;
+use wcodec::{ElementType, EncodeOptions, Layer, Limits, Reader, Scan, TileConfig, encode_layer};
+
+#[derive(Arbitrary, Debug)]
+struct Input<'a> {
+    element: u8,
+    rows: u8,
+    column: bool,
+    smooth: bool,
+    edits: Vec<(u16, u8)>,
+    data: &'a [u8],
+}
+
+fuzz_target!(|input: Input<'_>| {
+    let types: Vec<ElementType> = ElementType::all().collect();
+    let element = types[usize::from(input.element) % types.len()];
+    let rows = u64::from(input.rows).max(1);
+    // Repeating the input gives blocks that are worth coding.
+    let mut data: Vec<u8> =
+        input.data.iter().copied().cycle().take(input.data.len().min(1) * 6000).collect();
+    if input.smooth {
+        let mut sum = 0u8;
+        data.iter_mut().for_each(|b| {
+            sum = sum.wrapping_add(*b & 3);
+            *b = sum;
+        });
+    }
+    let cols = (data.len() / element.size()) as u64 / rows;
+    let mut layer = Layer::new("fuzz", element, vec![rows, cols]);
+    if element == ElementType::Bytes {
+        layer.dtype = "U8".to_owned();
+    }
+    data.truncate(layer.bytes as usize);
+    let mut options = EncodeOptions::default();
+    options.verify = false;
+    options.tile = TileConfig { rows: 4, cols: 4 };
+    options.block = Some((40, 40));
+    options.scan = Some(if input.column { Scan::Column } else { Scan::Row });
+    let (mut coded, _) = encode_layer(&data, &layer, &options).expect("a layer encodes");
+    for (at, value) in input.edits {
+        let at = usize::from(at) % coded.len();
+        coded[at] = value;
+    }
+    let mut limits = Limits::default();
+    limits.max_original = Some(16 << 20);
+    if let Ok(reader) = Reader::open(coded.as_slice(), &limits) {
+        let _ = reader.verify(&());
+        for layer in 0..reader.layers().len().min(4) {
+            let _ = reader.decode_layer(layer);
+            let _ = reader.layer_stats(layer);
+            let _ = reader.decode_slice(layer, 1..3, 1..3);
+        }
+    }
+});
