@@ -24,6 +24,17 @@ const BATCH_BYTES: u64 = 16 << 20;
 /// it can gain.
 const MIN_LAYER_BYTES: u64 = 512;
 
+/// How an original is cut.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Cut {
+    /// A segment for each layer, but the smallest.
+    Layers,
+    /// Layers are known, but lie in segments of bytes.
+    Bytes,
+    /// Bytes alone.
+    Opaque,
+}
+
 /// Cuts an original into segments.
 struct Planner<'a> {
     options: &'a EncodeOptions,
@@ -37,7 +48,12 @@ struct Planner<'a> {
 }
 
 impl<'a> Planner<'a> {
-    fn plan(listing: &'a Listing, size: u64, options: &'a EncodeOptions) -> Result<Planner<'a>> {
+    fn plan(
+        listing: &'a Listing,
+        size: u64,
+        cut: Cut,
+        options: &'a EncodeOptions,
+    ) -> Result<Planner<'a>> {
         let mut planner = Planner {
             options,
             segments: Vec::new(),
@@ -47,11 +63,13 @@ impl<'a> Planner<'a> {
             waiting: Vec::new(),
         };
         for located in &listing.layers {
-            if located.layer.bytes < MIN_LAYER_BYTES {
-                planner.waiting.push(located);
-            } else {
-                planner.opaque_until(located.at)?;
-                planner.layer(located)?;
+            match cut {
+                Cut::Layers if located.layer.bytes >= MIN_LAYER_BYTES => {
+                    planner.opaque_until(located.at)?;
+                    planner.layer(located)?;
+                }
+                Cut::Layers | Cut::Bytes => planner.waiting.push(located),
+                Cut::Opaque => {}
             }
         }
         planner.opaque_until(size)?;
@@ -111,13 +129,14 @@ fn layer_segment(layer: &Layer, options: &EncodeOptions) -> Result<Segment> {
 pub(crate) fn encode(
     source: &impl ReadAt,
     listing: &Listing,
+    cut: Cut,
     out: impl Write,
     options: &EncodeOptions,
     observer: &dyn Observer,
 ) -> Result<Stats> {
     let size = source.size()?;
     let level = Level::detect();
-    let mut plan = Planner::plan(listing, size, options)?;
+    let mut plan = Planner::plan(listing, size, cut, options)?;
     let mut writer = ContainerWriter::new(out)?;
     let mut hasher = blake3::Hasher::new();
     let mut stats = Stats { original_bytes: size, ..Stats::default() };

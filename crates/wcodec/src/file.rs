@@ -4,7 +4,7 @@ use crate::container::commit::AtomicFile;
 use crate::container::footer::SourceKind;
 use crate::container::read_at::ReadAt;
 use crate::container::reader::Reader;
-use crate::encoder;
+use crate::encoder::{self, Cut};
 use crate::error::{Error, Result};
 use crate::layer::Layer;
 use crate::limits::Limits;
@@ -55,16 +55,19 @@ fn encode_listed<T: Target + Send>(
     let started = Instant::now();
     options.check()?;
     with_threads(options.threads, || {
-        let run = |target: &mut T, listing: &Listing| {
-            let out = BufWriter::with_capacity(WRITE_BUFFER, target);
-            encoder::encode(source, listing, out, options, observer)
-        };
-        let mut stats = run(target, listing)?;
-        if stats.coded_bytes > max_encoded_len(stats.original_bytes) {
+        let mut run = |cut: Cut| {
             target.clear()?;
-            // Layers so many and small that their records outweigh them.
-            let plain = Listing { kind: listing.kind, layers: Vec::new() };
-            stats = run(target, &plain)?;
+            let out = BufWriter::with_capacity(WRITE_BUFFER, &mut *target);
+            encoder::encode(source, listing, cut, out, options, observer)
+        };
+        let mut stats = run(Cut::Layers)?;
+        // Blocks or layers may be so many and small that their records outweigh them.
+        for cut in [Cut::Bytes, Cut::Opaque] {
+            // What was encoded as a layer stays one.
+            let possible = cut == Cut::Bytes || listing.kind != SourceKind::Layer;
+            if possible && stats.coded_bytes > max_encoded_len(stats.original_bytes) {
+                stats = run(cut)?;
+            }
         }
         if options.verify {
             let reader = Reader::open(&*target, &Limits::unlimited())?;

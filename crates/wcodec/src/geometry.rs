@@ -269,7 +269,7 @@ pub(crate) mod plan {
     /// rows (equal contiguous pieces) otherwise.
     fn view(element: ElementType, rows: u64, cols: u64) -> (u64, u64) {
         let elements = rows * cols;
-        if rows >= MIN_ROWS && cols * element.size() as u64 <= MAX_ROW_BYTES {
+        if rows >= MIN_ROWS && cols > 0 && cols * element.size() as u64 <= MAX_ROW_BYTES {
             return (rows, cols);
         }
         if elements < MIN_VIRTUAL {

@@ -302,6 +302,6 @@ mod tests {
         assert_eq!(low_widths(ElementType::F32, 9, varying), [6, 8, 8, 1]);
         assert_eq!(low_widths(ElementType::F32, 9, u64::MAX), [7, 8, 8]);
         assert_eq!(low_widths(ElementType::Bf16, 8, u64::MAX), [8]);
-        assert_eq!(low_widths(ElementType::I8, 8, u64::MAX), []);
+        assert!(low_widths(ElementType::I8, 8, u64::MAX).is_empty());
     }
 }

@@ -428,7 +428,7 @@ impl<R: ReadAt> Reader<R> {
         let found = hasher.finalize();
         if found != blake3::Hash::from_bytes(self.footer.blake3) {
             return Err(ErrorKind::Checksum {
-                what: "BLAKE3 of the original:",
+                what: "BLAKE3",
                 found: found.to_string(),
                 expected: blake3::Hash::from_bytes(self.footer.blake3).to_string(),
             }

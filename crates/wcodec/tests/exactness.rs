@@ -1,0 +1,214 @@
+//! Every bit comes back: all patterns of the narrow types, random tensors of every dtype and shape,
+//! files of every kind, and never more bytes than the bound. Longer run: `WCODEC_RANDOM=1000000`.
+#![allow(missing_docs, reason = "tests")]
+
+mod support;
+
+use support::{Rng, count, int8, safetensors, tensor};
+use wcodec::{
+    ElementType, EncodeOptions, Layer, Limits, PredictorSet, Reader, Scan, TileConfig,
+    decode_layer, decode_layer_into, encode_bytes, encode_layer, max_encoded_len,
+};
+
+fn round_trip(original: &[u8], options: &EncodeOptions) -> Vec<u8> {
+    let (coded, stats) = encode_bytes(original, options, &()).unwrap();
+    assert_eq!(stats.coded_bytes, coded.len() as u64);
+    assert_eq!(stats.original_bytes, original.len() as u64);
+    assert!(coded.len() as u64 <= max_encoded_len(original.len() as u64));
+    let reader = Reader::open(coded.as_slice(), &Limits::default()).unwrap();
+    let mut back = Vec::new();
+    reader.restore(&mut back, &()).unwrap();
+    assert!(back == original, "the original did not come back");
+    coded
+}
+
+#[test]
+fn every_pattern_of_the_narrow_types() {
+    let words: Vec<u8> = (0..=u16::MAX).flat_map(u16::to_le_bytes).collect();
+    let bytes: Vec<u8> = (0..=255).collect();
+    for element in ElementType::all().filter(|&e| e != ElementType::Bytes) {
+        let data = if element.size() == 1 { &bytes } else { &words };
+        let elements = (data.len() / element.size()) as u64;
+        for shape in [vec![elements], vec![16, elements / 16], vec![elements / 4, 2, 2]] {
+            for scan in [Scan::Row, Scan::Column] {
+                let layer = Layer::new("all", element, shape.clone());
+                let mut options = EncodeOptions::default();
+                options.scan = Some(scan);
+                let (coded, _) = encode_layer(data, &layer, &options).unwrap();
+                assert_eq!(decode_layer(&coded).unwrap(), (layer, data.clone()));
+            }
+        }
+    }
+}
+
+/// Bytes of a tensor in one of several characters, NaN payloads, -0 and subnormals among them.
+fn character(rng: &mut Rng, element: ElementType, elements: usize) -> Vec<u8> {
+    let size = element.size();
+    match rng.below(7) {
+        0 => vec![rng.next() as u8; elements * size],
+        1 => rng.bytes(elements * size),
+        2 => int8(rng, elements * size),
+        3 => (0..elements * size).map(|i| (i / size / 7) as u8).collect(),
+        // Patterns around zero, infinity and NaN, both signs.
+        4 => {
+            let special = [0u64, 1, 0x7f80_0000, 0x7f80_0001, 0x7c00, 0x7c01, 0x7f80, 0x7fff];
+            (0..elements)
+                .flat_map(|_| {
+                    let x = special[rng.below(8) as usize] ^ rng.below(2) << (8 * size - 1);
+                    x.to_le_bytes()[..size].to_vec()
+                })
+                .collect()
+        }
+        5 => {
+            let few = rng.bytes(3 * size);
+            (0..elements)
+                .flat_map(|_| {
+                    few[..size * 3].chunks(size).nth(rng.below(3) as usize).unwrap().to_vec()
+                })
+                .collect()
+        }
+        _ => {
+            let mut x = 0u64;
+            (0..elements)
+                .flat_map(|_| {
+                    x = x.wrapping_add(rng.below(5)).wrapping_sub(2);
+                    x.to_le_bytes()[..size].to_vec()
+                })
+                .collect()
+        }
+    }
+}
+
+fn shape(rng: &mut Rng) -> Vec<u64> {
+    let dims = [0, 1, 2, 3, 5, 7, 16, 31, 32, 33, 61, 64, 97, 127, 257];
+    let rank = rng.below(5) as usize;
+    let mut shape: Vec<u64> = (0..rank).map(|_| dims[rng.below(15) as usize]).collect();
+    while shape.iter().product::<u64>() > 60_000 {
+        shape.pop();
+    }
+    shape
+}
+
+#[test]
+fn random_layers() {
+    let types: Vec<ElementType> = ElementType::all().filter(|&e| e != ElementType::Bytes).collect();
+    for seed in 0..count("WCODEC_RANDOM", 1500) {
+        let mut rng = Rng::new(seed);
+        let element = types[rng.below(types.len() as u64) as usize];
+        let layer = Layer::new("random", element, shape(&mut rng));
+        let data = character(&mut rng, element, layer.elements().unwrap() as usize);
+        let mut options = EncodeOptions::default();
+        options.verify = false;
+        if rng.below(2) == 0 {
+            options.tile =
+                TileConfig { rows: 1 + rng.below(40) as u16, cols: 1 + rng.below(40) as u16 };
+            options.block = Some((1 + rng.below(300) as u32, 1 + rng.below(300) as u32));
+            options.scan = Some(if rng.below(2) == 0 { Scan::Row } else { Scan::Column });
+        }
+        if rng.below(8) == 0 {
+            options.predictors = PredictorSet::NONE;
+        }
+        let (coded, _) = encode_layer(&data, &layer, &options).unwrap();
+        assert!(coded.len() as u64 <= max_encoded_len(layer.bytes), "seed {seed}");
+        let mut back = vec![0xa5; data.len()];
+        decode_layer_into(&coded, &mut back).unwrap();
+        assert!(back == data, "seed {seed}");
+        // A slice is what the whole says it is.
+        let (rows, cols) = layer.matrix();
+        let (r, c) = (rng.below(rows + 1), rng.below(cols + 1));
+        let (r, c) = (r..r + rng.below(rows - r + 1), c..c + rng.below(cols - c + 1));
+        let reader = Reader::open(coded.as_slice(), &Limits::default()).unwrap();
+        let slice = reader.decode_slice(0, r.clone(), c.clone()).unwrap();
+        let size = element.size() as u64;
+        let expected: Vec<u8> = r
+            .flat_map(|row| {
+                let (a, b) = ((row * cols + c.start) * size, (row * cols + c.end) * size);
+                data[a as usize..b as usize].to_vec()
+            })
+            .collect();
+        assert!(slice == expected, "seed {seed}: slice");
+    }
+}
+
+#[test]
+fn odd_files_come_back() {
+    let mut rng = Rng::new(7);
+    let options = EncodeOptions::default();
+    let weights = tensor("w", "I8", &[64, 96], int8(&mut rng, 64 * 96));
+    let model = safetensors(&[
+        weights,
+        tensor("empty", "F32", &[0, 7], vec![]),
+        tensor("scalar", "F64", &[], rng.bytes(8)),
+    ]);
+    let mut trailing = model.clone();
+    trailing.extend(b"something behind the data");
+    let mut truncated = model.clone();
+    truncated.truncate(model.len() - 1);
+    let unknown = safetensors(&[
+        tensor("q", "F6_E2M3", &[3, 5], rng.bytes(3000)),
+        tensor("c", "C64", &[4], rng.bytes(32)),
+    ]);
+    for file in [
+        vec![],
+        vec![0],
+        b"{}".to_vec(),
+        2u64.to_le_bytes().to_vec(),
+        rng.bytes(3_000_000),
+        vec![7; 5_000_000],
+        model,
+        trailing,
+        truncated,
+        unknown,
+        b"\x93NUMPY\x01\x00\xff\xff".to_vec(),
+        b"\x93NUMPY\x01\x00\x00\x00abc".to_vec(),
+    ] {
+        round_trip(&file, &options);
+    }
+}
+
+#[test]
+fn a_file_of_tiny_tensors_keeps_to_the_bound() {
+    let mut rng = Rng::new(3);
+    let tensors: Vec<_> = (0..3000)
+        .map(|i| {
+            let name: String = (0..40).map(|_| char::from(b'a' + rng.below(26) as u8)).collect();
+            tensor(&format!("{name}{i}"), "U8", &[1], rng.bytes(1))
+        })
+        .collect();
+    round_trip(&safetensors(&tensors), &EncodeOptions::default());
+    let tensors: Vec<_> =
+        (0..500).map(|i| tensor(&i.to_string(), "U8", &[600], rng.bytes(600))).collect();
+    round_trip(&safetensors(&tensors), &EncodeOptions::default());
+}
+
+#[test]
+fn predicted_layers_come_back_and_gain() {
+    let mut rng = Rng::new(2);
+    let ramp: Vec<u8> =
+        (0..512 * 512u64).map(|i| ((i / 512 + i % 512) / 4 + rng.below(8)) as u8).collect();
+    let layer = Layer::new("ramp", ElementType::U8, vec![512, 512]);
+    let (coded, stats) = encode_layer(&ramp, &layer, &EncodeOptions::default()).unwrap();
+    assert!(stats.tiles_by_predictor[1..].iter().sum::<u64>() > 0);
+    let mut options = EncodeOptions::default();
+    options.predictors = PredictorSet::NONE;
+    let (plain, _) = encode_layer(&ramp, &layer, &options).unwrap();
+    assert!(coded.len() < plain.len());
+    assert_eq!(decode_layer(&coded).unwrap().1, ramp);
+}
+
+/// The whole command's way on real weights, where they are: `../corpus` beside the checkout.
+#[test]
+fn corpus_files_come_back() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../corpus/files");
+    let Ok(entries) = std::fs::read_dir(&folder) else {
+        eprintln!("skipped: no corpus at {}", folder.display());
+        return;
+    };
+    for entry in entries {
+        let path = entry.unwrap().path();
+        // The large ones belong to the benchmark; a test must stay short.
+        if std::fs::metadata(&path).unwrap().len() < 12 << 20 {
+            round_trip(&std::fs::read(&path).unwrap(), &EncodeOptions::default());
+        }
+    }
+}

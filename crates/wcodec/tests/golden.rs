@@ -1,0 +1,172 @@
+//! Files of every released format version decode for ever, and the encoder's sizes are pinned: a
+//! change of `sizes.tsv` wants a line in the changelog. `WCODEC_BLESS=1` writes missing files and
+//! the sizes.
+#![allow(missing_docs, reason = "tests")]
+
+mod support;
+
+use support::{Rng, bf16, bless, f16, f32s, int8, safetensors, tensor, testdata};
+use wcodec::{
+    ElementType, EncodeOptions, Limits, PredictorSet, Reader, Scan, TileConfig, encode_bytes,
+    write_npy,
+};
+
+/// Originals and options. An entry never changes once a file was made from it.
+fn fixtures() -> Vec<(&'static str, Vec<u8>, EncodeOptions)> {
+    let options = EncodeOptions::default;
+    let with = |change: fn(&mut EncodeOptions)| {
+        let mut options = EncodeOptions::default();
+        change(&mut options);
+        options
+    };
+    let mut rng = Rng::new(20_261_123);
+    let slope: Vec<u8> =
+        (0..96 * 96u64).map(|i| ((i / 96 + i % 96) / 2 + rng.below(6)) as u8).collect();
+    let mut npy = Vec::new();
+    write_npy(&mut npy, ElementType::F32, &[40, 30], &f32s(&mut rng, 1200)).unwrap();
+    let every = ElementType::all()
+        .filter(|&e| e != ElementType::Bytes)
+        .map(|e| tensor(e.name(), e.name(), &[30, 40], int8(&mut rng, 1200 * e.size())))
+        .collect::<Vec<_>>();
+    vec![
+        ("empty", vec![], options()),
+        ("text", b"The quick brown fox jumps over the lazy dog. ".repeat(40), options()),
+        ("noise", rng.bytes(5000), options()),
+        ("npy_f32", npy, options()),
+        (
+            "i8",
+            safetensors(&[tensor("w", "I8", &[128, 160], int8(&mut rng, 128 * 160))]),
+            options(),
+        ),
+        (
+            "i8_column_blocks",
+            safetensors(&[tensor("w", "I8", &[150, 90], int8(&mut rng, 150 * 90))]),
+            with(|o| {
+                o.scan = Some(Scan::Column);
+                o.block = Some((70, 40));
+            }),
+        ),
+        (
+            "i8_narrow",
+            safetensors(&[tensor("w", "I8", &[3000, 3], int8(&mut rng, 9000))]),
+            options(),
+        ),
+        ("u8_predicted", safetensors(&[tensor("w", "U8", &[96, 96], slope.clone())]), options()),
+        (
+            "u8_tiles",
+            safetensors(&[tensor("w", "U8", &[96, 96], slope)]),
+            with(|o| {
+                o.tile = TileConfig { rows: 5, cols: 7 };
+                o.block = Some((64, 64));
+            }),
+        ),
+        (
+            "bf16",
+            safetensors(&[tensor("w", "BF16", &[96, 130], bf16(&mut rng, 96 * 130))]),
+            options(),
+        ),
+        (
+            "f16_plain",
+            safetensors(&[tensor("w", "F16", &[64, 128], f16(&mut rng, 64 * 128))]),
+            with(|o| o.predictors = PredictorSet::NONE),
+        ),
+        ("f32", safetensors(&[tensor("w", "F32", &[64, 96], f32s(&mut rng, 64 * 96))]), options()),
+        (
+            "f32_from_bf16",
+            safetensors(&[tensor("w", "F32", &[64, 96], {
+                bf16(&mut rng, 64 * 96).chunks(2).flat_map(|b| [0, 0, b[0], b[1]]).collect()
+            })]),
+            options(),
+        ),
+        ("every_dtype", safetensors(&every), options()),
+        (
+            "vector_and_scalars",
+            safetensors(&[
+                tensor("v", "BF16", &[9000], bf16(&mut rng, 9000)),
+                tensor("s", "F32", &[], f32s(&mut rng, 1)),
+                tensor("none", "I64", &[3, 0], vec![]),
+                tensor("zero", "F64", &[32, 40], vec![0; 32 * 40 * 8]),
+            ]),
+            options(),
+        ),
+        (
+            "shared_tables",
+            safetensors(&[tensor("w", "BF16", &[256, 256], bf16(&mut rng, 256 * 256))]),
+            with(|o| o.block = Some((32, 64))),
+        ),
+    ]
+}
+
+fn decode(file: &[u8]) -> Vec<u8> {
+    let mut out = Vec::new();
+    Reader::open(file, &Limits::default()).unwrap().restore(&mut out, &()).unwrap();
+    out
+}
+
+#[test]
+fn golden_files_decode() {
+    let folder = testdata("golden/v1.0");
+    let fixtures = fixtures();
+    for (name, original, options) in &fixtures {
+        let path = folder.join(format!("{name}.wcodec"));
+        if bless() && !path.exists() {
+            std::fs::write(&path, encode_bytes(original, options, &()).unwrap().0).unwrap();
+        }
+        assert!(decode(&std::fs::read(&path).unwrap()) == *original, "{name}");
+    }
+    let files = std::fs::read_dir(&folder).unwrap().count();
+    assert_eq!(files, fixtures.len(), "a golden file without a fixture");
+}
+
+#[test]
+fn sizes_are_pinned() {
+    let list = testdata("golden/sizes.tsv");
+    let sizes: String = fixtures()
+        .iter()
+        .map(|(name, original, options)| {
+            let coded = encode_bytes(original, options, &()).unwrap().0;
+            format!("{name}\t{}\t{}\n", original.len(), coded.len())
+        })
+        .collect();
+    if bless() {
+        std::fs::write(&list, &sizes).unwrap();
+    }
+    assert_eq!(sizes, std::fs::read_to_string(&list).unwrap());
+}
+
+/// The same bytes whatever the number of threads, run after run.
+#[test]
+fn output_is_deterministic() {
+    for (name, original, options) in fixtures() {
+        let first = encode_bytes(&original, &options, &()).unwrap().0;
+        for threads in [1, 2, 3, 16] {
+            let mut options = options.clone();
+            options.threads = Some(threads);
+            let again = encode_bytes(&original, &options, &()).unwrap().0;
+            assert!(again == first, "{name} with {threads} threads");
+        }
+    }
+}
+
+/// Every feature of the format has a golden file.
+#[test]
+fn golden_files_use_every_feature() {
+    let mut modes = [0u32; 5];
+    let (mut maps, mut columns) = (0, 0);
+    for entry in std::fs::read_dir(testdata("golden/v1.0")).unwrap() {
+        let file = std::fs::read(entry.unwrap().path()).unwrap();
+        let footer = &file[file.len() - 128..];
+        let number =
+            |at: usize| u64::from_le_bytes(footer[at..at + 8].try_into().unwrap()) as usize;
+        for record in file[number(0)..].chunks(24).take(number(8)) {
+            modes[usize::from(record[20])] += 1;
+        }
+        let reader = Reader::open(file.as_slice(), &Limits::default()).unwrap();
+        for layer in 0..reader.layers().len() {
+            maps += u32::from(reader.layer_stats(layer).unwrap().map_bytes > 0);
+        }
+        columns += u32::from(reader.layers().any(|l| l.shape == [3000, 3]));
+    }
+    assert!(modes.iter().all(|&n| n > 0), "raw, constant, coded, zstd, side: {modes:?}");
+    assert!(maps > 0 && columns > 0);
+}

@@ -1,0 +1,491 @@
+//! Files that break one rule each, and the exact text of each refusal. `testdata/malformed` holds
+//! the files and `expected.tsv`; the folder and the list must agree. `WCODEC_BLESS=1` writes both.
+#![allow(missing_docs, reason = "tests")]
+
+mod support;
+
+use std::collections::BTreeMap;
+use support::forge::{Bits, Block, Forge, Head, raw};
+use support::{Rng, bless, testdata};
+use wcodec::{Limits, Reader};
+use wcodec_kernels::{EncodeTable, Level, Steps};
+
+fn verdict(file: &[u8]) -> Result<(), String> {
+    let open = Reader::open(file, &Limits::default()).map_err(|e| e.to_string())?;
+    open.verify(&()).map(|_| ()).map_err(|e| e.to_string())
+}
+
+fn elements() -> Vec<u8> {
+    (0..128u32).map(|i| (i * i % 11) as u8).collect()
+}
+
+/// One plane of 8 bits, coded with an own table: 2 symbols (0x80 and 0x81) at half each.
+fn coded() -> Head {
+    let decoded: Vec<u8> = (0..1024).map(|i| u8::from(i % 3 == 0)).collect();
+    let ranks: Vec<u8> = decoded.clone();
+    let mut stream = Vec::new();
+    let table = EncodeTable::new(&[2048, 2048]).unwrap();
+    wcodec_kernels::encode(Level::Scalar, &table, &ranks, Steps::linear(1024), &mut stream);
+    Head {
+        planes: vec![(8, 3, 0, stream)],
+        map: vec![],
+        // Class 12 twice: in long form against 9, then the same.
+        tables: Bits::default()
+            .put(0x80, 8)
+            .put(1, 8)
+            .put(0b11 | 12 << 2, 6)
+            .put(0, 11)
+            .put(0, 1)
+            .put(0, 11)
+            .0,
+        decoded,
+        edit: |_| (),
+    }
+}
+
+/// A raw plane below a constant one.
+fn planes() -> Head {
+    let decoded: Vec<u8> = elements().iter().map(|b| b & 15).collect();
+    let packed = decoded.chunks(2).map(|p| p[0] | p[1] << 4).collect();
+    Head {
+        planes: vec![(4, 1, 8, vec![]), (4, 0, 0, packed)],
+        map: vec![],
+        tables: vec![],
+        decoded,
+        edit: |_| (),
+    }
+}
+
+fn side(payload: &[u8]) -> Block {
+    Block {
+        mode: 4,
+        payload: payload.to_vec(),
+        head: 0,
+        decoded: payload.to_vec(),
+        checksum_error: 0,
+    }
+}
+
+type Case = (&'static str, Vec<u8>);
+
+fn forge(change: impl FnOnce(&mut Forge)) -> Vec<u8> {
+    let mut forge = Forge::new(raw(&elements()));
+    change(&mut forge);
+    forge.build()
+}
+
+fn head(change: impl FnOnce(&mut Head)) -> Vec<u8> {
+    let mut head = coded();
+    change(&mut head);
+    Forge::new(head.block()).build()
+}
+
+fn footer(at: usize, value: u8) -> Vec<u8> {
+    forge(|f| f.edit_footer = Box::new(move |b| b[at] = value))
+}
+
+fn table(at: usize, value: u8) -> Vec<u8> {
+    forge(|f| f.edit_table = Box::new(move |b| b[at] = value))
+}
+
+fn with_side(payload: &[u8]) -> Vec<u8> {
+    forge(|f| {
+        f.segments[0].side = 1;
+        f.segments[0].blocks.push(side(payload));
+    })
+}
+
+/// A block of one coded plane whose own table is these bits.
+fn own_table(bits: Bits) -> Vec<u8> {
+    head(|h| h.tables = bits.0)
+}
+
+#[expect(clippy::too_many_lines, reason = "a list")]
+fn cases() -> Vec<Case> {
+    let first = || Bits::default().put(0x80, 8).put(1, 8);
+    let mut noise = Rng::new(9);
+    vec![
+        ("empty", vec![]),
+        ("not_wcodec", b"PK\x03\x04 something else entirely".to_vec()),
+        ("header_only", forge(|f| f.edit_file = Box::new(|b| b.truncate(64)))),
+        ("truncated", forge(|f| f.edit_file = Box::new(|b| b.truncate(b.len() - 9)))),
+        ("trailing", forge(|f| f.edit_file = Box::new(|b| b.extend(b"more")))),
+        ("major_version", forge(|f| f.header[8] = 2)),
+        ("minor_version", forge(|f| f.header[10] = 1)),
+        ("header_reserved", forge(|f| f.header[40] = 7)),
+        (
+            "index_hash",
+            forge(|f| {
+                f.edit_file = Box::new(|b| {
+                    let n = b.len();
+                    b[n - 12] ^= 1
+                })
+            }),
+        ),
+        ("footer_reserved", footer(100, 1)),
+        ("footer_source", footer(80, 4)),
+        ("footer_coding", footer(81, 2)),
+        ("footer_parts", footer(8, 2)),
+        (
+            "footer_table_unaligned",
+            forge(|f| {
+                f.edit_file = Box::new(|b| {
+                    let n = b.len();
+                    b[n - 128] += 1
+                });
+            }),
+        ),
+        (
+            "footer_blocks_wrap",
+            forge(|f| {
+                f.edit_footer =
+                    Box::new(|b| b[8..16].copy_from_slice(&(u64::MAX / 24 + 2).to_le_bytes()));
+            }),
+        ),
+        (
+            "original_too_large",
+            forge(|f| {
+                f.edit_footer =
+                    Box::new(|b| b[32..40].copy_from_slice(&(1u64 << 40).to_le_bytes()));
+            }),
+        ),
+        ("original_length", footer(32, 127)),
+        ("original_blake3", footer(50, 1)),
+        (
+            "directory_bomb",
+            forge(|f| {
+                f.zstd = true;
+                f.edit_footer =
+                    Box::new(|b| b[24..32].copy_from_slice(&(1u64 << 33).to_le_bytes()));
+            }),
+        ),
+        (
+            "directory_length",
+            forge(|f| {
+                f.zstd = true;
+                f.edit_footer = Box::new(|b| b[24] += 1);
+            }),
+        ),
+        ("directory_length_plain", footer(24, 84)),
+        ("directory_not_zstd", footer(81, 1)),
+        ("directory_short", footer(76, 9)),
+        ("directory_trailing", forge(|f| f.edit_directory = Box::new(|b| b.push(0)))),
+        ("record_mode", table(20, 5)),
+        ("record_reserved", table(22, 1)),
+        ("record_position", table(0, 65)),
+        ("record_length_zero", forge(|f| f.edit_table = Box::new(|b| b[16..20].fill(0)))),
+        ("record_length_beyond", table(17, 16)),
+        ("record_length_short", table(16, 32)),
+        ("segment_element", forge(|f| f.segments[0].element = 16)),
+        ("segment_scan", forge(|f| f.segments[0].scan = 2)),
+        ("segment_side_flag", forge(|f| f.segments[0].side = 2)),
+        ("segment_reserved", forge(|f| f.segments[0].zero = 1)),
+        ("segment_reserved_2", forge(|f| f.segments[0].zero2 = 1)),
+        ("segment_tile", forge(|f| f.segments[0].tile = (16, 0))),
+        ("segment_block_zero", forge(|f| f.segments[0].block = (0, 32))),
+        ("segment_group_zero", forge(|f| f.segments[0].group_bands = 0)),
+        ("segment_block_large", forge(|f| f.segments[0].block = (1 << 20, 32))),
+        ("segment_elements_wrap", forge(|f| f.segments[0].elements = 1 << 63)),
+        (
+            "segment_view_wrap",
+            forge(|f| {
+                f.segments[0].rows = 1 << 40;
+                f.segments[0].cols = 1 << 40
+            }),
+        ),
+        ("segment_view_large", forge(|f| f.segments[0].rows = 5)),
+        ("segment_view_empty_side", forge(|f| f.segments[0].rows = 0)),
+        (
+            "segment_tail_large",
+            forge(|f| {
+                f.segments[0].elements = 5 << 20;
+                f.segments[0].rows = 0;
+                f.segments[0].cols = 0
+            }),
+        ),
+        (
+            "segment_band_large",
+            forge(|f| {
+                let s = &mut f.segments[0];
+                (s.rows, s.cols, s.elements, s.block) = (1 << 10, 1 << 20, 1 << 30, (128, 1024));
+            }),
+        ),
+        (
+            "segment_blocks_many",
+            forge(|f| {
+                let s = &mut f.segments[0];
+                (s.rows, s.cols, s.elements, s.block) = (1 << 20, 1 << 20, 1 << 40, (1, 1));
+            }),
+        ),
+        ("segment_blocks_count", forge(|f| f.segments[0].block = (2, 32))),
+        ("layer_segment", forge(|f| f.layers[0].segment = 1)),
+        ("layer_outside", forge(|f| f.layers[0].offset = 1)),
+        ("layer_offset_wrap", forge(|f| f.layers[0].offset = u64::MAX)),
+        ("layer_shape", forge(|f| f.layers[0].shape = vec![4, 31])),
+        ("layer_shape_wrap", forge(|f| f.layers[0].shape = vec![1 << 40, 1 << 40])),
+        (
+            "layer_twice",
+            forge(|f| {
+                let l = f.layers[0].clone();
+                f.layers.push(l)
+            }),
+        ),
+        ("layer_name_utf8", forge(|f| f.layers[0].name = vec![0xff, b'w'])),
+        ("layer_name_long", forge(|f| f.edit_directory = Box::new(|b| b[51] = 0x7f))),
+        ("layer_dtype_empty", forge(|f| f.layers[0].dtype = vec![])),
+        ("layer_reserved", forge(|f| f.layers[0].zero = 1)),
+        ("layer_reserved_2", forge(|f| f.layers[0].zero2 = 1)),
+        ("block_checksum", forge(|f| f.segments[0].blocks[0].checksum_error = 1)),
+        ("block_padding", {
+            let mut forge = Forge::new(coded().block());
+            let end = 64 + coded().block().payload.len();
+            forge.edit_file = Box::new(move |b| b[end.next_multiple_of(64) - 1] = 1);
+            forge.build()
+        }),
+        (
+            "raw_length",
+            forge(|f| {
+                f.segments[0].blocks[0].payload.pop();
+            }),
+        ),
+        ("block_longer_than_elements", forge(|f| f.segments[0].blocks[0].payload.push(0))),
+        (
+            "constant_length",
+            forge(|f| {
+                let block = &mut f.segments[0].blocks[0];
+                (block.mode, block.payload) = (1, vec![0, 0]);
+            }),
+        ),
+        (
+            "zstd_garbage",
+            forge(|f| {
+                let block = &mut f.segments[0].blocks[0];
+                (block.mode, block.payload) = (3, vec![9; 40]);
+            }),
+        ),
+        (
+            "zstd_length",
+            forge(|f| {
+                let block = &mut f.segments[0].blocks[0];
+                (block.mode, block.payload) = (3, zstd::bulk::compress(&[0; 100], 3).unwrap());
+            }),
+        ),
+        (
+            "zstd_two_frames",
+            forge(|f| {
+                let frame = zstd::bulk::compress(&[0; 64], 3).unwrap();
+                let block = &mut f.segments[0].blocks[0];
+                (block.mode, block.payload) = (3, [frame.clone(), frame].concat());
+            }),
+        ),
+        ("side_where_elements", forge(|f| f.segments[0].blocks[0].mode = 4)),
+        (
+            "elements_where_side",
+            forge(|f| {
+                f.segments[0].side = 1;
+                f.segments[0].blocks.push(raw(&[1, 0, 1, 0, 0, 0, 0, 0]));
+            }),
+        ),
+        (
+            "side_checksum",
+            forge(|f| {
+                f.segments[0].side = 1;
+                f.segments[0]
+                    .blocks
+                    .push(Block { checksum_error: 5, ..side(&[0, 0, 1, 0, 0, 0, 0, 0]) });
+            }),
+        ),
+        ("side_short", with_side(&[0, 0, 1, 0])),
+        ("side_classes", with_side(&[0, 0, 2, 0, 0, 0, 0, 0])),
+        ("side_reserved", with_side(&[0, 0, 1, 0, 0, 0, 9, 0])),
+        ("side_tables_missing", with_side(&[1, 0, 1, 0, 0, 0, 0, 0])),
+        ("side_table_width", with_side(&[1, 0, 1, 0, 0, 0, 0, 0, 13, 0, 0])),
+        ("side_table_short", with_side(&[1, 0, 1, 0, 0, 0, 0, 0, 8, 0])),
+        ("side_trailing", with_side(&[0, 0, 1, 0, 0, 0, 0, 0, 0])),
+        (
+            "head_short",
+            forge(|f| {
+                let block = &mut f.segments[0].blocks[0];
+                (block.mode, block.payload) = (2, vec![1, 0, 0, 0]);
+            }),
+        ),
+        ("head_planes_none", head(|h| h.edit = |b| b[0] = 0)),
+        ("head_planes_many", head(|h| h.edit = |b| b[0] = 17)),
+        ("head_reserved", head(|h| h.edit = |b| b[2] = 1)),
+        ("head_length_unaligned", head(|h| h.edit = |b| b[4] += 1)),
+        ("head_length_beyond", head(|h| h.edit = |b| b[6] = 1)),
+        ("head_length_loose", head(|h| h.tables.extend([0; 16]))),
+        ("head_padding", head(|h| h.edit = |b| b[31] = 1)),
+        ("map_length", head(|h| h.edit = |b| b[8] = 200)),
+        ("map_without_coded_plane", {
+            let mut h = planes();
+            h.map = vec![0; 8];
+            Forge::new(h.block()).build()
+        }),
+        ("map_garbage", head(|h| h.map = vec![0xff; 9])),
+        (
+            "map_predictor",
+            head(|h| {
+                // One symbol, 5, at 4096: class 13 in long form. No words: the state stays 2^12.
+                h.map = Bits::default().put(5, 3).put(0, 3).put(0b11 | 13 << 2, 6).put(0, 12).0;
+                h.map.extend(4096u32.to_le_bytes());
+            }),
+        ),
+        ("plane_width_zero", head(|h| h.planes[0].0 = 0)),
+        ("plane_width_large", head(|h| h.planes[0].0 = 13)),
+        ("plane_widths_sum", {
+            let mut h = planes();
+            h.planes[0].0 = 5;
+            Forge::new(h.block()).build()
+        }),
+        ("plane_kind", head(|h| h.planes[0].1 = 4)),
+        ("plane_value", head(|h| h.planes[0].2 = 1)),
+        ("plane_raw_wide", {
+            let mut h = planes();
+            h.planes[1].0 = 9;
+            Forge::new(h.block()).build()
+        }),
+        ("plane_raw_length", {
+            let mut h = planes();
+            h.planes[1].3.push(0);
+            Forge::new(h.block()).build()
+        }),
+        ("plane_constant_large", {
+            let mut h = planes();
+            h.planes[0].2 = 16;
+            Forge::new(h.block()).build()
+        }),
+        ("plane_constant_stream", {
+            let mut h = planes();
+            h.planes[0].3 = vec![0; 2];
+            Forge::new(h.block()).build()
+        }),
+        (
+            "plane_shared_missing",
+            head(|h| {
+                h.planes[0].1 = 2;
+                h.tables = vec![]
+            }),
+        ),
+        ("plane_shared_width", {
+            let mut h = coded();
+            let mut tables = vec![1, 0, 1, 0, 0, 0, 0, 0, 7];
+            tables.extend(Bits::default().put(3, 7).put(0, 7).put(0b11 | 13 << 2, 6).put(0, 12).0);
+            (h.planes[0].1, h.tables) = (2, vec![]);
+            let mut forge = Forge::new(h.block());
+            forge.segments[0].side = 1;
+            forge.segments[0].blocks.push(side(&tables));
+            forge.build()
+        }),
+        ("raw_spare_bits", {
+            // 128 elements leave no spare bits; a segment of 127 does.
+            let mut h = planes();
+            h.decoded.pop();
+            let mut forge = Forge::new(h.block());
+            let s = &mut forge.segments[0];
+            (s.elements, s.rows, s.cols) = (127, 1, 127);
+            s.block = (1, 127);
+            forge.layers[0].shape = vec![127];
+            forge.layers[0].length = 127;
+            forge.segments[0].blocks[0].payload[47 + 48] |= 0x10;
+            forge.build()
+        }),
+        ("stream_beyond", head(|h| h.edit = |b| b[17] = 0x7f)),
+        ("stream_trailing", head(|h| h.edit = |b| b.extend([0, 0]))),
+        (
+            "stream_odd",
+            head(|h| {
+                h.planes[0].3.push(0);
+            }),
+        ),
+        ("stream_unread", head(|h| h.planes[0].3.extend([0, 0]))),
+        (
+            "stream_short",
+            head(|h| {
+                let n = h.planes[0].3.len();
+                h.planes[0].3.truncate(n - 2)
+            }),
+        ),
+        ("stream_no_states", head(|h| h.planes[0].3.truncate(20))),
+        ("stream_state_low", head(|h| h.planes[0].3[..4].copy_from_slice(&4095u32.to_le_bytes()))),
+        (
+            "stream_state_high",
+            head(|h| h.planes[0].3[8..12].copy_from_slice(&(1u32 << 28).to_le_bytes())),
+        ),
+        ("stream_final_state", head(|h| *h.planes[0].3.last_mut().unwrap() ^= 1)),
+        ("table_short", own_table(first())),
+        ("table_beyond", own_table(Bits::default().put(0xff, 8).put(1, 8))),
+        ("table_class_large", own_table(first().put(0b11 | 14 << 2, 6))),
+        ("table_class_long_form", own_table(first().put(0b11 | 10 << 2, 6).put(0, 11))),
+        (
+            "table_class_below_0",
+            own_table(
+                Bits::default()
+                    .put(0x80, 8)
+                    .put(3, 8)
+                    .put(0b11 | 12 << 2, 6)
+                    .put(0, 11)
+                    .put(0b11, 6)
+                    .put(0b101, 3),
+            ),
+        ),
+        ("table_begins_empty", own_table(first().put(0b11, 6))),
+        ("table_ends_empty", own_table(first().put(0b11 | 13 << 2, 6).put(0, 12).put(0b11, 6))),
+        (
+            "table_sum_low",
+            own_table(first().put(0b11 | 12 << 2, 6).put(0, 11).put(0b101, 3).put(0, 10)),
+        ),
+        (
+            "table_sum_high",
+            own_table(first().put(0b11 | 12 << 2, 6).put(0, 11).put(0, 1).put(1, 11)),
+        ),
+        (
+            "table_padding",
+            own_table(first().put(0b11 | 12 << 2, 6).put(0, 11).put(0, 1).put(0, 11).put(1, 3)),
+        ),
+        ("noise", {
+            let mut b = forge(|_| ());
+            let n = b.len();
+            b[64..n - 8].copy_from_slice(&noise.bytes(n - 72));
+            b
+        }),
+    ]
+}
+
+#[test]
+fn the_files_that_the_forge_starts_from_are_sound() {
+    for block in [raw(&elements()), coded().block(), planes().block()] {
+        assert_eq!(verdict(&Forge::new(block).build()), Ok(()));
+    }
+    assert_eq!(verdict(&with_side(&[0, 0, 1, 0, 0, 0, 0, 0])), Ok(()));
+}
+
+#[test]
+fn every_malformed_file_is_refused_with_its_text() {
+    let folder = testdata("malformed");
+    let list = folder.join("expected.tsv");
+    if bless() {
+        let mut lines = Vec::new();
+        for (name, file) in cases() {
+            let text = verdict(&file).expect_err(name);
+            std::fs::write(folder.join(format!("{name}.wcodec")), &file).unwrap();
+            lines.push(format!("{name}\t{text}\n"));
+        }
+        std::fs::write(&list, lines.concat()).unwrap();
+    }
+    let expected = std::fs::read_to_string(&list).unwrap();
+    let expected: BTreeMap<&str, &str> =
+        expected.lines().map(|line| line.split_once('\t').unwrap()).collect();
+    assert!(expected.len() >= 40);
+    let mut files = 0;
+    for entry in std::fs::read_dir(&folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|e| e == "wcodec") {
+            let name = path.file_stem().unwrap().to_str().unwrap();
+            let text = verdict(&std::fs::read(&path).unwrap()).unwrap_err();
+            assert_eq!(expected.get(name), Some(&text.as_str()), "{name}");
+            files += 1;
+        }
+    }
+    assert_eq!(files, expected.len(), "the list names files that are not there");
+}

@@ -1,0 +1,115 @@
+//! What several tests need: numbers, originals, and files put together by hand.
+#![allow(dead_code, reason = "each test binary uses a part of it")]
+#![allow(unreachable_pub, reason = "a module of test binaries")]
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+pub mod forge;
+
+use std::path::PathBuf;
+
+/// A small deterministic generator (xorshift64*; S. Vigna, arXiv:1402.6246).
+pub struct Rng(u64);
+
+impl Rng {
+    pub fn new(seed: u64) -> Rng {
+        Rng(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
+    }
+
+    pub fn next(&mut self) -> u64 {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        self.0.wrapping_mul(0x2545_f491_4f6c_dd1d)
+    }
+
+    pub fn below(&mut self, n: u64) -> u64 {
+        (self.next() >> 11) % n.max(1)
+    }
+
+    /// Bell-shaped, mean 0, in -4 x 2^13 to 4 x 2^13, by whole numbers alone.
+    pub fn bell(&mut self) -> i64 {
+        (0..4).map(|_| self.below(1 << 14) as i64 - (1 << 13)).sum()
+    }
+
+    pub fn bytes(&mut self, n: usize) -> Vec<u8> {
+        (0..n).map(|_| self.next() as u8).collect()
+    }
+}
+
+/// A tensor of a safetensors file.
+pub struct Tensor {
+    pub name: String,
+    pub dtype: &'static str,
+    pub shape: Vec<u64>,
+    pub data: Vec<u8>,
+}
+
+pub fn tensor(name: &str, dtype: &'static str, shape: &[u64], data: Vec<u8>) -> Tensor {
+    Tensor { name: name.to_owned(), dtype, shape: shape.to_vec(), data }
+}
+
+/// Bytes of a safetensors file.
+pub fn safetensors(tensors: &[Tensor]) -> Vec<u8> {
+    let (mut header, mut data) =
+        (String::from("{\"__metadata__\":{\"format\":\"pt\"}"), Vec::new());
+    for t in tensors {
+        let start = data.len();
+        data.extend_from_slice(&t.data);
+        header += &format!(
+            ",\"{}\":{{\"dtype\":\"{}\",\"shape\":{:?},\"data_offsets\":[{start},{}]}}",
+            t.name,
+            t.dtype,
+            t.shape,
+            data.len()
+        );
+    }
+    header.push('}');
+    while !header.len().is_multiple_of(8) {
+        header.push(' ');
+    }
+    let mut file = (header.len() as u64).to_le_bytes().to_vec();
+    file.extend_from_slice(header.as_bytes());
+    file.extend_from_slice(&data);
+    file
+}
+
+/// Bell-shaped bytes around 0.
+pub fn int8(rng: &mut Rng, n: usize) -> Vec<u8> {
+    (0..n).map(|_| (rng.bell() >> 9) as u8).collect()
+}
+
+/// bf16 values with exponents as weights have them.
+pub fn bf16(rng: &mut Rng, n: usize) -> Vec<u8> {
+    (0..n)
+        .flat_map(|_| ((rng.bell() as f32 * 1e-6).to_bits() >> 16).to_le_bytes()[..2].to_vec())
+        .collect()
+}
+
+pub fn f32s(rng: &mut Rng, n: usize) -> Vec<u8> {
+    (0..n).flat_map(|_| ((rng.bell() as f32 + 0.3) * 1e-6).to_le_bytes()).collect()
+}
+
+/// fp16 patterns: exponents near 13, random mantissas and signs.
+pub fn f16(rng: &mut Rng, n: usize) -> Vec<u8> {
+    (0..n)
+        .flat_map(|_| {
+            let exponent = 13 - rng.next().trailing_zeros().min(12) as u16;
+            (exponent << 10 | (rng.next() as u16 & 0x83ff)).to_le_bytes()
+        })
+        .collect()
+}
+
+/// A file of tests' data at the root of the repository.
+pub fn testdata(name: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../testdata").join(name)
+}
+
+/// Whether files are to be written instead of compared: `WCODEC_BLESS=1`.
+pub fn bless() -> bool {
+    std::env::var_os("WCODEC_BLESS").is_some()
+}
+
+/// A number from the environment, for longer runs of the same test.
+pub fn count(variable: &str, default: u64) -> u64 {
+    std::env::var(variable).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
+}
