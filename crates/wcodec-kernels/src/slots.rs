@@ -239,7 +239,7 @@ mod tests {
                     for (k, &n) in count.iter().enumerate() {
                         assert_eq!(n, f.get(k).map_or(0, |&x| u32::from(x)), "{f:?}");
                     }
-                    if splits % 997 == 0 {
+                    if splits.is_multiple_of(997) {
                         assert_exact_layout(&f);
                     }
                 }

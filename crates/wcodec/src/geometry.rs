@@ -277,7 +277,8 @@ pub(crate) mod plan {
         }
         let widest = (elements / MIN_ROWS).min(BLOCK_SIDE);
         // A divisor leaves no tail.
-        let cols = (widest / 2..=widest).rev().find(|c| elements % c == 0).unwrap_or(widest);
+        let cols =
+            (widest / 2..=widest).rev().find(|c| elements.is_multiple_of(*c)).unwrap_or(widest);
         (elements / cols, cols)
     }
 

@@ -1,6 +1,6 @@
 //! Every bit comes back: all patterns of the narrow types, random tensors of every dtype and shape,
 //! files of every kind, and never more bytes than the bound. Longer run: `WCODEC_RANDOM=1000000`.
-#![allow(missing_docs, reason = "tests")]
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
 mod support;
 

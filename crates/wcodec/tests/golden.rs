@@ -1,7 +1,7 @@
 //! Files of every released format version decode for ever, and the encoder's sizes are pinned: a
 //! change of `sizes.tsv` wants a line in the changelog. `WCODEC_BLESS=1` writes missing files and
 //! the sizes.
-#![allow(missing_docs, reason = "tests")]
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
 mod support;
 

@@ -1,6 +1,6 @@
 //! What a caller's buffer holds after decoding: everything, or nothing. Longer run:
 //! `WCODEC_HYGIENE=10000000`.
-#![allow(missing_docs, reason = "tests")]
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
 mod support;
 

@@ -1,5 +1,5 @@
 //! Hostile files get little memory and little time. This binary counts every allocation.
-#![allow(missing_docs, reason = "tests")]
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
 mod support;
 

@@ -1,6 +1,6 @@
 //! Files that break one rule each, and the exact text of each refusal. `testdata/malformed` holds
 //! the files and `expected.tsv`; the folder and the list must agree. `WCODEC_BLESS=1` writes both.
-#![allow(missing_docs, reason = "tests")]
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
 mod support;
 

@@ -18,8 +18,9 @@ pub(super) fn run(args: DecodeArgs) -> Result<()> {
         Err(Error::from(ErrorKind::Argument(text)).in_file(input))
     })?;
     let input = Input::open(&args.input)?;
-    let mut target = Output::create(&output, args.force)?;
+    // Signals are caught before there is anything that they could leave behind.
     let terminal = Terminal::new(args.run.quiet)?;
+    let mut target = Output::create(&output, args.force)?;
     let stats = wcodec::decode_to(&input.file, target.file(), &options, &terminal)
         .map_err(|e| input.place(e))?;
     terminal.finish();

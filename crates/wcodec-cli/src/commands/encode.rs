@@ -16,8 +16,9 @@ pub(super) fn run(args: EncodeArgs) -> Result<()> {
         Ok(name.into())
     })?;
     let input = Input::open(&args.input)?;
-    let mut target = Output::create(&output, args.force)?;
+    // Signals are caught before there is anything that they could leave behind.
     let terminal = Terminal::new(args.run.quiet)?;
+    let mut target = Output::create(&output, args.force)?;
     let stats = wcodec::encode_to(&input.file, target.file(), &options, &terminal)
         .map_err(|e| input.place(e))?;
     terminal.finish();

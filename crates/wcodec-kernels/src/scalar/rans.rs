@@ -149,7 +149,7 @@ impl Words {
         self.words[self.free.wrapping_sub(1) % LANES] = x as u16;
         self.free -= usize::from(emit);
         let x = select_unpredictable(emit, x >> 16, x);
-        let quotient = (u64::from(x) * symbol.reciprocal >> 40) as u32;
+        let quotient = ((u64::from(x) * symbol.reciprocal) >> 40) as u32;
         let position = x - quotient * symbol.frequency;
         let slot = table.slots[((symbol.base + position) & SLOT_MASK) as usize];
         *state = (quotient << TABLE_BITS) + u32::from(slot);
@@ -216,7 +216,7 @@ mod tests {
                 }
             }
         }
-        (next().is_none() && stream.len() % 2 == 0 && states.iter().all(|&s| s == 4096))
+        (next().is_none() && stream.len().is_multiple_of(2) && states.iter().all(|&s| s == 4096))
             .then_some(ranks)
     }
 

@@ -42,7 +42,7 @@ pub(crate) fn log2(x: u64) -> u64 {
     let rest = mantissa >> (48 - STEPS) & 0xffff;
     let low = u64::from(LOG2_MANTISSA[index]);
     let high = u64::from(LOG2_MANTISSA[index + 1]);
-    (u64::from(exponent) << FRACTION) + low + ((high - low) * rest >> 16)
+    (u64::from(exponent) << FRACTION) + low + (((high - low) * rest) >> 16)
 }
 
 /// Entropy of a histogram times its total: what its symbols cost under an ideal table.

@@ -59,7 +59,7 @@ fn arrange(
     data: u64,
     size: u64,
 ) -> std::result::Result<Vec<Located>, String> {
-    layers.sort_by(|a, b| (a.at, a.layer.bytes).cmp(&(b.at, b.layer.bytes)));
+    layers.sort_by_key(|a| (a.at, a.layer.bytes));
     let mut end = data;
     for Located { layer, at } in &layers {
         let name = &layer.name;

@@ -225,7 +225,7 @@ pub struct Bits(pub Vec<u8>, usize);
 impl Bits {
     pub fn put(mut self, value: u32, width: usize) -> Bits {
         for k in 0..width {
-            if self.1 % 8 == 0 {
+            if self.1.is_multiple_of(8) {
                 self.0.push(0);
             }
             *self.0.last_mut().unwrap() |= ((value >> k & 1) as u8) << (self.1 % 8);

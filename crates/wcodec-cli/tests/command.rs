@@ -1,0 +1,277 @@
+//! The command as a user runs it: files, pipes, exit codes, messages, and nothing left behind.
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, reason = "tests")]
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use tempfile::TempDir;
+
+fn wcodec(args: &[&str], folder: &Path) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_wcodec")).args(args).current_dir(folder).output().unwrap()
+}
+
+fn model() -> Vec<u8> {
+    std::fs::read(testdata("demo/silero-vad-int8.safetensors")).unwrap()
+}
+
+fn testdata(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../testdata").join(name)
+}
+
+/// A folder with `model.safetensors` in it.
+fn folder() -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("model.safetensors"), model()).unwrap();
+    folder
+}
+
+fn files(folder: &Path) -> Vec<String> {
+    let mut names: Vec<String> = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    names
+}
+
+fn ok(output: &Output) -> String {
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{:?}: {error}", output.status);
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+/// Asserts a failure: its exit code, one line on standard error, nothing on standard output.
+fn fails(output: &Output, code: i32, text: &str) {
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(code), "{error}");
+    assert!(error.contains(text), "{error}");
+    assert_eq!(error.lines().count(), 1, "{error}");
+    assert!(output.stdout.is_empty());
+}
+
+#[test]
+fn encode_and_decode_by_their_default_names() {
+    let folder = folder();
+    let at = folder.path();
+    let text = ok(&wcodec(&["encode", "model.safetensors"], at));
+    assert!(text.starts_with("model.safetensors.wcodec: 322652 -> "), "{text}");
+    std::fs::remove_file(at.join("model.safetensors")).unwrap();
+    ok(&wcodec(&["decode", "model.safetensors.wcodec"], at));
+    assert!(std::fs::read(at.join("model.safetensors")).unwrap() == model());
+    assert_eq!(files(at), ["model.safetensors", "model.safetensors.wcodec"]);
+}
+
+#[test]
+fn an_existing_file_is_kept_unless_forced() {
+    let folder = folder();
+    let at = folder.path();
+    std::fs::write(at.join("model.safetensors.wcodec"), b"precious").unwrap();
+    let output = wcodec(&["encode", "model.safetensors"], at);
+    fails(&output, 2, "model.safetensors.wcodec: file exists");
+    assert_eq!(std::fs::read(at.join("model.safetensors.wcodec")).unwrap(), b"precious");
+    ok(&wcodec(&["encode", "model.safetensors", "--force"], at));
+    fails(&wcodec(&["decode", "model.safetensors.wcodec"], at), 2, "file exists");
+    assert_eq!(files(at).len(), 2);
+}
+
+#[test]
+fn pipes_work_in_both_directions() {
+    let folder = folder();
+    let pipe = |args: &[&str], input: &[u8]| {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_wcodec"))
+            .args(args)
+            .current_dir(folder.path())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut stdin = child.stdin.take().unwrap();
+        let input = input.to_vec();
+        let writer = std::thread::spawn(move || stdin.write_all(&input));
+        let output = child.wait_with_output().unwrap();
+        let _ = writer.join().unwrap();
+        output
+    };
+    let coded = pipe(&["encode", "-"], &model());
+    assert!(coded.status.success());
+    assert!(pipe(&["decode", "-"], &coded.stdout).stdout == model());
+    ok(&wcodec(&["encode", "model.safetensors"], folder.path()));
+    let file = std::fs::read(folder.path().join("model.safetensors.wcodec")).unwrap();
+    assert!(file == coded.stdout, "a pipe and a file give the same bytes");
+    let damaged = pipe(&["decode", "-"], &coded.stdout[..1000]);
+    fails(&damaged, 3, "standard input: file ends after 1000 bytes");
+}
+
+#[test]
+fn damage_is_reported_with_layer_and_block_and_leaves_nothing() {
+    let folder = folder();
+    let at = folder.path();
+    ok(&wcodec(&["encode", "model.safetensors", "-o", "m.wcodec"], at));
+    assert!(ok(&wcodec(&["verify", "m.wcodec"], at)).contains("sound"));
+    let mut file = std::fs::read(at.join("m.wcodec")).unwrap();
+    let middle = file.len() / 2;
+    file[middle] ^= 1;
+    std::fs::write(at.join("m.wcodec"), &file).unwrap();
+    let before = files(at);
+    fails(&wcodec(&["verify", "m.wcodec"], at), 3, "m.wcodec: layer \"");
+    fails(&wcodec(&["decode", "m.wcodec", "-o", "out"], at), 3, ", block ");
+    fails(&wcodec(&["decode", "m.wcodec", "-o", "-"], at), 3, ", block ");
+    assert_eq!(files(at), before);
+}
+
+#[test]
+fn exit_codes_tell_what_happened() {
+    let folder = folder();
+    let at = folder.path();
+    fails(&wcodec(&["decode", "model.safetensors", "-o", "x"], at), 3, "not a wcodec file");
+    fails(&wcodec(&["decode", "model.safetensors"], at), 2, "name the output with -o");
+    fails(&wcodec(&["encode", "nothing.safetensors"], at), 1, "nothing.safetensors: ");
+    fails(&wcodec(&["encode", "."], at), 1, "not a regular file");
+    std::fs::copy(testdata("malformed/minor_version.wcodec"), at.join("new.wcodec")).unwrap();
+    fails(&wcodec(&["info", "new.wcodec"], at), 4, "format version 1.1");
+    ok(&wcodec(&["encode", "model.safetensors", "-o", "m.wcodec"], at));
+    let output = wcodec(&["decode", "m.wcodec", "-o", "x", "--max-size", "1000"], at);
+    fails(&output, 4, "original size is 322652, the limit is 1000");
+    for bad in [["--tile", "0x4"], ["--block", "9"], ["--predictors", "up"], ["--threads", "0"]] {
+        let output = wcodec(&["encode", "model.safetensors", bad[0], bad[1]], at);
+        assert_eq!(output.status.code(), Some(2), "{bad:?}");
+    }
+    let output = wcodec(&["encode", "model.safetensors", "--block", "9000x9000", "-o", "y"], at);
+    fails(&output, 2, "block of 9000 x 9000");
+    assert_eq!(files(at), ["m.wcodec", "model.safetensors", "new.wcodec"]);
+}
+
+#[test]
+fn every_malformed_file_is_refused_by_the_command_too() {
+    let expected = std::fs::read_to_string(testdata("malformed/expected.tsv")).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    for line in expected.lines() {
+        let (name, text) = line.split_once('\t').unwrap();
+        let path = testdata(&format!("malformed/{name}.wcodec"));
+        let path = path.to_str().unwrap();
+        let output = wcodec(&["decode", path, "-o", "out"], folder.path());
+        let code = output.status.code().unwrap();
+        assert!(code == 3 || code == 4, "{name}: {code}");
+        assert_eq!(String::from_utf8_lossy(&output.stderr), format!("wcodec: {path}: {text}\n"));
+        assert_eq!(files(folder.path()), [""; 0], "{name}");
+    }
+}
+
+#[test]
+fn info_and_stats_as_json() {
+    let folder = folder();
+    let at = folder.path();
+    let encoded = ok(&wcodec(&["encode", "model.safetensors", "-o", "m.wcodec", "--json"], at));
+    let encoded: serde_json::Value = serde_json::from_str(&encoded).unwrap();
+    let info = ok(&wcodec(&["info", "m.wcodec", "--json", "--layers"], at));
+    let info: serde_json::Value = serde_json::from_str(&info).unwrap();
+    assert_eq!(info["original_bytes"], 322_652);
+    assert_eq!(info["coded_bytes"], encoded["coded_bytes"]);
+    assert_eq!(info["source"], "safetensors");
+    assert_eq!(info["blake3"].as_str().unwrap(), blake3::hash(&model()).to_string());
+    let layers = info["layer_list"].as_array().unwrap();
+    assert_eq!(info["layers"], layers.len());
+    let conv1 = layers.iter().find(|l| l["name"] == "conv1.weight").unwrap();
+    assert_eq!(conv1["dtype"], "I8");
+    assert_eq!(conv1["shape"], serde_json::json!([128, 129, 3]));
+    let sum: u64 = layers.iter().map(|l| l["stats"]["original_bytes"].as_u64().unwrap()).sum();
+    assert!(sum < 322_652 && sum > 310_000);
+    let text = ok(&wcodec(&["info", "m.wcodec", "--layers"], at));
+    assert!(text.contains("conv1.weight") && text.contains("128x129x3"), "{text}");
+}
+
+#[test]
+fn extract_gives_arrays_and_slices() {
+    let folder = folder();
+    let at = folder.path();
+    ok(&wcodec(&["encode", "model.safetensors", "-o", "m.wcodec"], at));
+    ok(&wcodec(&["extract", "m.wcodec", "conv1.weight"], at));
+    let whole = std::fs::read(at.join("conv1.weight.npy")).unwrap();
+    assert!(whole.starts_with(b"\x93NUMPY"));
+    let header = 10 + usize::from(u16::from_le_bytes([whole[8], whole[9]]));
+    assert_eq!(whole.len() - header, 128 * 129 * 3);
+    let text = String::from_utf8_lossy(&whole[10..header]).into_owned();
+    assert!(text.contains("'|i1'") && text.contains("(128, 129, 3)"), "{text}");
+    let args =
+        ["extract", "m.wcodec", "conv1.weight", "--rows", "3:7", "--cols", "100:250", "-o", "-"];
+    let slice = wcodec(&args, at).stdout;
+    let expected: Vec<u8> = (3..7)
+        .flat_map(|row| whole[header + row * 387 + 100..header + row * 387 + 250].to_vec())
+        .collect();
+    assert!(slice.ends_with(&expected) && slice.len() < expected.len() + 256);
+    fails(&wcodec(&["extract", "m.wcodec", "conv9.weight"], at), 2, "no layer \"conv9.weight\"");
+    let output = wcodec(&["extract", "m.wcodec", "conv1.weight", "--rows", "3:700", "-o", "x"], at);
+    fails(&output, 2, "rows 3:700 are not within 0:128");
+}
+
+#[test]
+fn a_bad_safetensors_file_is_kept_with_a_warning() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    let mut bad = model();
+    bad.truncate(200_000);
+    std::fs::write(at.join("bad.safetensors"), &bad).unwrap();
+    let output = wcodec(&["encode", "bad.safetensors"], at);
+    ok(&output);
+    let warning = String::from_utf8_lossy(&output.stderr);
+    assert!(warning.starts_with("wcodec: warning: not a valid safetensors file:"), "{warning}");
+    ok(&wcodec(&["decode", "bad.safetensors.wcodec", "-o", "back"], at));
+    assert!(std::fs::read(at.join("back")).unwrap() == bad);
+}
+
+#[test]
+fn demo_bench_and_completions_run() {
+    let folder = folder();
+    let at = folder.path();
+    let demo = ok(&wcodec(&["demo"], at));
+    assert!(demo.contains("silero-vad-int8") && demo.contains("byte for byte"), "{demo}");
+    let bench = ok(&wcodec(
+        &["bench", "model.safetensors", "--json", "--runs", "1", "--threads", "1,2"],
+        at,
+    ));
+    let bench: serde_json::Value = serde_json::from_str(&bench).unwrap();
+    assert_eq!(bench["original_bytes"], 322_652);
+    assert_eq!(bench["runs"].as_array().unwrap().len(), 2);
+    for key in ["memcpy_gbps", "encode_gbps", "decode_gbps"] {
+        assert!(bench["by_dtype"]["I8"]["runs"][1][key].as_f64().unwrap() > 0.0);
+    }
+    for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
+        assert!(ok(&wcodec(&["completions", shell], at)).contains("wcodec"));
+    }
+    assert_eq!(files(at), ["model.safetensors"]);
+}
+
+/// Killed in the middle of the work by a signal that asks politely, the command leaves no file.
+#[cfg(unix)]
+#[test]
+fn an_interrupted_run_leaves_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    let mut x = 1u64;
+    let noise: Vec<u8> = (0..96 << 20)
+        .map(|_| {
+            x ^= x << 13;
+            x ^= x >> 7;
+            x ^= x << 17;
+            (x >> 32) as u8 & 0x3f
+        })
+        .collect();
+    std::fs::write(at.join("big"), noise).unwrap();
+    let mut child = Command::new(env!("CARGO_BIN_EXE_wcodec"))
+        .args(["encode", "big", "--threads", "1"])
+        .current_dir(at)
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // Wait for the temporary file, so that there is something to leave behind.
+    while files(at).len() < 2 {
+        assert!(child.try_wait().unwrap().is_none(), "it ended before it could be interrupted");
+        std::thread::yield_now();
+    }
+    let id = child.id().to_string();
+    assert!(Command::new("kill").args(["-INT", &id]).status().unwrap().success());
+    let status = child.wait().unwrap();
+    assert_eq!(files(at), ["big"]);
+    assert_eq!(status.code(), Some(130));
+}

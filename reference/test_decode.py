@@ -1,0 +1,111 @@
+"""The library and the reference decoder, which share nothing but docs/FORMAT.md, must agree.
+
+WCODEC names the command to test (default: target/release/wcodec); WCODEC_FILES the number of random files.
+"""
+
+import os
+import pathlib
+import random
+import struct
+import subprocess
+import sys
+
+import numpy
+import pytest
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "reference"))
+
+from decode import SIZES, Refused, decode  # noqa: E402
+
+WCODEC = os.environ.get("WCODEC", str(ROOT / "target" / "release" / "wcodec"))
+FILES = int(os.environ.get("WCODEC_FILES", "1000"))
+GOLDEN = sorted((ROOT / "testdata" / "golden").glob("v*/*.wcodec"))
+MALFORMED = sorted((ROOT / "testdata" / "malformed").glob("*.wcodec"))
+
+
+def run(*args):
+    return subprocess.run([WCODEC, *map(str, args)], capture_output=True, check=False)
+
+
+@pytest.mark.parametrize("path", GOLDEN, ids=lambda path: path.stem)
+def test_golden_files_decode_alike(path, tmp_path):
+    done = run("decode", path, "-o", tmp_path / "out")
+    assert done.returncode == 0, done.stderr
+    assert decode(path.read_bytes()) == (tmp_path / "out").read_bytes()
+
+
+@pytest.mark.parametrize("path", MALFORMED, ids=lambda path: path.stem)
+def test_malformed_files_are_refused_by_both(path, tmp_path):
+    # The library refuses large claims by its limits before it looks further; the format alone
+    # refuses these files as well.
+    assert run("decode", path, "-o", tmp_path / "out").returncode in (3, 4)
+    with pytest.raises(Refused):
+        decode(path.read_bytes())
+
+
+def values(rng, size, count):
+    """Bytes of a tensor of one of several characters."""
+    bell = numpy.clip(rng.normal(0, 12, count), -127, 127).astype(numpy.int8)
+    kind = rng.integers(6)
+    if kind == 0:
+        return rng.bytes(count * size)
+    if kind == 1:
+        return bytes(count * size)
+    if kind == 2:
+        slope = numpy.cumsum(rng.integers(-1, 2, count)).astype(numpy.int64)
+        return b"".join(int(v).to_bytes(8, "little", signed=True)[:size] for v in slope)
+    if kind == 3:
+        return numpy.repeat(bell, size).tobytes()
+    if kind == 4 and size in (2, 4, 8):
+        return (bell * 0.01).astype(f"<f{size}").tobytes()
+    return b"".join(int(v).to_bytes(8, "little", signed=True)[:size] for v in bell)
+
+
+def random_file(rng):
+    """A safetensors file of a few tensors, or something else."""
+    if rng.integers(12) == 0:
+        return rng.bytes(rng.integers(3000))
+    header, data = [], b""
+    for number in range(rng.integers(1, 4)):
+        dtype = list(SIZES)[rng.integers(len(SIZES))]
+        shape = [int(rng.choice([0, 1, 3, 17, 31, 32, 33, 40, 65])) for _ in range(rng.integers(4))]
+        while numpy.prod(shape, dtype=int) > 5000:
+            shape.pop()
+        data_start = len(data)
+        data += values(rng, SIZES[dtype], int(numpy.prod(shape, dtype=int)))
+        entry = f'"t{number}":{{"dtype":"{dtype}","shape":{shape},"data_offsets":[{data_start},{len(data)}]}}'
+        header.append(entry)
+    text = ("{" + ",".join(header) + "}").encode()
+    return struct.pack("<Q", len(text)) + text + data
+
+
+def test_random_files_decode_alike(tmp_path):
+    features = set()
+    for seed in range(FILES):
+        rng = numpy.random.default_rng(seed)
+        original = random_file(rng)
+        (tmp_path / "in").write_bytes(original)
+        args = ["encode", tmp_path / "in", "-o", tmp_path / "coded", "--force", "--quiet", "--threads", 1]
+        if rng.integers(2):
+            args += ["--tile", f"{rng.integers(1, 20)}x{rng.integers(1, 20)}"]
+            args += ["--block", f"{rng.integers(1, 70)}x{rng.integers(1, 70)}"]
+            args += ["--scan", str(rng.choice(["row", "column"]))]
+        done = run(*args)
+        assert done.returncode == 0, (seed, done.stderr)
+        coded = (tmp_path / "coded").read_bytes()
+        assert decode(coded) == original, seed
+        table_at, blocks = struct.unpack_from("<QQ", coded, len(coded) - 128)
+        features |= {coded[table_at + 24 * k + 20] for k in range(blocks)}
+    assert FILES < 100 or features == {0, 1, 2, 3, 4}, "a mode of blocks did not occur"
+
+
+def test_damaged_files_are_refused_by_both(tmp_path):
+    random.seed(1)
+    for path in random.choices(GOLDEN, k=60):
+        data = bytearray(path.read_bytes())
+        data[random.randrange(len(data))] ^= 1 << random.randrange(8)
+        (tmp_path / "damaged").write_bytes(data)
+        assert run("verify", tmp_path / "damaged").returncode in (3, 4)
+        with pytest.raises(Refused):
+            decode(bytes(data))
