@@ -156,9 +156,11 @@ pub(crate) struct EncodeSymbol {
     /// `ceil(2^40 / frequency)`: for `x < frequency << 16`, `x / frequency == x * reciprocal >> 40`
     /// exactly, since the error of the product stays below 2^28 * 2^12.
     pub(crate) reciprocal: u64,
-    pub(crate) frequency: u32,
+    /// `frequency << 16`: the first state that would leave [2^12, 2^28).
+    pub(crate) limit: u32,
+    pub(crate) frequency: u16,
     /// Sum of the frequencies of lower ranks: where its positions start in `slots`.
-    pub(crate) base: u32,
+    pub(crate) base: u16,
 }
 
 /// Symbol to slot, for encoding.
@@ -179,14 +181,13 @@ impl EncodeTable {
         let mut base = 0;
         let mut symbols = Box::new([EncodeSymbol::default(); MAX_SYMBOLS]);
         for (symbol, &f) in symbols.iter_mut().zip(frequencies) {
-            let frequency = u32::from(f);
-            let reciprocal = (1u64 << 40).div_ceil(u64::from(frequency));
-            *symbol = EncodeSymbol { reciprocal, frequency, base };
-            base += frequency;
+            let reciprocal = (1u64 << 40).div_ceil(u64::from(f));
+            *symbol = EncodeSymbol { reciprocal, limit: u32::from(f) << 16, frequency: f, base };
+            base += f;
         }
         let mut slots = Box::new([0u16; TABLE_SIZE]);
         for_each_slot(frequencies, |slot, rank, position| {
-            slots[symbols[rank].base as usize + usize::from(position)] = slot as u16;
+            slots[usize::from(symbols[rank].base + position)] = slot as u16;
         });
         Ok(EncodeTable { symbols, slots })
     }

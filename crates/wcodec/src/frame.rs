@@ -1,10 +1,26 @@
 //! Zstandard frames: for bytes that are not weights, and for the directory.
 
 use crate::error::{Result, corrupt};
+use std::cell::RefCell;
 
 /// Compresses into one frame.
 pub(crate) fn compress(bytes: &[u8], level: i32) -> Result<Vec<u8>> {
     Ok(zstd::bulk::compress(bytes, level)?)
+}
+
+thread_local! {
+    /// Making a context takes longer than compressing a small sample with it.
+    static QUICK: RefCell<Option<zstd::bulk::Compressor<'static>>> = const { RefCell::new(None) };
+}
+
+/// Bytes that a quick compression takes; `None` if it fails.
+pub(crate) fn quick_len(bytes: &[u8]) -> Option<usize> {
+    QUICK.with_borrow_mut(|quick| {
+        if quick.is_none() {
+            *quick = zstd::bulk::Compressor::new(1).ok();
+        }
+        quick.as_mut()?.compress(bytes).ok().map(|frame| frame.len())
+    })
 }
 
 /// Decompresses `frame`, which must be one frame and fill `out`.

@@ -25,6 +25,9 @@ const SAMPLE_PIECES: usize = 16;
 /// Rectangles, and their side, looked at before predictors are tried on every tile.
 const SAMPLE_RECTS: usize = 4;
 const SAMPLE_SIDE: usize = 64;
+/// Only every so-manieth element is looked at, so that small layers are not looked at longer than
+/// they are coded.
+const SAMPLE_SHARE: usize = 32;
 /// A split whose symbols exceed one alias table must save more than one part in this.
 const WIDE_GAIN: u64 = 300;
 /// A split that codes more bits than another must save more than one part in this.
@@ -172,7 +175,9 @@ impl GroupJob<'_> {
         let element = self.format.element;
         let (tile_rows, tile_cols) =
             (usize::from(self.format.tile.rows), usize::from(self.format.tile.cols));
-        let count = rects.len().min(SAMPLE_RECTS);
+        let elements = self.bytes.len() / element.size();
+        let affordable = elements / (SAMPLE_SHARE * SAMPLE_SIDE * SAMPLE_SIDE);
+        let count = affordable.clamp(1, SAMPLE_RECTS).min(rects.len());
         let samples: Vec<(Vec<u16>, Tiling)> = (0..count)
             .filter_map(|k| {
                 let rect = rects[(2 * k + 1) * rects.len() / (2 * count)].2;
@@ -212,14 +217,14 @@ impl GroupJob<'_> {
         let length = (self.bytes.len() / 32).clamp(2 << 10, 64 << 10).min(self.bytes.len());
         let start = (self.bytes.len() - length) / 2 / size * size;
         let piece = &self.bytes[start..start + length / size * size];
-        let Ok(frame) = frame::compress(piece, 1) else { return false };
+        let Some(compressed) = frame::quick_len(piece) else { return false };
         let first = split.planes[0].width;
         let symbols = extract(element, piece, element.bits() - first, first);
         let mut counts = vec![0; 1 << first];
         wcodec_kernels::histogram(&symbols, &mut counts);
         let raw = symbols.len() as u64 * u64::from(element.bits() - first);
         let coded = (cost::entropy(&counts) / BIT + raw) / 8;
-        frame.len() as u64 * 50 < coded * 49
+        compressed as u64 * 50 < coded * 49
     }
 }
 

@@ -144,14 +144,13 @@ impl Words {
     fn encode(&mut self, table: &EncodeTable, rank: u8, state: &mut u32) {
         let symbol = &table.symbols[usize::from(rank)];
         let x = *state;
-        // frequency << 16 is the first state that would leave [2^12, 2^28).
-        let emit = x >= symbol.frequency << 16;
+        let emit = x >= symbol.limit;
         self.words[self.free.wrapping_sub(1) % LANES] = x as u16;
         self.free -= usize::from(emit);
         let x = select_unpredictable(emit, x >> 16, x);
         let quotient = ((u64::from(x) * symbol.reciprocal) >> 40) as u32;
-        let position = x - quotient * symbol.frequency;
-        let slot = table.slots[((symbol.base + position) & SLOT_MASK) as usize];
+        let position = x - quotient * u32::from(symbol.frequency);
+        let slot = table.slots[((u32::from(symbol.base) + position) & SLOT_MASK) as usize];
         *state = (quotient << TABLE_BITS) + u32::from(slot);
     }
 }

@@ -71,6 +71,7 @@ pub(crate) struct Scratch {
     gathered: Vec<u8>,
     symbols: Vec<u16>,
     narrow: Vec<u8>,
+    stream: Vec<u8>,
 }
 
 /// The table that a plane of a block takes.
@@ -227,14 +228,14 @@ impl Draft {
         scratch: &mut Scratch,
     ) -> Result<EncodedBlock> {
         let size = format.element.size();
-        let Scratch { gathered, symbols, narrow } = scratch;
+        let Scratch { gathered, symbols, narrow, stream } = scratch;
         let bytes = gather(group, base, self.rect, size, gathered);
         let mut stats = Stats::default();
         let (mut mode, mut payload, mut head) = (Mode::Raw, None, 0);
         if self.constant {
             (mode, payload) = (Mode::Constant, Some(bytes[..size].to_vec()));
         } else if let Some((coded, head_len)) =
-            self.code(level, format, bytes, choices, (symbols, narrow), &mut stats)?
+            self.code(level, format, bytes, choices, (symbols, narrow, stream), &mut stats)?
         {
             (mode, payload, head) = (Mode::Coded, Some(coded), head_len);
         }
@@ -265,7 +266,7 @@ impl Draft {
         format: &BlockFormat,
         bytes: &[u8],
         choices: Vec<TableChoice<'_>>,
-        (symbols, narrow): (&mut Vec<u16>, &mut Vec<u8>),
+        (symbols, narrow, stream): (&mut Vec<u16>, &mut Vec<u8>, &mut Vec<u8>),
         stats: &mut Stats,
     ) -> Result<Option<(Vec<u8>, usize)>> {
         let tiling = Tiling::new(self.rect.rows, self.rect.cols, format.tile);
@@ -303,9 +304,9 @@ impl Draft {
             narrow.extend(symbols.iter().map(|&s| table.ranks.get(s)));
             let turned = scan::to_coding_order(format.scan, narrow, self.rect.cols);
             let ranks = turned.as_ref().unwrap_or(narrow);
-            let mut stream = Vec::new();
-            wcodec_kernels::encode(level, &table.encoder, ranks, self.steps(format), &mut stream);
-            planes.push(PlaneOut { width, kind, stream });
+            stream.clear();
+            wcodec_kernels::encode(level, &table.encoder, ranks, self.steps(format), stream);
+            planes.push(PlaneOut { width, kind, stream: stream.clone() });
         }
         stats.tiles = tiling.count() as u64;
         let map = match &self.predictors {
@@ -328,5 +329,5 @@ impl Draft {
 
 /// Headers and other small pieces of bytes can afford a better level; tensors cannot.
 fn zstd_level(element: ElementType, bytes: usize) -> i32 {
-    if element == ElementType::Bytes && bytes < 1 << 20 { 15 } else { 3 }
+    if element == ElementType::Bytes && bytes < 1 << 20 { 9 } else { 3 }
 }

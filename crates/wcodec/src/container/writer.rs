@@ -50,7 +50,7 @@ impl<W: Write> ContainerWriter<W> {
     ) -> Result<u64> {
         self.align()?;
         let decoded = directory.write()?;
-        let frame = frame::compress(&decoded, 15)?;
+        let frame = frame::compress(&decoded, 9)?;
         let ratio_fits =
             decoded.len() as u64 <= MAX_DIRECTORY_RATIO * frame.len() as u64 + FREE_DIRECTORY;
         let zstd = frame.len() < decoded.len() && ratio_fits;
