@@ -26,7 +26,7 @@ pub enum ErrorKind {
     #[error("not a wcodec file")]
     NotWcodec,
     /// The file needs a newer reader.
-    #[error("format version {major}.{minor}, this reader knows {known_major}.0 to {known_major}.{known_minor}", known_major = crate::container::VERSION.0, known_minor = crate::container::VERSION.1)]
+    #[error("format version {major}.{minor}, this reader knows {known_major}.0 to {known_major}.{known_minor}", known_major = crate::version::FORMAT_VERSION.0, known_minor = crate::version::FORMAT_VERSION.1)]
     Unsupported {
         /// Major version of the file.
         major: u16,

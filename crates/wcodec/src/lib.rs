@@ -39,6 +39,7 @@ mod planes;
 mod predict;
 mod source;
 mod stats;
+mod version;
 
 /// Inner parts, for the fuzz targets alone.
 #[cfg(fuzzing)]
@@ -72,3 +73,4 @@ pub use options::{DecodeOptions, EncodeOptions, Observer};
 pub use predict::{Predictor, PredictorSet};
 pub use source::write_npy;
 pub use stats::{DecodeStats, EncodeStats, Stats};
+pub use version::FORMAT_VERSION;

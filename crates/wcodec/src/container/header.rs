@@ -7,9 +7,9 @@
 //! | 10 | 2 | minor version | 0 |
 //! | 12 | 52 | zero | 0 |
 
-use super::VERSION;
 use super::fields::Fields;
 use crate::error::{ErrorKind, Result};
+use crate::version::FORMAT_VERSION;
 
 pub(crate) const HEADER_LEN: usize = 64;
 /// A byte above 127, letters, a line end of each kind and Ctrl-Z, as PNG has them: transfers
@@ -18,7 +18,7 @@ const MAGIC: [u8; 8] = *b"\x89WCOD\r\n\x1a";
 
 pub(crate) fn write() -> [u8; HEADER_LEN] {
     let mut header = [0; HEADER_LEN];
-    let (major, minor) = VERSION;
+    let (major, minor) = FORMAT_VERSION;
     let fields = MAGIC.into_iter().chain(major.to_le_bytes()).chain(minor.to_le_bytes());
     header.iter_mut().zip(fields).for_each(|(to, from)| *to = from);
     header
@@ -36,7 +36,7 @@ pub(crate) fn check(header: &[u8]) -> Result<()> {
     let mut fields = Fields::new(header, "header");
     fields.bytes(MAGIC.len())?;
     let (major, minor) = (fields.u16()?, fields.u16()?);
-    if major != VERSION.0 || minor > VERSION.1 {
+    if major != FORMAT_VERSION.0 || minor > FORMAT_VERSION.1 {
         return Err(ErrorKind::Unsupported { major, minor }.into());
     }
     fields.zero(HEADER_LEN - 12)

@@ -13,7 +13,5 @@ pub(crate) mod read_at;
 pub(crate) mod reader;
 pub(crate) mod writer;
 
-/// Format version that this crate writes, and the newest that it reads.
-pub(crate) const VERSION: (u16, u16) = (1, 0);
 /// Blocks begin at multiples of this.
 pub(crate) const BLOCK_ALIGN: u64 = 64;

@@ -1,0 +1,250 @@
+//! Reading a container: parsed and checked once when it is opened, decoded block by block.
+
+mod decode;
+mod open;
+mod slice;
+
+use super::directory::{LayerEntry, Segment};
+use super::footer::{Footer, SourceKind};
+use super::index::{BlockRecord, BlockTable};
+use super::read_at::{ReadAt, read};
+use crate::block::Mode;
+use crate::block::decode::head_stats;
+use crate::block::head::Head;
+use crate::error::{Error, ErrorKind, Result, corrupt};
+use crate::geometry::Rect;
+use crate::layer::Layer;
+use crate::stats::Stats;
+use decode::{BATCH_BYTES, Job, to_len, zeroed};
+use std::collections::HashMap;
+use wcodec_kernels::Level;
+
+/// An open `.wcodec` file.
+pub struct Reader<R> {
+    source: R,
+    size: u64,
+    footer: Footer,
+    table: BlockTable,
+    segments: Vec<PlacedSegment>,
+    layers: Vec<LayerEntry>,
+    by_name: HashMap<String, usize>,
+    level: Level,
+}
+
+struct PlacedSegment {
+    segment: Segment,
+    /// Number of its first block in the file.
+    first_block: u64,
+    /// A layer that lies in it, for messages.
+    layer: Option<usize>,
+}
+
+impl<R: ReadAt> Reader<R> {
+    /// The layers, in the order of the file.
+    pub fn layers(&self) -> impl ExactSizeIterator<Item = &Layer> {
+        self.layers.iter().map(|entry| &entry.layer)
+    }
+
+    /// Number of the layer of this name.
+    #[must_use]
+    pub fn find(&self, name: &str) -> Option<usize> {
+        self.by_name.get(name).copied()
+    }
+
+    /// What the original was.
+    #[must_use]
+    pub fn source_kind(&self) -> SourceKind {
+        self.footer.source
+    }
+
+    /// Bytes of the original.
+    #[must_use]
+    pub fn original_len(&self) -> u64 {
+        self.footer.original_len
+    }
+
+    /// BLAKE3 of the original.
+    #[must_use]
+    pub fn original_blake3(&self) -> [u8; 32] {
+        self.footer.blake3
+    }
+
+    /// Bytes of the `.wcodec` file.
+    #[must_use]
+    pub fn coded_len(&self) -> u64 {
+        self.size
+    }
+
+    /// Blocks of the file, side blocks counted.
+    #[must_use]
+    pub fn blocks(&self) -> u64 {
+        self.footer.blocks
+    }
+
+    fn entry(&self, layer: usize) -> Result<&LayerEntry> {
+        self.layers.get(layer).ok_or_else(|| {
+            Error::argument(format!("no layer {layer}, the file has {}", self.layers.len()))
+        })
+    }
+
+    fn placed(&self, segment: usize) -> Result<&PlacedSegment> {
+        self.segments.get(segment).ok_or_else(|| corrupt!("segment {segment} does not exist"))
+    }
+
+    /// Adds the layer of a segment to an error.
+    fn locate(&self, placed: &PlacedSegment, error: Error) -> Error {
+        match placed.layer.and_then(|layer| self.layers.get(layer)) {
+            Some(entry) => error.in_layer(&entry.layer.name),
+            None => error,
+        }
+    }
+
+    /// Decodes a layer.
+    ///
+    /// # Errors
+    /// If there is no such layer, reading fails, or a block is damaged.
+    pub fn decode_layer(&self, layer: usize) -> Result<Vec<u8>> {
+        let bytes = self.entry(layer)?.layer.bytes;
+        let mut out = zeroed(bytes)?;
+        self.decode_layer_into(layer, &mut out)?;
+        Ok(out)
+    }
+
+    /// Decodes a layer into `out`, which must have its size. After an error `out` is all zero.
+    ///
+    /// # Errors
+    /// As [`Reader::decode_layer`], or if `out` has another size.
+    pub fn decode_layer_into(&self, layer: usize, out: &mut [u8]) -> Result<Stats> {
+        let entry = self.entry(layer)?;
+        if out.len() as u64 != entry.layer.bytes {
+            let (have, want) = (out.len(), entry.layer.bytes);
+            return Err(Error::argument(format!("buffer of {have} bytes, expected {want}"))
+                .in_layer(&entry.layer.name));
+        }
+        let placed = self.placed(entry.segment as usize)?;
+        let result = if entry.layer.bytes == placed.segment.geometry.bytes() {
+            self.jobs(entry.segment as usize).and_then(|jobs| self.decode_jobs(&jobs, out))
+        } else {
+            let bytes = out.len() as u64;
+            self.copy_runs(entry, 0..1, 0..bytes, bytes, out)
+        };
+        if result.is_err() {
+            out.fill(0);
+        }
+        result
+    }
+
+    /// Restores the original.
+    ///
+    /// # Errors
+    /// If reading or writing fails, a block is damaged, or the BLAKE3 of the whole differs; what
+    /// was written by then is not the original.
+    pub fn restore(
+        &self,
+        out: &mut impl std::io::Write,
+        observer: &dyn crate::Observer,
+    ) -> Result<Stats> {
+        let mut stats = Stats { coded_bytes: self.size, ..Stats::default() };
+        let mut hasher = blake3::Hasher::new();
+        let mut done = 0;
+        let mut batch = Vec::new();
+        let mut batch_bytes = 0;
+        let mut buffer = Vec::new();
+        let mut flush = |batch: &mut Vec<Job>, bytes: u64, done: &mut u64| -> Result<()> {
+            // Zeroing is cheap beside decoding, and keeps stale bytes out of sight.
+            buffer.clear();
+            buffer.resize(to_len(bytes)?, 0);
+            let mut part = self.decode_jobs(batch, &mut buffer)?;
+            part.coded_bytes = 0;
+            stats += part;
+            hasher.update_rayon(&buffer);
+            out.write_all(&buffer)?;
+            batch.clear();
+            *done += bytes;
+            observer.progress(*done, self.footer.original_len);
+            if observer.cancelled() { Err(ErrorKind::Interrupted.into()) } else { Ok(()) }
+        };
+        for segment in 0..self.segments.len() {
+            for job in self.jobs(segment)? {
+                if batch_bytes > 0 && batch_bytes + job.bytes > BATCH_BYTES {
+                    flush(&mut batch, batch_bytes, &mut done)?;
+                    batch_bytes = 0;
+                }
+                batch_bytes += job.bytes;
+                batch.push(job);
+            }
+        }
+        flush(&mut batch, batch_bytes, &mut done)?;
+        let found = hasher.finalize();
+        if found != blake3::Hash::from_bytes(self.footer.blake3) {
+            return Err(ErrorKind::Checksum {
+                what: "BLAKE3",
+                found: found.to_string(),
+                expected: blake3::Hash::from_bytes(self.footer.blake3).to_string(),
+            }
+            .into());
+        }
+        Ok(stats)
+    }
+
+    /// Checks every hash by decoding everything.
+    ///
+    /// # Errors
+    /// As [`Reader::restore`].
+    pub fn verify(&self, observer: &dyn crate::Observer) -> Result<Stats> {
+        self.restore(&mut std::io::sink(), observer)
+    }
+
+    /// What a layer takes in the file, from the block table and the heads of its blocks. A layer
+    /// that shares its segment with other bytes is counted as raw.
+    ///
+    /// # Errors
+    /// If there is no such layer, or a head cannot be read.
+    pub fn layer_stats(&self, layer: usize) -> Result<Stats> {
+        let entry = self.entry(layer)?;
+        let placed = self.placed(entry.segment as usize)?;
+        let segment = &placed.segment;
+        let geometry = &segment.geometry;
+        let mut stats = Stats {
+            original_bytes: entry.layer.bytes,
+            elements: entry.layer.elements().unwrap_or(0),
+            ..Stats::default()
+        };
+        if entry.layer.bytes != geometry.bytes() {
+            stats.coded_bytes = entry.layer.bytes;
+            return Ok(stats);
+        }
+        for band in 0..geometry.bands() {
+            for across in 0..geometry.blocks_in_band(band) {
+                let number = geometry.block_number(band, across, segment.side);
+                let record = self.table.get(placed.first_block + number)?;
+                stats.blocks += 1;
+                stats.coded_bytes += u64::from(record.len);
+                if record.mode == Mode::Coded {
+                    let rect = geometry.rect(band, across);
+                    let part = self
+                        .head_stats(segment, &record, rect)
+                        .map_err(|e| self.locate(placed, e.in_block(number).at_byte(record.at)))?;
+                    stats += part;
+                }
+            }
+        }
+        if segment.side {
+            for group in 0..geometry.groups() {
+                let number = placed.first_block + geometry.side_number(group);
+                let len = u64::from(self.table.get(number)?.len);
+                stats.blocks += 1;
+                stats.coded_bytes += len;
+                stats.table_bytes += len;
+            }
+        }
+        Ok(stats)
+    }
+
+    fn head_stats(&self, segment: &Segment, record: &BlockRecord, rect: Rect) -> Result<Stats> {
+        let start = read(&self.source, record.at, u64::from(record.len.min(12)))?;
+        let len = Head::len_of(&start)?.min(record.len as usize);
+        let head = read(&self.source, record.at, len as u64)?;
+        head_stats(self.level, &segment.format(), rect, &head, record.len as usize)
+    }
+}

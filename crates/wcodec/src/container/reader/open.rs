@@ -1,0 +1,155 @@
+//! Opening: everything but the blocks is read and checked once.
+
+use super::decode::zeroed;
+use super::{PlacedSegment, Reader};
+use crate::checksum::{self, hash_pieces};
+use crate::container::BLOCK_ALIGN;
+use crate::container::directory::Directory;
+use crate::container::footer::{self, FOOTER_LEN, Footer, HASHED_LEN};
+use crate::container::header::{self, HEADER_LEN};
+use crate::container::index::{BlockTable, RECORD_LEN};
+use crate::container::read_at::{ReadAt, read};
+use crate::container::writer::{FREE_DIRECTORY, MAX_DIRECTORY_RATIO};
+use crate::error::{Error, ErrorKind, Result, corrupt};
+use crate::frame;
+use crate::limits::Limits;
+use std::borrow::Cow;
+use std::collections::HashMap;
+use wcodec_kernels::Level;
+
+/// How far before the end of a file a misplaced footer is looked for.
+const TAIL_SEARCH: u64 = 64 << 10;
+
+impl<R: ReadAt> Reader<R> {
+    /// Opens a file: reads and checks everything but the blocks.
+    ///
+    /// # Errors
+    /// If the file is not a `.wcodec` file of a known version, is truncated or damaged, or asks
+    /// for more than `limits` allow.
+    pub fn open(source: R, limits: &Limits) -> Result<Reader<R>> {
+        let size = source.size()?;
+        let header = read(&source, 0, size.min(HEADER_LEN as u64))?;
+        header::check(&header)?;
+        let Some(footer_at) = size.checked_sub(FOOTER_LEN as u64) else {
+            return Err(ErrorKind::Truncated { have: size }.into());
+        };
+        let footer_bytes = read(&source, footer_at, FOOTER_LEN as u64)?;
+        if !footer_bytes.ends_with(&footer::MAGIC) {
+            return Err(misplaced_footer(&source, size)?);
+        }
+        let in_footer = |e: Error| e.at_byte(footer_at);
+        let (footer, stored_hash) = Footer::read(&footer_bytes).map_err(in_footer)?;
+        let parts = total_len(&footer);
+        if parts != Some(size) || !footer.table_at.is_multiple_of(BLOCK_ALIGN) {
+            return Err(in_footer(corrupt!(
+                "block table at {}, {} blocks and a directory of {} bytes do not fill {size} bytes",
+                footer.table_at,
+                footer.blocks,
+                footer.directory_stored
+            )));
+        }
+        limits.check_original(size, footer.original_len)?;
+        let most = footer
+            .directory_stored
+            .saturating_mul(MAX_DIRECTORY_RATIO)
+            .saturating_add(FREE_DIRECTORY)
+            .min(limits.max_directory);
+        if footer.directory_len > most {
+            return Err(Error::limit("directory size", footer.directory_len, most));
+        }
+        let table_len = footer.blocks * RECORD_LEN as u64;
+        let table = read(&source, footer.table_at, table_len)?;
+        let stored = read(&source, footer.table_at + table_len, footer.directory_stored)?;
+        let hashed = footer_bytes.get(..HASHED_LEN).unwrap_or_default();
+        let hash = hash_pieces(&[&header, &table, &stored, hashed]);
+        if !checksum::matches(hash, stored_hash) {
+            return Err(in_footer(Error::checksum("index", hash, stored_hash)));
+        }
+
+        let table = BlockTable::read(table.into_owned(), footer.table_at)?;
+        let decoded = decode_directory(&footer, stored)
+            .map_err(|e| e.at_byte(footer.table_at + table_len))?;
+        let directory = Directory::read(&decoded, footer.segments, footer.layers)
+            .map_err(|e| e.at_byte(footer.table_at + table_len))?;
+        let reader = Reader::assemble(source, size, footer, table, directory)?;
+        let end = match reader.footer.blocks {
+            0 => HEADER_LEN as u64,
+            blocks => reader.table.get(blocks - 1)?.end(),
+        };
+        reader.read_padded(end, reader.footer.table_at, &[])?;
+        Ok(reader)
+    }
+
+    fn assemble(
+        source: R,
+        size: u64,
+        footer: Footer,
+        table: BlockTable,
+        directory: Directory,
+    ) -> Result<Reader<R>> {
+        let mut segments = Vec::with_capacity(directory.segments.len());
+        let (mut first_block, mut bytes) = (0u64, 0u64);
+        for segment in directory.segments {
+            segments.push(PlacedSegment { segment, first_block, layer: None });
+            first_block = first_block.saturating_add(segment.blocks());
+            bytes = bytes.saturating_add(segment.geometry.bytes());
+        }
+        if first_block != footer.blocks {
+            let blocks = footer.blocks;
+            return Err(corrupt!("segments have {first_block} blocks, the table has {blocks}"));
+        }
+        if bytes != footer.original_len {
+            let original = footer.original_len;
+            return Err(corrupt!("segments have {bytes} bytes, the original has {original}"));
+        }
+        let mut by_name = HashMap::with_capacity(directory.layers.len());
+        for (index, entry) in directory.layers.iter().enumerate() {
+            by_name.insert(entry.layer.name.clone(), index);
+            if let Some(placed) = segments.get_mut(entry.segment as usize) {
+                placed.layer.get_or_insert(index);
+            }
+        }
+        let level = Level::detect();
+        let layers = directory.layers;
+        Ok(Reader { source, size, footer, table, segments, layers, by_name, level })
+    }
+}
+
+fn total_len(footer: &Footer) -> Option<u64> {
+    footer
+        .blocks
+        .checked_mul(RECORD_LEN as u64)?
+        .checked_add(footer.table_at)?
+        .checked_add(footer.directory_stored)?
+        .checked_add(FOOTER_LEN as u64)
+}
+
+fn decode_directory<'a>(footer: &Footer, stored: Cow<'a, [u8]>) -> Result<Cow<'a, [u8]>> {
+    if !footer.directory_zstd {
+        if stored.len() as u64 != footer.directory_len {
+            let (have, want) = (stored.len(), footer.directory_len);
+            return Err(corrupt!("directory has {have} bytes, expected {want}"));
+        }
+        return Ok(stored);
+    }
+    let mut decoded = zeroed(footer.directory_len)?;
+    frame::decompress_into(&stored, &mut decoded)?;
+    Ok(Cow::Owned(decoded))
+}
+
+/// Tells a truncated file from one with something behind its end.
+fn misplaced_footer(source: &impl ReadAt, size: u64) -> Result<Error> {
+    let start = size.saturating_sub(TAIL_SEARCH + FOOTER_LEN as u64);
+    let tail = read(source, start, size - start)?;
+    for (at, window) in tail.windows(FOOTER_LEN).enumerate().rev() {
+        if window.ends_with(&footer::MAGIC)
+            && let Ok((footer, _)) = Footer::read(window)
+        {
+            let end = start + (at + FOOTER_LEN) as u64;
+            if total_len(&footer) == Some(end) {
+                return Ok(ErrorKind::TrailingBytes { extra: size - end }.into());
+            }
+        }
+    }
+    Ok(ErrorKind::Truncated { have: size }.into())
+}
