@@ -10,6 +10,11 @@ use clap::Parser as _;
 use std::process::ExitCode;
 use wcodec::ErrorKind;
 
+/// Blocks come and go by the megabyte: giving their pages back each time costs more than coding
+/// some of them.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let args = args::Args::parse();
     match commands::run(args) {

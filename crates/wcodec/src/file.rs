@@ -144,8 +144,21 @@ pub fn encode_bytes(
     observer: &dyn Observer,
 ) -> Result<(Vec<u8>, EncodeStats)> {
     let mut out = Vec::with_capacity(original.len());
-    let stats = encode_found(&original, &mut out, options, observer)?;
+    let stats = encode_bytes_into(original, &mut out, options, observer)?;
     Ok((out, stats))
+}
+
+/// As [`encode_bytes`], into memory that is used again. What `out` held is lost.
+///
+/// # Errors
+/// As [`encode_bytes`].
+pub fn encode_bytes_into(
+    original: &[u8],
+    out: &mut Vec<u8>,
+    options: &EncodeOptions,
+    observer: &dyn Observer,
+) -> Result<EncodeStats> {
+    encode_found(&original, out, options, observer)
 }
 
 /// Encodes one layer into a `.wcodec` file of its own.

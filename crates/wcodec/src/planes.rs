@@ -88,12 +88,12 @@ macro_rules! with_word {
 /// Bits `shift..shift + width` of every element, the informative bits of an element first.
 pub(crate) fn extract(element: ElementType, bytes: &[u8], shift: u32, width: u32) -> Vec<u16> {
     let mut symbols = Vec::new();
-    extract_into(element, bytes, shift, width, &mut symbols);
+    extract_onto(element, bytes, shift, width, &mut symbols);
     symbols
 }
 
-/// As [`extract`], into a buffer that is used again.
-pub(crate) fn extract_into(
+/// As [`extract`], behind what `symbols` holds.
+pub(crate) fn extract_onto(
     element: ElementType,
     bytes: &[u8],
     shift: u32,
@@ -111,7 +111,9 @@ fn extract_as<T: Word>(
     symbols: &mut Vec<u16>,
 ) {
     let mask = ((1u32 << width) - 1) as u16;
-    symbols.resize(bytes.len() / T::SIZE, 0);
+    let start = symbols.len();
+    symbols.resize(start + bytes.len() / T::SIZE, 0);
+    let symbols = &mut symbols[start..];
     let mut field = |transform: Transform| {
         for (symbol, b) in symbols.iter_mut().zip(bytes.chunks_exact(T::SIZE)) {
             *symbol = T::read(b).forward(transform).field(shift) & mask;

@@ -11,7 +11,7 @@ use crate::entropy::table::{RankOf, Table};
 use crate::error::Result;
 use crate::frame;
 use crate::geometry::Rect;
-use crate::planes::{MAX_RAW_WIDTH, extract_into};
+use crate::planes::{MAX_RAW_WIDTH, extract_onto};
 use crate::predict::{self, Predictor, PredictorSet, Tiling};
 use crate::stats::Stats;
 use wcodec_kernels::{EncodeTable, Level, Steps};
@@ -97,8 +97,17 @@ impl PreparedTable {
     }
 }
 
-/// The elements of a rectangle in row-major order, out of a group's bytes, the first of them
-/// being element `base`. Copied to `buffer` unless they are contiguous.
+/// The rows of a rectangle out of a group's bytes, the first of them being element `base`; as one
+/// if they are contiguous.
+fn rows(group: &[u8], base: u64, rect: Rect, size: usize) -> impl Iterator<Item = &[u8]> {
+    let start = (rect.start - base) as usize * size;
+    let contiguous = rect.rows == 1 || rect.stride == rect.cols as u64;
+    let (count, length) = if contiguous { (1, rect.elements()) } else { (rect.rows, rect.cols) };
+    let pitch = rect.stride as usize * size;
+    (0..count).map(move |row| &group[start + row * pitch..][..length * size])
+}
+
+/// The elements of a rectangle in row-major order; copied to `buffer` unless they are contiguous.
 pub(crate) fn gather<'a>(
     group: &'a [u8],
     base: u64,
@@ -106,19 +115,13 @@ pub(crate) fn gather<'a>(
     size: usize,
     buffer: &'a mut Vec<u8>,
 ) -> &'a [u8] {
-    let start = (rect.start - base) as usize * size;
-    if rect.rows == 1 || rect.stride == rect.cols as u64 {
-        return &group[start..start + rect.elements() * size];
+    let mut rows = rows(group, base, rect, size);
+    if let (1, Some(whole)) = (rows.size_hint().0, rows.next()) {
+        return whole;
     }
     buffer.clear();
-    for row in group[start..].chunks(rect.stride as usize * size).take(rect.rows) {
-        buffer.extend_from_slice(&row[..rect.cols * size]);
-    }
+    self::rows(group, base, rect, size).for_each(|row| buffer.extend_from_slice(row));
     buffer
-}
-
-fn is_constant(bytes: &[u8], size: usize) -> bool {
-    bytes.len() >= size && bytes[..bytes.len() - size] == bytes[size..]
 }
 
 impl Draft {
@@ -132,17 +135,15 @@ impl Draft {
         scratch: &mut Scratch,
     ) -> Draft {
         let element = format.element;
-        let Scratch { gathered, symbols, .. } = scratch;
-        let bytes = gather(group, base, rect, element.size(), gathered);
-        let constant = is_constant(bytes, element.size());
-        let mut draft = Draft { rect, constant, planes: Vec::new(), predictors: None };
-        if constant {
-            return draft;
-        }
+        let symbols = &mut scratch.symbols;
+        let mut draft = Draft { rect, constant: false, planes: Vec::new(), predictors: None };
         let mut shift = element.bits();
         for (index, &PlanePlan { width, coded }) in split.planes.iter().enumerate() {
             shift -= width;
-            extract_into(element, bytes, shift, width, symbols);
+            symbols.clear();
+            for row in rows(group, base, rect, element.size()) {
+                extract_onto(element, row, shift, width, symbols);
+            }
             if symbols.iter().all(|&s| s == symbols[0]) {
                 draft.planes.push(DraftPlane::Constant { width, value: symbols[0] });
                 continue;
@@ -163,6 +164,8 @@ impl Draft {
             wcodec_kernels::histogram(symbols, &mut counts);
             draft.planes.push(DraftPlane::Counted { width, counts });
         }
+        draft.constant =
+            draft.planes.iter().all(|plane| matches!(plane, DraftPlane::Constant { .. }));
         draft
     }
 
@@ -279,7 +282,8 @@ impl Draft {
                 planes.push(PlaneOut { width, kind: Kind::Constant(*value), stream: Vec::new() });
                 continue;
             }
-            extract_into(format.element, bytes, shift, width, symbols);
+            symbols.clear();
+            extract_onto(format.element, bytes, shift, width, symbols);
             if let (0, Some(predictors)) = (planes.len(), &self.predictors) {
                 *symbols = predict::residuals(symbols, tiling, width, predictors);
             }
