@@ -157,7 +157,7 @@ impl Draft {
                 let tiling = Tiling::new(rect.rows, rect.cols, format.tile);
                 if let Some(predictors) = predict::choose(symbols, tiling, width, split.predictors)
                 {
-                    *symbols = predict::residuals(symbols, tiling, width, &predictors);
+                    predict::subtract(symbols, tiling, width, &predictors);
                     draft.predictors = Some(predictors);
                 }
             }
@@ -285,7 +285,7 @@ impl Draft {
             symbols.clear();
             extract_onto(format.element, bytes, shift, width, symbols);
             if let (0, Some(predictors)) = (planes.len(), &self.predictors) {
-                *symbols = predict::residuals(symbols, tiling, width, predictors);
+                predict::subtract(symbols, tiling, width, predictors);
             }
             narrow.clear();
             let prepared;

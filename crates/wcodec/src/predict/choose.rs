@@ -1,6 +1,6 @@
 //! Choosing the predictors of a block by bits.
 
-use super::{Edges, Predictor, PredictorSet, Tile, Tiling, mask, residuals};
+use super::{Edges, Predictor, PredictorSet, Tile, Tiling, mask, subtract};
 use crate::entropy::cost;
 use crate::entropy::table::Table;
 
@@ -42,7 +42,8 @@ pub(crate) fn promising(samples: &[(Vec<u16>, Tiling)], width: u32, allowed: Pre
         let mut single = vec![0u32; 1 << width];
         let mut mixed = vec![0u32; 1 << width];
         for (symbols, tiling) in samples {
-            let residuals = residuals(symbols, *tiling, width, &vec![predictor; tiling.count()]);
+            let mut residuals = symbols.clone();
+            subtract(&mut residuals, *tiling, width, &vec![predictor; tiling.count()]);
             for tile in inner(*tiling) {
                 let (mut before, mut after) = (0, 0);
                 for_each_row(*tiling, tile, |range| {
@@ -79,7 +80,8 @@ pub(crate) fn choose(
     let tiles = tiling.count();
     let mut best: Option<(u64, Vec<Predictor>)> = None;
     let consider = |predictors: Vec<Predictor>, best: &mut Option<(u64, Vec<Predictor>)>| {
-        let residuals = residuals(symbols, tiling, width, &predictors);
+        let mut residuals = symbols.to_vec();
+        subtract(&mut residuals, tiling, width, &predictors);
         let counts = count(&residuals, width);
         let mut by_predictor = [0u32; Predictor::COUNT];
         for &p in &predictors {

@@ -198,53 +198,42 @@ impl Edges {
     }
 }
 
-/// Turns the residuals of a block back into symbols, tile by tile.
+/// Turns the residuals of a block back into symbols, in place: tile by tile, each from neighbours
+/// that are symbols again.
 pub(crate) fn restore(symbols: &mut [u16], tiling: Tiling, width: u32, predictors: &[Predictor]) {
-    let mask = mask(width);
-    let mut edges = Edges::default();
-    let mut predicted = Vec::new();
-    for (tile, &predictor) in tiling.iter().zip(predictors) {
-        if predictor == Predictor::None {
-            continue;
-        }
-        edges.read(symbols, tiling.cols, tile);
-        predicted.resize(tile.cols, 0);
-        for row in 0..tile.rows {
-            edges.predict_row(predictor, row, &mut predicted);
-            let start = (tile.row + row) * tiling.cols + tile.col;
-            for (s, p) in symbols[start..start + tile.cols].iter_mut().zip(&predicted) {
-                *s = s.wrapping_add(*p) & mask;
-            }
-        }
-    }
+    let tiles = tiling.iter().zip(predictors.iter().copied());
+    apply(symbols, tiling.cols, width, tiles, u16::wrapping_add);
 }
 
-/// The residuals of a block under a choice of predictors: the inverse of [`restore`].
-pub(crate) fn residuals(
-    symbols: &[u16],
-    tiling: Tiling,
+/// Turns the symbols of a block into residuals, in place: the last tile first, so that the
+/// neighbours of each are symbols still.
+pub(crate) fn subtract(symbols: &mut [u16], tiling: Tiling, width: u32, predictors: &[Predictor]) {
+    let tiles: Vec<(Tile, Predictor)> = tiling.iter().zip(predictors.iter().copied()).collect();
+    apply(symbols, tiling.cols, width, tiles.into_iter().rev(), u16::wrapping_sub);
+}
+
+/// Combines the symbols of each tile with their prediction, modulo the symbol width.
+fn apply(
+    symbols: &mut [u16],
+    stride: usize,
     width: u32,
-    predictors: &[Predictor],
-) -> Vec<u16> {
+    tiles: impl Iterator<Item = (Tile, Predictor)>,
+    combine: impl Fn(u16, u16) -> u16,
+) {
     let mask = mask(width);
-    let mut out = symbols.to_vec();
     let mut edges = Edges::default();
     let mut predicted = Vec::new();
-    for (tile, &predictor) in tiling.iter().zip(predictors) {
-        if predictor == Predictor::None {
-            continue;
-        }
-        edges.read(symbols, tiling.cols, tile);
+    for (tile, predictor) in tiles.filter(|(_, predictor)| *predictor != Predictor::None) {
+        edges.read(symbols, stride, tile);
         predicted.resize(tile.cols, 0);
         for row in 0..tile.rows {
             edges.predict_row(predictor, row, &mut predicted);
-            let start = (tile.row + row) * tiling.cols + tile.col;
-            for (s, p) in out[start..start + tile.cols].iter_mut().zip(&predicted) {
-                *s = s.wrapping_sub(*p) & mask;
+            let start = (tile.row + row) * stride + tile.col;
+            for (s, p) in symbols[start..start + tile.cols].iter_mut().zip(&predicted) {
+                *s = combine(*s, *p) & mask;
             }
         }
     }
-    out
 }
 
 fn mask(width: u32) -> u16 {
@@ -258,14 +247,15 @@ mod tests {
 
     proptest! {
         #[test]
-        fn restore_inverts_residuals(rows in 1usize..40, cols in 1usize..40, tr in 1u16..20, tc in 1u16..20, width in 1u32..=12, seed: u64) {
+        fn restore_inverts_subtract(rows in 1usize..40, cols in 1usize..40, tr in 1u16..20, tc in 1u16..20, width in 1u32..=12, seed: u64) {
             let mut x = seed | 1;
             let mut random = move || { x ^= x << 13; x ^= x >> 7; x ^= x << 17; x };
             let symbols: Vec<u16> = (0..rows * cols).map(|_| random() as u16 & mask(width)).collect();
             let tiling = Tiling::new(rows, cols, TileConfig { rows: tr, cols: tc });
             let predictors: Vec<Predictor> = (0..tiling.count()).map(|_| Predictor::ALL[random() as usize % 5]).collect();
             prop_assert_eq!(tiling.iter().count(), tiling.count());
-            let mut back = residuals(&symbols, tiling, width, &predictors);
+            let mut back = symbols.clone();
+            subtract(&mut back, tiling, width, &predictors);
             restore(&mut back, tiling, width, &predictors);
             prop_assert_eq!(back, symbols);
         }
