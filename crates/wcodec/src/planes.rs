@@ -24,7 +24,7 @@ trait Word:
 }
 
 macro_rules! word {
-    ($type:ty) => {
+    ($type:ty, $shifted:ty) => {
         impl Word for $type {
             const SIZE: usize = size_of::<$type>();
 
@@ -58,7 +58,8 @@ macro_rules! word {
 
             #[inline(always)]
             fn field(self, shift: u32) -> u16 {
-                (self >> shift) as u16
+                // Bytes are shifted as words: there is no vector instruction that shifts bytes.
+                (<$shifted>::from(self) >> shift) as u16
             }
 
             #[inline(always)]
@@ -68,10 +69,10 @@ macro_rules! word {
         }
     };
 }
-word!(u8);
-word!(u16);
-word!(u32);
-word!(u64);
+word!(u8, u16);
+word!(u16, u16);
+word!(u32, u32);
+word!(u64, u64);
 
 /// Calls a generic function with the word type of an element size.
 macro_rules! with_word {
