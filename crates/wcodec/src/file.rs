@@ -182,12 +182,7 @@ pub fn encode_layer(
     layer: &Layer,
     options: &EncodeOptions,
 ) -> Result<(Vec<u8>, EncodeStats)> {
-    if data.len() as u64 != layer.bytes {
-        let (have, want) = (data.len(), layer.bytes);
-        return Err(Error::argument(format!("data of {have} bytes, the layer has {want}"))
-            .in_layer(&layer.name));
-    }
-    layer.check()?;
+    layer.check_data(data)?;
     let layers = vec![Located { layer: layer.clone(), at: 0 }];
     let listing = Listing { kind: SourceKind::Layer, layers };
     let mut out = Vec::new();

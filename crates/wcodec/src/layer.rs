@@ -1,7 +1,7 @@
 //! A layer: one tensor of the original.
 
 use crate::dtype::ElementType;
-use crate::error::{Result, corrupt};
+use crate::error::{Error, Result, corrupt};
 
 /// A tensor of the original: its name, dtype, shape and size.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,6 +49,16 @@ impl Layer {
             [] | [_] => (1, elements),
             [rows, ..] => (*rows, elements.checked_div(*rows).unwrap_or(0)),
         }
+    }
+
+    /// Checks that `data` is the layer's, and the layer itself.
+    pub(crate) fn check_data(&self, data: &[u8]) -> Result<()> {
+        if data.len() as u64 != self.bytes {
+            let (have, want) = (data.len(), self.bytes);
+            let text = format!("data of {have} bytes, the layer has {want}");
+            return Err(Error::argument(text).in_layer(&self.name));
+        }
+        self.check()
     }
 
     /// Checks that shape, dtype and size agree. For a dtype that the codec does not know, any

@@ -40,6 +40,7 @@ mod predict;
 mod source;
 mod stats;
 mod version;
+mod writer;
 
 /// Inner parts, for the fuzz targets alone.
 #[cfg(fuzzing)]
@@ -74,3 +75,4 @@ pub use predict::{Predictor, PredictorSet};
 pub use source::write_npy;
 pub use stats::{DecodeStats, EncodeStats, Stats};
 pub use version::FORMAT_VERSION;
+pub use writer::Writer;

@@ -212,3 +212,29 @@ fn corpus_files_come_back() {
         }
     }
 }
+
+/// A file written layer by layer restores to its pieces, one behind the other.
+#[test]
+fn a_writer_takes_layers_one_by_one() {
+    let mut rng = Rng::new(6);
+    let weights = int8(&mut rng, 300 * 200);
+    let (first, second) = (
+        Layer::new("a", ElementType::I8, vec![300, 200]),
+        Layer::new("b", ElementType::F32, vec![2]),
+    );
+    let mut file = Vec::new();
+    let mut writer = wcodec::Writer::new(&mut file, &EncodeOptions::default()).unwrap();
+    writer.bytes(b"before").unwrap();
+    assert!(writer.layer(&first, &weights).unwrap().coded_bytes < 60_000);
+    writer.layer(&second, &[7; 8]).unwrap();
+    let error = writer.layer(&second, &[7; 8]).unwrap_err();
+    assert_eq!(error.to_string(), "layer \"b\": the name occurs twice");
+    assert!(writer.layer(&Layer::new("c", ElementType::F32, vec![2]), &[7; 9]).is_err());
+    let stats = writer.finish().unwrap();
+    assert_eq!((stats.original_bytes, stats.coded_bytes), (60_014, file.len() as u64));
+    let reader = Reader::open(file.as_slice(), &Limits::default()).unwrap();
+    assert_eq!(reader.decode_layer(reader.find("b").unwrap()).unwrap(), [7; 8]);
+    let mut back = Vec::new();
+    reader.restore(&mut back, &()).unwrap();
+    assert!(back == [&b"before"[..], &weights, &[7; 8]].concat());
+}
