@@ -298,7 +298,7 @@ def check(number, segment, head, decoded, checksum):
 
 def read_side(payload):
     tables, classes, zero = struct.unpack("<HHI", take(payload, 0, 8))
-    require(classes == 1 and zero == 0, "side block")
+    require(classes == 1 and zero == 0 and tables <= 256 and len(payload) <= 1 << 20, "side block")
     at, out = 8, []
     for _ in range(tables):
         width = take(payload, at, 1)[0]
@@ -337,7 +337,7 @@ def read_segment(data, number):
 
 
 def read_layers(data, count, segments):
-    names, at = set(), 0
+    names, at, free = set(), 0, (0, 0)
     for _ in range(count):
         fixed = struct.unpack("<IBBHIIQQ", take(data, at, 32))
         name_len, dtype_len, dims, zero, segment, zero2, offset, length = fixed
@@ -355,6 +355,8 @@ def read_layers(data, count, segments):
         names.add(name)
         require(segment < len(segments), "segment of a layer")
         require(offset + length <= segments[segment]["bytes"], "layer outside its segment")
+        require((segment, offset) >= free, "order of layers")
+        free = (segment, offset + length)
         elements = 1
         for dim in (0,) if 0 in shape else shape:
             elements *= dim
@@ -404,7 +406,7 @@ def decode(data):
     require(source <= 3 and coding <= 1 and not any(footer[82:112]), "footer")
     directory_at = table_at + 24 * blocks
     require(table_at % 64 == 0 and directory_at + stored + 128 == len(data), "parts")
-    require(decoded_len <= 64 * stored + 65536, "directory length")
+    require(decoded_len <= 16 * stored + 65536 and (decoded_len or not coding), "directory length")
     table, directory = data[table_at:directory_at], data[directory_at:-128]
     hashed = data[:64] + table + directory + footer[:112]
     require(xxhash.xxh3_64_digest(hashed) == footer[112:120][::-1], "index checksum")

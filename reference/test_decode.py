@@ -89,7 +89,7 @@ def test_random_files_decode_alike(tmp_path):
         args = ["encode", tmp_path / "in", "-o", tmp_path / "coded", "--force", "--quiet", "--threads", 1]
         if rng.integers(2):
             args += ["--tile", f"{rng.integers(1, 20)}x{rng.integers(1, 20)}"]
-            args += ["--block", f"{rng.integers(1, 70)}x{rng.integers(1, 70)}"]
+            args += ["--block", f"{rng.integers(8, 70)}x{rng.integers(8, 70)}"]
             args += ["--scan", str(rng.choice(["row", "column"]))]
         done = run(*args)
         assert done.returncode == 0, (seed, done.stderr)

@@ -26,7 +26,7 @@ fuzz_target!(|input: Input<'_>| {
     let mut options = EncodeOptions::default();
     options.tile =
         TileConfig { rows: u16::from(input.tile.0).max(1), cols: u16::from(input.tile.1).max(1) };
-    options.block = Some((u32::from(input.block.0).max(1), u32::from(input.block.1).max(1)));
+    options.block = Some((u32::from(input.block.0).max(8), u32::from(input.block.1).max(8)));
     options.scan = Some(if input.column { Scan::Column } else { Scan::Row });
     let (mut coded, _) = encode_layer(data, &layer, &options).expect("a layer encodes");
     let intact = coded.clone();

@@ -116,7 +116,7 @@ pub(crate) struct RunArgs {
 
 #[derive(Debug, ClapArgs)]
 pub(crate) struct LimitArgs {
-    /// Largest original size to accept, in bytes [default: 2000 times the file, or 1 GiB]
+    /// Largest original size to accept, in bytes [default: 12000 times the file, or 1 GiB]
     #[arg(long, value_name = "BYTES")]
     pub(crate) max_size: Option<u64>,
 }

@@ -5,7 +5,7 @@ use crate::container::footer::SourceKind;
 use crate::container::read_at::ReadAt;
 use crate::container::reader::Reader;
 use crate::encoder::{self, Cut};
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::layer::Layer;
 use crate::limits::Limits;
 use crate::options::{DecodeOptions, EncodeOptions, Observer, with_threads};
@@ -60,15 +60,23 @@ fn encode_listed<T: Target + Send>(
             let out = BufWriter::with_capacity(WRITE_BUFFER, &mut *target);
             encoder::encode(source, listing, cut, out, options, observer)
         };
-        let mut stats = run(Cut::Layers)?;
-        // Blocks or layers may be so many and small that their records outweigh them.
-        for cut in [Cut::Bytes, Cut::Opaque] {
-            // What was encoded as a layer stays one.
-            let possible = cut == Cut::Bytes || listing.kind != SourceKind::Layer;
-            if possible && stats.coded_bytes > max_encoded_len(stats.original_bytes) {
-                stats = run(cut)?;
+        // Blocks or layers may be so many and small that their records outweigh them, or exceed
+        // what a reader takes: the next cut has fewer.
+        let cuts = [Cut::Layers, Cut::Bytes, Cut::Opaque];
+        // What was encoded as a layer stays one.
+        let cuts = if listing.kind == SourceKind::Layer { &cuts[..2] } else { &cuts };
+        let mut result = run(cuts[0]);
+        for &cut in &cuts[1..] {
+            let fits = match &result {
+                Ok(stats) => stats.coded_bytes <= max_encoded_len(stats.original_bytes),
+                Err(error) => !matches!(error.kind(), ErrorKind::Limit { .. }),
+            };
+            if fits {
+                break;
             }
+            result = run(cut);
         }
+        let mut stats = result?;
         if options.verify {
             let reader = Reader::open(&*target, &Limits::unlimited())?;
             reader.verify(&Quiet(observer))?;
@@ -161,7 +169,8 @@ pub fn encode_bytes_into(
     encode_found(&original, out, options, observer)
 }
 
-/// Encodes one layer into a `.wcodec` file of its own.
+/// Encodes one layer into a `.wcodec` file of its own. [`max_encoded_len`] bounds it if name and
+/// shape take less than 3 KiB.
 ///
 /// # Errors
 /// If `data` does not have the layer's size, an option does not fit, or verification fails.

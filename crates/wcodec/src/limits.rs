@@ -10,14 +10,17 @@ pub struct Limits {
     /// Largest original size in bytes, if one is set. Without it a file may declare
     /// [`Limits::EXPANSION`] times its own size, or 1 GiB, whichever is larger.
     pub max_original: Option<u64>,
-    /// Largest decoded directory (segments and layers) in bytes. Default 256 MiB.
+    /// Largest decoded directory (segments and layers) in bytes. Default 64 MiB, which the encoder
+    /// never exceeds.
     pub max_directory: u64,
 }
 
 impl Limits {
-    /// Times its own size that a file may declare as its original size.
-    pub const EXPANSION: u64 = 2000;
+    /// Times its own size that a file may declare as its original size. The encoder reaches at most
+    /// 11,916: a MiB of one repeated byte in a block of 64 bytes and its record of 24.
+    pub const EXPANSION: u64 = 12_000;
     const FLOOR: u64 = 1 << 30;
+    pub(crate) const DIRECTORY: u64 = 64 << 20;
 
     /// Accepts any original size.
     #[must_use]
@@ -38,6 +41,6 @@ impl Limits {
 
 impl Default for Limits {
     fn default() -> Limits {
-        Limits { max_original: None, max_directory: 256 << 20 }
+        Limits { max_original: None, max_directory: Limits::DIRECTORY }
     }
 }

@@ -4,6 +4,9 @@ use crate::error::{Error, Result};
 use crate::geometry::{MAX_BLOCK_BYTES, Scan, TileConfig};
 use crate::predict::PredictorSet;
 
+/// The records of smaller blocks would take many times the memory of their elements.
+const MIN_BLOCK_ELEMENTS: u64 = 64;
+
 /// What the encoder does. The default is right for nearly everything.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -12,7 +15,7 @@ pub struct EncodeOptions {
     pub tile: TileConfig,
     /// Predictors that a tile may take; the choice is by bits. Default: all.
     pub predictors: PredictorSet,
-    /// Rows and columns of a block; `None` chooses about 256 x 256.
+    /// Rows and columns of a block, 64 to 524,288 elements; `None` chooses about 256 x 256.
     pub block: Option<(u32, u32)>,
     /// Scan of every layer; `None` chooses.
     pub scan: Option<Scan>,
@@ -48,9 +51,9 @@ impl EncodeOptions {
             // Eight bytes are the widest element.
             let most = MAX_BLOCK_BYTES / 8;
             let elements = u64::from(rows) * u64::from(cols);
-            if elements == 0 || elements > most {
+            if !(MIN_BLOCK_ELEMENTS..=most).contains(&elements) {
                 return Err(Error::argument(format!(
-                    "block of {rows} x {cols}, expected 1 to {most} elements"
+                    "block of {rows} x {cols}, expected {MIN_BLOCK_ELEMENTS} to {most} elements"
                 )));
             }
         }

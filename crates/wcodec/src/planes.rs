@@ -235,8 +235,17 @@ fn fill<T: Word>(words: &mut [T], first: bool, fields: impl Iterator<Item = T>) 
 pub(crate) fn low_widths(element: ElementType, first: u32, varying: u64) -> Vec<u32> {
     /// A shorter run of constant bits is not worth a plane.
     const MIN_RUN: u32 = 4;
+    // Where runs are many, the shorter ones stay with their neighbours.
+    (MIN_RUN..element.bits())
+        .map(|least| cut_runs(element.bits() - first, varying, least))
+        .find(|widths| widths.len() < MAX_PLANES)
+        .unwrap_or_default()
+}
+
+/// Cuts the lowest `bits` bits at runs of at least `least` constant bits.
+fn cut_runs(bits: u32, varying: u64, least: u32) -> Vec<u32> {
     let mut runs: Vec<(bool, u32)> = Vec::new();
-    for bit in (0..element.bits() - first).rev() {
+    for bit in (0..bits).rev() {
         let constant = varying >> bit & 1 == 0;
         match runs.last_mut() {
             Some((kind, length)) if *kind == constant => *length += 1,
@@ -245,7 +254,7 @@ pub(crate) fn low_widths(element: ElementType, first: u32, varying: u64) -> Vec<
     }
     let mut merged: Vec<(bool, u32)> = Vec::new();
     for (constant, length) in runs {
-        let constant = constant && length >= MIN_RUN;
+        let constant = constant && length >= least;
         match merged.last_mut() {
             Some((kind, sum)) if *kind == constant => *sum += length,
             _ => merged.push((constant, length)),
@@ -293,6 +302,19 @@ mod tests {
                 let mut back = vec![0; bytes.len()];
                 merge(element, &planes, &mut back);
                 prop_assert_eq!(&back, bytes, "{:?}", element);
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn planes_are_never_too_many(varying: u64, holes: u64, first in 1u32..=12) {
+            for element in ElementType::all().filter(|e| e.bits() > first) {
+                for pattern in [varying, varying & holes, 0x8421_0842_1084_2108, 0x1041_0410_4104_1041] {
+                    let widths = low_widths(element, first, pattern);
+                    prop_assert!(widths.len() < MAX_PLANES);
+                    prop_assert_eq!(widths.iter().sum::<u32>(), element.bits() - first);
+                }
             }
         }
     }

@@ -102,7 +102,7 @@ fn random_layers() {
         if rng.below(2) == 0 {
             options.tile =
                 TileConfig { rows: 1 + rng.below(40) as u16, cols: 1 + rng.below(40) as u16 };
-            options.block = Some((1 + rng.below(300) as u32, 1 + rng.below(300) as u32));
+            options.block = Some((8 + rng.below(300) as u32, 8 + rng.below(300) as u32));
             options.scan = Some(if rng.below(2) == 0 { Scan::Row } else { Scan::Column });
         }
         if rng.below(8) == 0 {
@@ -237,4 +237,54 @@ fn a_writer_takes_layers_one_by_one() {
     let mut back = Vec::new();
     reader.restore(&mut back, &()).unwrap();
     assert!(back == [&b"before"[..], &weights, &[7; 8]].concat());
+}
+
+/// Empty tensors beside full ones, and integers whose constant bits come in many short runs.
+#[test]
+fn awkward_tensors_come_back_and_read() {
+    let mut rng = Rng::new(12);
+    let file = safetensors(&[
+        tensor("big", "F32", &[200], support::f32s(&mut rng, 200)),
+        tensor("none", "F32", &[0, 7], vec![]),
+        tensor("small", "F32", &[10], support::f32s(&mut rng, 10)),
+        tensor("none again", "F16", &[3, 0], vec![]),
+    ]);
+    let coded = round_trip(&file, &EncodeOptions::default());
+    let reader = Reader::open(coded.as_slice(), &Limits::default()).unwrap();
+    for (index, layer) in reader.layers().enumerate() {
+        assert_eq!(reader.decode_layer(index).unwrap().len() as u64, layer.bytes);
+        let (rows, cols) = layer.matrix();
+        assert_eq!(reader.decode_slice(index, 0..rows, 0..cols).unwrap().len() as u64, layer.bytes);
+    }
+    for holes in [0x0842_1084_2108_4210u64, 0x1041_0410_4104_1041, 0x0707_0707_0707_0707] {
+        for dtype in ["U64", "I64", "F64"] {
+            let data = (0..4000).flat_map(|_| (rng.next() & holes).to_le_bytes()).collect();
+            round_trip(
+                &safetensors(&[tensor("w", dtype, &[50, 80], data)]),
+                &EncodeOptions::default(),
+            );
+        }
+    }
+}
+
+/// The default limits take what the encoder writes, and the encoder keeps to what they take.
+#[test]
+fn the_default_limits_fit_the_encoder() {
+    let zeros = vec![0; 48 << 20];
+    let coded = round_trip(&zeros, &EncodeOptions::default());
+    let ratio = zeros.len() as u64 / coded.len() as u64;
+    assert!(ratio < Limits::EXPANSION, "{ratio}");
+    // A header of many dimensions, each 2 bytes in JSON and 8 in a directory.
+    let shape = "[0".to_owned() + &",1".repeat(254) + "]";
+    let mut header = String::from("{");
+    for k in 0..40_000 {
+        let comma = if k > 0 { "," } else { "" };
+        header += &format!(
+            "{comma}\"{k}\":{{\"dtype\":\"U8\",\"shape\":{shape},\"data_offsets\":[0,0]}}"
+        );
+    }
+    header.push('}');
+    let mut file = (header.len() as u64).to_le_bytes().to_vec();
+    file.extend(header.as_bytes());
+    round_trip(&file, &EncodeOptions::default());
 }

@@ -167,6 +167,15 @@ fn cases() -> Vec<Case> {
             }),
         ),
         ("directory_length_plain", footer(24, 84)),
+        (
+            "directory_empty_zstd",
+            forge(|f| {
+                f.edit_footer = Box::new(|b| {
+                    b[24..32].fill(0);
+                    b[81] = 1;
+                });
+            }),
+        ),
         ("directory_not_zstd", footer(81, 1)),
         ("directory_short", footer(76, 9)),
         ("directory_trailing", forge(|f| f.edit_directory = Box::new(|b| b.push(0)))),
@@ -226,8 +235,27 @@ fn cases() -> Vec<Case> {
         (
             "layer_twice",
             forge(|f| {
-                let l = f.layers[0].clone();
+                let mut l = f.layers[0].clone();
+                (l.shape, l.offset, l.length) = (vec![0], 128, 0);
                 f.layers.push(l)
+            }),
+        ),
+        (
+            "layer_overlap",
+            forge(|f| {
+                let mut second = f.layers[0].clone();
+                (second.name, second.shape, second.offset, second.length) =
+                    (b"v".to_vec(), vec![4], 124, 4);
+                f.layers.push(second);
+            }),
+        ),
+        (
+            "layer_order",
+            forge(|f| {
+                let mut first = f.layers[0].clone();
+                (first.name, first.shape, first.offset, first.length) =
+                    (b"v".to_vec(), vec![0], 128, 0);
+                f.layers.insert(0, first);
             }),
         ),
         ("layer_name_utf8", forge(|f| f.layers[0].name = vec![0xff, b'w'])),
@@ -301,6 +329,8 @@ fn cases() -> Vec<Case> {
         ("side_tables_missing", with_side(&[1, 0, 1, 0, 0, 0, 0, 0])),
         ("side_table_width", with_side(&[1, 0, 1, 0, 0, 0, 0, 0, 13, 0, 0])),
         ("side_table_short", with_side(&[1, 0, 1, 0, 0, 0, 0, 0, 8, 0])),
+        ("side_tables_many", with_side(&[1, 1, 1, 0, 0, 0, 0, 0])),
+        ("side_long", with_side(&vec![0; (1 << 20) + 1])),
         ("side_trailing", with_side(&[0, 0, 1, 0, 0, 0, 0, 0, 0])),
         (
             "head_short",

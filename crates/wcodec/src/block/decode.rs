@@ -134,7 +134,7 @@ fn decode_planes(
             Kind::Shared(number) => {
                 let shared = shared_table(side, *number, plane)?;
                 ranks = scratch.ranks.pop().unwrap_or_default();
-                let decoder = &shared.decoder;
+                let decoder = shared.decoder()?;
                 (&shared.table, decode_ranks(level, format, rect, decoder, stream, &mut ranks))
             }
             Kind::Own(table) => {

@@ -2,20 +2,37 @@
 //!
 //! | at | bytes | field | legal |
 //! | --- | --- | --- | --- |
-//! | 0 | 2 | tables | |
+//! | 0 | 2 | tables | at most 256 |
 //! | 2 | 2 | scale classes | 1 |
 //! | 4 | 4 | zero | 0 |
 //! | 8 | | for each table one byte, its width, then the table | width 1 to 12 |
 
 use crate::entropy::table::{MAX_WIDTH, Table};
 use crate::error::{Result, corrupt};
+use std::sync::OnceLock;
 use wcodec_kernels::DecodeTable;
 
-/// A table ready for decoding.
+/// Most tables of a side block.
+const MAX_TABLES: u16 = 256;
+/// Longest payload of a side block.
+pub(crate) const MAX_LEN: u32 = 1 << 20;
+
+/// A table, and what decodes it once a block has asked for that: a hostile side block could list
+/// many that none uses.
 pub(crate) struct SharedTable {
     pub(crate) width: u32,
     pub(crate) table: Table,
-    pub(crate) decoder: DecodeTable,
+    decoder: OnceLock<DecodeTable>,
+}
+
+impl SharedTable {
+    pub(crate) fn decoder(&self) -> Result<&DecodeTable> {
+        if let Some(decoder) = self.decoder.get() {
+            return Ok(decoder);
+        }
+        let decoder = self.table.decoder()?;
+        Ok(self.decoder.get_or_init(|| decoder))
+    }
 }
 
 /// The tables of a group.
@@ -48,6 +65,9 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Side> {
     if head[4..] != [0; 4] {
         return Err(corrupt!("reserved bytes of the side block are not zero"));
     }
+    if count > MAX_TABLES {
+        return Err(corrupt!("side block has {count} tables, at most {MAX_TABLES} expected"));
+    }
     let mut tables = Vec::new();
     for number in 0..count {
         let Some((&width, after)) = rest.split_first() else {
@@ -59,8 +79,7 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Side> {
         }
         let (table, used) =
             Table::read(width, after).map_err(|e| corrupt!("table {number}: {}", e.kind()))?;
-        let decoder = table.decoder()?;
-        tables.push(SharedTable { width, table, decoder });
+        tables.push(SharedTable { width, table, decoder: OnceLock::new() });
         rest = &after[used..];
     }
     if !rest.is_empty() {

@@ -24,7 +24,7 @@
 //! | 6 | 2 | zero | 0 |
 //! | 8 | 4 | segment | below their number |
 //! | 12 | 4 | zero | 0 |
-//! | 16 | 8 | first byte in the segment | the layer lies in its segment |
+//! | 16 | 8 | first byte in the segment | the layer lies in its segment, behind all before it |
 //! | 24 | 8 | length in bytes | fits the shape, if the dtype is known |
 //! | 32 | | name and dtype (UTF-8), 8 bytes a dimension | names differ |
 
@@ -34,7 +34,6 @@ use crate::dtype::ElementType;
 use crate::error::{Error, Result, corrupt};
 use crate::geometry::{Geometry, Scan, TileConfig};
 use crate::layer::Layer;
-use std::collections::HashSet;
 
 pub(crate) const SEGMENT_LEN: usize = 48;
 const LAYER_LEN: usize = 32;
@@ -176,6 +175,17 @@ pub(crate) struct Directory {
 }
 
 impl Directory {
+    fn name(&self, layer: u32) -> Option<&str> {
+        self.layers.get(layer as usize).map(|entry| entry.layer.name.as_str())
+    }
+
+    /// Numbers of the layers in the order of their names.
+    pub(crate) fn by_name(&self) -> Vec<u32> {
+        let mut order: Vec<u32> = (0..self.layers.len() as u32).collect();
+        order.sort_unstable_by_key(|&layer| self.name(layer));
+        order
+    }
+
     pub(crate) fn write(&self) -> Result<Vec<u8>> {
         let mut out = Vec::new();
         self.segments.iter().for_each(|segment| segment.write(&mut out));
@@ -208,10 +218,24 @@ impl Directory {
         if fields.remaining() > 0 {
             return Err(corrupt!("{} bytes behind the last layer", fields.remaining()));
         }
-        let mut names = HashSet::with_capacity(layers.len());
-        if let Some(twice) = layers.iter().find(|entry| !names.insert(entry.layer.name.as_str())) {
-            return Err(corrupt!("the name occurs twice").in_layer(&twice.layer.name));
+        // In order and apart: whoever reads all layers reads no byte twice.
+        let mut free = (0, 0);
+        for entry in &layers {
+            if (entry.segment, entry.offset) < free {
+                return Err(corrupt!("the layer overlaps one before it, or precedes it")
+                    .in_layer(&entry.layer.name));
+            }
+            free = (entry.segment, entry.offset + entry.layer.bytes);
         }
-        Ok(Directory { segments, layers })
+        let directory = Directory { segments, layers };
+        let order = directory.by_name();
+        let twice = order.windows(2).filter_map(|pair| match pair {
+            [a, b] => Some((directory.name(*a)?, directory.name(*b)?)),
+            _ => None,
+        });
+        match twice.into_iter().find(|(a, b)| a == b) {
+            Some((name, _)) => Err(corrupt!("the name occurs twice").in_layer(name)),
+            None => Ok(directory),
+        }
     }
 }

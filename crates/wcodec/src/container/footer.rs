@@ -5,7 +5,7 @@
 //! | 0 | 8 | position of the block table | a multiple of 64, at least 64 |
 //! | 8 | 8 | blocks | |
 //! | 16 | 8 | stored length of the directory | the four parts fill the file |
-//! | 24 | 8 | decoded length of the directory | at most 64 times the stored one + 65,536 |
+//! | 24 | 8 | decoded length of the directory | at most 16 times the stored one + 65,536 |
 //! | 32 | 8 | length of the original | the sum of the segments |
 //! | 40 | 32 | BLAKE3 of the original | |
 //! | 72 | 4 | segments | |
@@ -113,6 +113,9 @@ impl Footer {
                 coding => return Err(corrupt!("directory coding is {coding}, at most 1 expected")),
             },
         };
+        if footer.directory_zstd && footer.directory_len == 0 {
+            return Err(corrupt!("an empty directory is not coded"));
+        }
         fields.zero(HASHED_LEN - 82)?;
         Ok((footer, fields.u64()?))
     }

@@ -9,10 +9,11 @@ use crate::block::encode::EncodedBlock;
 use crate::checksum::hash_pieces;
 use crate::error::{Error, Result};
 use crate::frame;
+use crate::limits::Limits;
 use std::io::Write;
 
 /// Directories above this ratio are stored as they are, so that readers can refuse more.
-pub(crate) const MAX_DIRECTORY_RATIO: u64 = 64;
+pub(crate) const MAX_DIRECTORY_RATIO: u64 = 16;
 /// Decoded directories up to this size are exempt.
 pub(crate) const FREE_DIRECTORY: u64 = 1 << 16;
 
@@ -50,6 +51,9 @@ impl<W: Write> ContainerWriter<W> {
     ) -> Result<u64> {
         self.align()?;
         let decoded = directory.write()?;
+        if decoded.len() as u64 > Limits::DIRECTORY {
+            return Err(Error::limit("directory size", decoded.len() as u64, Limits::DIRECTORY));
+        }
         let frame = frame::compress(&decoded, 9)?;
         let ratio_fits =
             decoded.len() as u64 <= MAX_DIRECTORY_RATIO * frame.len() as u64 + FREE_DIRECTORY;

@@ -79,6 +79,11 @@ impl<R: ReadAt> Reader<R> {
         // The padding before a side block belongs to the run that ends with it.
         let ends_group = job.bands.end == geometry.group_range(group).end;
         blocks.end += u64::from(placed.segment.side && ends_group);
+        for band in job.bands.clone() {
+            for across in 0..geometry.blocks_in_band(band) {
+                self.check_length(job.segment, band, across).map_err(place)?;
+            }
+        }
         let run = self.read_blocks(job.segment, blocks).map_err(place)?;
         let mut bands = Vec::new();
         for band in job.bands.clone() {
@@ -130,6 +135,21 @@ impl<R: ReadAt> Reader<R> {
             .map_err(place)
     }
 
+    /// Refuses a block that is longer than what it decodes to, before it is read.
+    pub(super) fn check_length(&self, segment: usize, band: u64, across: u64) -> Result<()> {
+        let placed = self.placed(segment)?;
+        let geometry = &placed.segment.geometry;
+        let number = geometry.block_number(band, across, placed.segment.side);
+        let record = self.table.get(placed.first_block + number)?;
+        let most = geometry.rect(band, across).elements() * geometry.element.size();
+        if record.mode != Mode::Side && record.len as usize > most {
+            return Err(corrupt!("block of {} bytes decodes to {most}", record.len)
+                .in_block(number)
+                .at_byte(record.at));
+        }
+        Ok(())
+    }
+
     /// Decodes block `number` of a segment out of a run that holds it.
     #[expect(clippy::too_many_arguments, reason = "private; a struct would only rename them")]
     pub(super) fn decode_in_run(
@@ -149,10 +169,6 @@ impl<R: ReadAt> Reader<R> {
         let block = StoredBlock { id, mode: record.mode, payload, checksum: record.checksum };
         let format = placed.segment.format();
         let place = |e: Error| e.in_block(number).at_byte(record.at);
-        if record.mode != Mode::Side && payload.len() > out.len().max(1) {
-            let (have, most) = (payload.len(), out.len());
-            return Err(place(corrupt!("block of {have} bytes decodes to {most}")));
-        }
         decode_block(self.level, &format, rect, &block, side, scratch, out).map_err(place)
     }
 
@@ -167,6 +183,13 @@ impl<R: ReadAt> Reader<R> {
         let place = |e: Error| self.locate(placed, e.in_block(number).at_byte(record.at));
         if record.mode != Mode::Side {
             return Err(place(corrupt!("block of elements where a side block is expected")));
+        }
+        if record.len > side::MAX_LEN {
+            return Err(place(corrupt!(
+                "side block of {} bytes, at most {} expected",
+                record.len,
+                side::MAX_LEN
+            )));
         }
         let payload = read(&self.source, record.at, u64::from(record.len))?;
         let id = BlockId { segment: segment as u32, block: number as u32 };

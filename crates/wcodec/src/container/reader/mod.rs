@@ -16,7 +16,6 @@ use crate::geometry::Rect;
 use crate::layer::Layer;
 use crate::stats::Stats;
 use decode::{BATCH_BYTES, Job, to_len, zeroed};
-use std::collections::HashMap;
 use wcodec_kernels::Level;
 
 /// An open `.wcodec` file.
@@ -27,7 +26,8 @@ pub struct Reader<R> {
     table: BlockTable,
     segments: Vec<PlacedSegment>,
     layers: Vec<LayerEntry>,
-    by_name: HashMap<String, usize>,
+    /// Numbers of the layers in the order of their names.
+    by_name: Vec<u32>,
     level: Level,
 }
 
@@ -48,7 +48,9 @@ impl<R: ReadAt> Reader<R> {
     /// Number of the layer of this name.
     #[must_use]
     pub fn find(&self, name: &str) -> Option<usize> {
-        self.by_name.get(name).copied()
+        let name_of = |layer: &u32| Some(self.layers.get(*layer as usize)?.layer.name.as_str());
+        let place = self.by_name.binary_search_by_key(&Some(name), name_of).ok()?;
+        self.by_name.get(place).map(|&layer| layer as usize)
     }
 
     /// What the original was.
@@ -120,6 +122,9 @@ impl<R: ReadAt> Reader<R> {
             let (have, want) = (out.len(), entry.layer.bytes);
             return Err(Error::argument(format!("buffer of {have} bytes, expected {want}"))
                 .in_layer(&entry.layer.name));
+        }
+        if out.is_empty() {
+            return Ok(Stats::default());
         }
         let placed = self.placed(entry.segment as usize)?;
         let result = if entry.layer.bytes == placed.segment.geometry.bytes() {

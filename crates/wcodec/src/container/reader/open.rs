@@ -14,7 +14,6 @@ use crate::error::{Error, ErrorKind, Result, corrupt};
 use crate::frame;
 use crate::limits::Limits;
 use std::borrow::Cow;
-use std::collections::HashMap;
 use wcodec_kernels::Level;
 
 /// How far before the end of a file a misplaced footer is looked for.
@@ -89,10 +88,13 @@ impl<R: ReadAt> Reader<R> {
     ) -> Result<Reader<R>> {
         let mut segments = Vec::with_capacity(directory.segments.len());
         let (mut first_block, mut bytes) = (0u64, 0u64);
-        for segment in directory.segments {
+        for &segment in &directory.segments {
             segments.push(PlacedSegment { segment, first_block, layer: None });
-            first_block = first_block.saturating_add(segment.blocks());
-            bytes = bytes.saturating_add(segment.geometry.bytes());
+            let sums = first_block
+                .checked_add(segment.blocks())
+                .zip(bytes.checked_add(segment.geometry.bytes()));
+            (first_block, bytes) =
+                sums.ok_or_else(|| corrupt!("segments have more than 2^64 blocks or bytes"))?;
         }
         if first_block != footer.blocks {
             let blocks = footer.blocks;
@@ -102,9 +104,8 @@ impl<R: ReadAt> Reader<R> {
             let original = footer.original_len;
             return Err(corrupt!("segments have {bytes} bytes, the original has {original}"));
         }
-        let mut by_name = HashMap::with_capacity(directory.layers.len());
+        let by_name = directory.by_name();
         for (index, entry) in directory.layers.iter().enumerate() {
-            by_name.insert(entry.layer.name.clone(), index);
             if let Some(placed) = segments.get_mut(entry.segment as usize) {
                 placed.layer.get_or_insert(index);
             }

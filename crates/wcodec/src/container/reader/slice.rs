@@ -65,11 +65,16 @@ impl<R: ReadAt> Reader<R> {
         let geometry = &placed.segment.geometry;
         let size = geometry.element.size() as u64;
         let mut needed = BTreeSet::new();
+        let mut before = None;
         for row in rows.clone() {
             let start = entry.offset + row * pitch;
             let (first, last) = ((start + cols.start) / size, (start + cols.end - 1) / size);
             for (band, across) in geometry.blocks_of(first, last) {
-                needed.extend(across.map(|across| (band, across)));
+                // Rows of one band mostly need the same blocks.
+                if before.as_ref() != Some(&(band, across.clone())) {
+                    needed.extend(across.clone().map(|across| (band, across)));
+                    before = Some((band, across));
+                }
             }
         }
         let needed: Vec<(u64, u64)> = needed.into_iter().collect();
@@ -77,6 +82,9 @@ impl<R: ReadAt> Reader<R> {
         let mut stats = Stats::default();
         let mut sides = HashMap::new();
         for chunk in needed.chunks(SLICE_BLOCKS) {
+            sides.retain(|group, _| {
+                chunk.iter().any(|&(band, _)| geometry.group_of(band) == *group)
+            });
             for &(band, _) in chunk {
                 let group = geometry.group_of(band);
                 if let std::collections::hash_map::Entry::Vacant(slot) = sides.entry(group) {
@@ -137,6 +145,7 @@ impl<R: ReadAt> Reader<R> {
         let number = geometry.block_number(band, across, placed.segment.side);
         let mut out = zeroed(rect.elements() as u64 * geometry.element.size() as u64)?;
         let none = Side::default();
+        self.check_length(segment, band, across).map_err(|e| self.locate(placed, e))?;
         let run = self.read_blocks(segment, number..number + 1);
         let stats = run
             .and_then(|run| {
