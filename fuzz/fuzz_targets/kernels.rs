@@ -125,7 +125,14 @@ fuzz_target!(|input: Input<'_>| {
         })
         .collect();
     let mut stream = Vec::new();
-    encode(Level::detect(), &EncodeTable::new(&f).unwrap(), &ranks, steps, &mut stream);
+    encode(
+        Level::detect(),
+        &EncodeTable::new(&f).unwrap(),
+        &ranks,
+        steps,
+        &mut Vec::new(),
+        &mut stream,
+    );
     let intact = input.edits.is_empty() && input.cut == 0;
     for (at, value) in &input.edits {
         let at = usize::from(*at) % stream.len();

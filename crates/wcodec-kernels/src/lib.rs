@@ -16,7 +16,7 @@ mod slots;
 pub use level::Level;
 pub use pack::{pack_bits, packed_len, unpack_bits};
 pub use rans::{LANES, STATE_MAX, STATE_MIN, Steps, StreamError, decode, encode};
-pub use scalar::histogram::{MAX_VALUES, histogram};
+pub use scalar::histogram::{ByteCounts, MAX_VALUES, histogram};
 pub use slots::{
     ALIAS_SYMBOLS, DecodeTable, EncodeTable, MAX_SYMBOLS, TABLE_BITS, TABLE_SIZE, TableError,
 };

@@ -129,15 +129,22 @@ pub fn decode(
     }
 }
 
-/// Appends the stream that [`decode`] turns back into `ranks`. Every rank must have a frequency
-/// in `table`.
+/// Appends to `out` the stream that [`decode`] turns back into `ranks`. Every rank must have a
+/// frequency in `table`. `space` is working memory, to be used again; its content does not matter.
 ///
 /// # Panics
 /// If `ranks.len() != steps.symbols()`. A rank outside the table gives a stream that does not
 /// decode to it.
-pub fn encode(level: Level, table: &EncodeTable, ranks: &[u8], steps: Steps, out: &mut Vec<u8>) {
+pub fn encode(
+    level: Level,
+    table: &EncodeTable,
+    ranks: &[u8],
+    steps: Steps,
+    space: &mut Vec<u8>,
+    out: &mut Vec<u8>,
+) {
     assert_eq!(ranks.len(), steps.symbols(), "input length must match the steps");
     match level {
-        Level::Scalar => scalar::rans::encode(table, ranks, steps, out),
+        Level::Scalar => scalar::rans::encode(table, ranks, steps, space, out),
     }
 }

@@ -93,6 +93,12 @@ pub(crate) fn extract(element: ElementType, bytes: &[u8], shift: u32, width: u32
     symbols
 }
 
+/// Bits `shift..shift + width` of each of the 256 elements of one byte.
+pub(crate) fn fields_of_bytes(element: ElementType, shift: u32, width: u32) -> Vec<u16> {
+    let every: Vec<u8> = (0..=u8::MAX).collect();
+    extract(element, &every, shift, width)
+}
+
 /// As [`extract`], behind what `symbols` holds.
 pub(crate) fn extract_onto(
     element: ElementType,

@@ -25,7 +25,14 @@ fn coded() -> Head {
     let ranks: Vec<u8> = decoded.clone();
     let mut stream = Vec::new();
     let table = EncodeTable::new(&[2048, 2048]).unwrap();
-    wcodec_kernels::encode(Level::Scalar, &table, &ranks, Steps::linear(1024), &mut stream);
+    wcodec_kernels::encode(
+        Level::Scalar,
+        &table,
+        &ranks,
+        Steps::linear(1024),
+        &mut Vec::new(),
+        &mut stream,
+    );
     Head {
         planes: vec![(8, 3, 0, stream)],
         map: vec![],

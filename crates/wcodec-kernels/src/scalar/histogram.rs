@@ -31,6 +31,40 @@ pub fn histogram(values: &[u16], counts: &mut [u32]) {
     }
 }
 
+/// Counts bytes that come in pieces.
+pub struct ByteCounts {
+    partial: [[u32; 256]; 4],
+}
+
+impl Default for ByteCounts {
+    fn default() -> ByteCounts {
+        ByteCounts { partial: [[0; 256]; 4] }
+    }
+}
+
+impl ByteCounts {
+    /// Counts a piece.
+    pub fn add(&mut self, values: &[u8]) {
+        let (quads, rest) = values.as_chunks::<4>();
+        let [a, b, c, d] = &mut self.partial;
+        for &[v, w, x, y] in quads {
+            a[usize::from(v)] += 1;
+            b[usize::from(w)] += 1;
+            c[usize::from(x)] += 1;
+            d[usize::from(y)] += 1;
+        }
+        for &v in rest {
+            a[usize::from(v)] += 1;
+        }
+    }
+
+    /// How often each byte came.
+    #[must_use]
+    pub fn counts(&self) -> [u32; 256] {
+        std::array::from_fn(|v| self.partial.iter().map(|part| part[v]).sum())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -43,6 +77,12 @@ mod tests {
             histogram(&values, &mut counts);
             for (v, &count) in counts.iter().enumerate() {
                 prop_assert_eq!(count as usize, values.iter().filter(|&&x| usize::from(x) == v).count());
+            }
+            let bytes: Vec<u8> = values.iter().map(|&v| v as u8).collect();
+            let mut counts = ByteCounts::default();
+            bytes.chunks(777).for_each(|piece| counts.add(piece));
+            for (v, &count) in counts.counts().iter().enumerate() {
+                prop_assert_eq!(count as usize, bytes.iter().filter(|&&x| usize::from(x) == v).count());
             }
         }
     }

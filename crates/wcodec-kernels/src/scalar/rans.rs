@@ -101,32 +101,36 @@ fn decode_step(
 }
 
 /// Scalar twin of [`crate::encode`].
-pub fn encode(table: &EncodeTable, ranks: &[u8], steps: Steps, out: &mut Vec<u8>) {
+pub fn encode(
+    table: &EncodeTable,
+    ranks: &[u8],
+    steps: Steps,
+    space: &mut Vec<u8>,
+    out: &mut Vec<u8>,
+) {
     let lanes = steps.lanes();
     let mut states = [STATE_MIN; LANES];
     // Every symbol writes one word at most. Words are made in reverse, from the end of the space;
     // a window more in front of it takes what a step writes before its words are counted.
-    let heads = out.len();
-    let start = heads + 4 * lanes;
-    out.resize(start + WINDOW + 2 * ranks.len(), 0);
-    let mut space = &mut out[start..];
-
+    let needed = WINDOW + 2 * ranks.len();
+    if space.len() < needed {
+        space.resize(needed, 0);
+    }
+    let words = &mut space[..needed];
+    let mut left = &mut words[..];
     let (full, tail) = ranks.split_at(steps.full_symbols());
     if !tail.is_empty() {
         for step in tail.rchunks_exact(steps.tail_lanes()) {
-            space = encode_step(table, step, &mut states, space);
+            left = encode_step(table, step, &mut states, left);
         }
     }
     for step in full.rchunks_exact(lanes) {
-        space = encode_step(table, step, &mut states, space);
+        left = encode_step(table, step, &mut states, left);
     }
-
-    let unused = space.len();
-    out.copy_within(start + unused.., start);
-    out.truncate(out.len() - unused);
-    for (bytes, state) in out[heads..start].chunks_exact_mut(4).zip(&states) {
-        bytes.copy_from_slice(&state.to_le_bytes());
-    }
+    let unused = left.len();
+    out.reserve(4 * lanes + needed - unused);
+    out.extend(states[..lanes].iter().flat_map(|state| state.to_le_bytes()));
+    out.extend_from_slice(&words[unused..]);
 }
 
 /// Bytes of the words of one step.
@@ -247,7 +251,7 @@ mod tests {
                 (x as usize % f.len()) as u8
             }).collect();
             let mut stream = vec![7];
-            encode(&EncodeTable::new(&f).unwrap(), &ranks, steps, &mut stream);
+            encode(&EncodeTable::new(&f).unwrap(), &ranks, steps, &mut Vec::new(), &mut stream);
             let stream = &stream[1..];
             let table = DecodeTable::new(&f).unwrap();
             let mut back = vec![0; ranks.len()];
@@ -264,7 +268,7 @@ mod tests {
                 (x as usize % f.len()) as u8
             }).collect();
             let mut stream = Vec::new();
-            encode(&EncodeTable::new(&f).unwrap(), &ranks, steps, &mut stream);
+            encode(&EncodeTable::new(&f).unwrap(), &ranks, steps, &mut Vec::new(), &mut stream);
             let at = at.index(stream.len());
             stream[at] ^= flip;
             stream.truncate(stream.len() - cut);

@@ -5,16 +5,16 @@ use super::decode::BlockFormat;
 use super::head::{self, Kind, PlaneOut};
 use super::{Mode, scan};
 use crate::checksum::{BlockId, block_checksum};
-use crate::dtype::ElementType;
+use crate::dtype::{ElementType, Transform};
 use crate::entropy::cost::BIT;
 use crate::entropy::table::{RankOf, Table};
 use crate::error::Result;
 use crate::frame;
 use crate::geometry::Rect;
-use crate::planes::{MAX_RAW_WIDTH, extract_onto};
+use crate::planes::{MAX_RAW_WIDTH, extract_onto, fields_of_bytes};
 use crate::predict::{self, Predictor, PredictorSet, Tiling};
 use crate::stats::Stats;
-use wcodec_kernels::{EncodeTable, Level, Steps};
+use wcodec_kernels::{ByteCounts, EncodeTable, Level, Steps};
 
 /// How the elements of a group are split into planes.
 #[derive(Clone, Debug)]
@@ -56,6 +56,15 @@ pub(crate) enum DraftPlane {
 }
 
 impl DraftPlane {
+    fn from_counts(width: u32, coded: bool, counts: Vec<u32>) -> DraftPlane {
+        let mut present = (0..=u16::MAX).zip(&counts).filter(|(_, count)| **count > 0);
+        match (present.next(), present.next()) {
+            (Some((value, _)), None) => DraftPlane::Constant { width, value },
+            _ if !coded && width <= MAX_RAW_WIDTH => DraftPlane::Raw { width },
+            _ => DraftPlane::Counted { width, counts },
+        }
+    }
+
     fn width(&self) -> u32 {
         match self {
             DraftPlane::Raw { width }
@@ -71,7 +80,7 @@ pub(crate) struct Scratch {
     gathered: Vec<u8>,
     symbols: Vec<u16>,
     narrow: Vec<u8>,
-    stream: Vec<u8>,
+    space: Vec<u8>,
 }
 
 /// The table that a plane of a block takes.
@@ -137,9 +146,24 @@ impl Draft {
         let element = format.element;
         let symbols = &mut scratch.symbols;
         let mut draft = Draft { rect, constant: false, planes: Vec::new(), predictors: None };
+        // Elements of one byte are counted once; the counts of every plane follow.
+        let by_byte = (element.size() == 1).then(|| {
+            let mut counts = ByteCounts::default();
+            rows(group, base, rect, 1).for_each(|row| counts.add(row));
+            counts.counts()
+        });
         let mut shift = element.bits();
         for (index, &PlanePlan { width, coded }) in split.planes.iter().enumerate() {
             shift -= width;
+            let predicted = index == 0 && split.predictors != PredictorSet::NONE;
+            if let (Some(by_byte), false) = (&by_byte, predicted) {
+                let mut counts = vec![0; 1 << width];
+                for (field, count) in fields_of_bytes(element, shift, width).iter().zip(by_byte) {
+                    counts[usize::from(*field)] += count;
+                }
+                draft.planes.push(DraftPlane::from_counts(width, coded, counts));
+                continue;
+            }
             symbols.clear();
             for row in rows(group, base, rect, element.size()) {
                 extract_onto(element, row, shift, width, symbols);
@@ -153,7 +177,7 @@ impl Draft {
                 continue;
             }
             let mut counts = vec![0; 1 << width];
-            if index == 0 && split.predictors != PredictorSet::NONE {
+            if predicted {
                 let tiling = Tiling::new(rect.rows, rect.cols, format.tile);
                 if let Some(predictors) = predict::choose(symbols, tiling, width, split.predictors)
                 {
@@ -231,14 +255,14 @@ impl Draft {
         scratch: &mut Scratch,
     ) -> Result<EncodedBlock> {
         let size = format.element.size();
-        let Scratch { gathered, symbols, narrow, stream } = scratch;
+        let Scratch { gathered, symbols, narrow, space } = scratch;
         let bytes = gather(group, base, self.rect, size, gathered);
         let mut stats = Stats::default();
         let (mut mode, mut payload, mut head) = (Mode::Raw, None, 0);
         if self.constant {
             (mode, payload) = (Mode::Constant, Some(bytes[..size].to_vec()));
         } else if let Some((coded, head_len)) =
-            self.code(level, format, bytes, choices, (symbols, narrow, stream), &mut stats)?
+            self.code(level, format, bytes, choices, (symbols, narrow, space), &mut stats)?
         {
             (mode, payload, head) = (Mode::Coded, Some(coded), head_len);
         }
@@ -269,11 +293,12 @@ impl Draft {
         format: &BlockFormat,
         bytes: &[u8],
         choices: Vec<TableChoice<'_>>,
-        (symbols, narrow, stream): (&mut Vec<u16>, &mut Vec<u8>, &mut Vec<u8>),
+        (symbols, narrow, space): (&mut Vec<u16>, &mut Vec<u8>, &mut Vec<u8>),
         stats: &mut Stats,
     ) -> Result<Option<(Vec<u8>, usize)>> {
         let tiling = Tiling::new(self.rect.rows, self.rect.cols, format.tile);
         let mut planes = Vec::with_capacity(self.planes.len());
+        let rotated = format.element.transform() == Transform::RotateSign;
         let mut shift = format.element.bits();
         for (plane, choice) in self.planes.iter().zip(choices) {
             let width = plane.width();
@@ -282,19 +307,31 @@ impl Draft {
                 planes.push(PlaneOut { width, kind: Kind::Constant(*value), stream: Vec::new() });
                 continue;
             }
-            symbols.clear();
-            extract_onto(format.element, bytes, shift, width, symbols);
-            if let (0, Some(predictors)) = (planes.len(), &self.predictors) {
-                predict::subtract(symbols, tiling, width, predictors);
-            }
             narrow.clear();
+            // Elements of one byte go from bytes to ranks by one table.
+            let predictors = self.predictors.as_ref().filter(|_| planes.is_empty());
+            let fields = (format.element.size() == 1 && predictors.is_none())
+                .then(|| fields_of_bytes(format.element, shift, width));
+            let fields = fields.as_deref();
+            if fields.is_none() {
+                symbols.clear();
+                extract_onto(format.element, bytes, shift, width, symbols);
+                if let Some(predictors) = predictors {
+                    predict::subtract(symbols, tiling, width, predictors);
+                }
+            }
             let prepared;
             let (kind, table) = match choice {
                 TableChoice::Raw if width > MAX_RAW_WIDTH => return Ok(None),
                 TableChoice::Raw => {
-                    narrow.extend(symbols.iter().map(|&s| s as u8));
                     let mut stream = Vec::new();
-                    wcodec_kernels::pack_bits(narrow, width, &mut stream);
+                    if fields.is_some() && shift == 0 && !rotated {
+                        // The lowest bits of the bytes themselves; packing masks the others.
+                        wcodec_kernels::pack_bits(bytes, width, &mut stream);
+                    } else {
+                        to_bytes(fields, bytes, symbols, narrow, |s| s as u8);
+                        wcodec_kernels::pack_bits(narrow, width, &mut stream);
+                    }
                     planes.push(PlaneOut { width, kind: Kind::Raw, stream });
                     continue;
                 }
@@ -305,12 +342,13 @@ impl Draft {
                 }
                 TableChoice::Shared(number, table) => (Kind::Shared(number), table),
             };
-            narrow.extend(symbols.iter().map(|&s| table.ranks.get(s)));
+            to_bytes(fields, bytes, symbols, narrow, |s| table.ranks.get(s));
             let turned = scan::to_coding_order(format.scan, narrow, self.rect.cols);
             let ranks = turned.as_ref().unwrap_or(narrow);
-            stream.clear();
-            wcodec_kernels::encode(level, &table.encoder, ranks, self.steps(format), stream);
-            planes.push(PlaneOut { width, kind, stream: stream.clone() });
+            let mut stream = Vec::new();
+            let steps = self.steps(format);
+            wcodec_kernels::encode(level, &table.encoder, ranks, steps, space, &mut stream);
+            planes.push(PlaneOut { width, kind, stream });
         }
         stats.tiles = tiling.count() as u64;
         let map = match &self.predictors {
@@ -328,6 +366,25 @@ impl Draft {
         stats.map_bytes = map.len() as u64;
         let (payload, head) = head::write(&planes, &map);
         Ok((payload.len() < bytes.len()).then_some((payload, head)))
+    }
+}
+
+/// Appends `narrow` of every symbol to `out`; symbols come from elements of one byte by their
+/// `fields`, or are there already.
+fn to_bytes(
+    fields: Option<&[u16]>,
+    bytes: &[u8],
+    symbols: &[u16],
+    out: &mut Vec<u8>,
+    narrow: impl Fn(u16) -> u8,
+) {
+    match fields {
+        Some(fields) => {
+            let mut by_byte = [0; 256];
+            by_byte.iter_mut().zip(fields).for_each(|(to, &field)| *to = narrow(field));
+            out.extend(bytes.iter().map(|&b| by_byte[usize::from(b)]));
+        }
+        None => out.extend(symbols.iter().map(|&s| narrow(s))),
     }
 }
 

@@ -20,7 +20,8 @@ pub(crate) fn write(level: Level, predictors: &[Predictor]) -> Result<Vec<u8>> {
         let ranks = table.ranks();
         let ranks: Vec<u8> = predictors.iter().map(|&p| ranks.get(p as u16)).collect();
         let steps = Steps::single_lane(ranks.len());
-        wcodec_kernels::encode(level, &table.encoder()?, &ranks, steps, &mut out);
+        let encoder = table.encoder()?;
+        wcodec_kernels::encode(level, &encoder, &ranks, steps, &mut Vec::new(), &mut out);
     }
     Ok(out)
 }
