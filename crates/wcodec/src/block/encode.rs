@@ -164,6 +164,17 @@ impl Draft {
                 draft.planes.push(DraftPlane::from_counts(width, coded, counts));
                 continue;
             }
+            if !coded && width <= MAX_RAW_WIDTH {
+                // A few elements mostly show that a raw plane is not constant.
+                let few = rows(group, base, rect, element.size()).next().unwrap_or_default();
+                let few = &few[..few.len().min(64 * element.size())];
+                symbols.clear();
+                extract_onto(element, few, shift, width, symbols);
+                if symbols.iter().any(|&s| s != symbols[0]) {
+                    draft.planes.push(DraftPlane::Raw { width });
+                    continue;
+                }
+            }
             symbols.clear();
             for row in rows(group, base, rect, element.size()) {
                 extract_onto(element, row, shift, width, symbols);
