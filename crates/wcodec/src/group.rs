@@ -25,8 +25,8 @@ const SAMPLE_PIECES: usize = 16;
 /// Rectangles, and their side, looked at before predictors are tried on every tile.
 const SAMPLE_RECTS: usize = 4;
 const SAMPLE_SIDE: usize = 64;
-/// Only every so-manieth element is looked at, so that small layers are not looked at longer than
-/// they are coded.
+/// The rectangles hold at most one element in so many, so that looking at a small layer does not
+/// take longer than coding it.
 const SAMPLE_SHARE: usize = 32;
 /// A split whose symbols exceed one alias table must save more than one part in this.
 const WIDE_GAIN: u64 = 300;
