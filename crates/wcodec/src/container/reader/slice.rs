@@ -17,7 +17,7 @@ use std::ops::Range;
 const SLICE_BLOCKS: usize = 32;
 
 impl<R: ReadAt> Reader<R> {
-    /// Decodes rows and columns of a layer's matrix (see [`Layer::matrix`]), row-major; only the
+    /// Decodes rows and columns of a layer's matrix (see [`Layer::matrix`](crate::Layer::matrix)), row-major; only the
     /// blocks that hold them are read.
     ///
     /// # Errors
