@@ -104,16 +104,24 @@ impl<R: ReadAt> Reader<R> {
                     let rect = geometry.rect(band, across);
                     let number = number(band, across);
                     let row_bytes = rect.cols * geometry.element.size();
+                    let mut decode = |out: &mut [u8]| {
+                        self.decode_in_run(
+                            job.segment,
+                            &run,
+                            number,
+                            rect,
+                            &side,
+                            &mut scratch,
+                            out,
+                        )
+                    };
+                    // A block as wide as its band goes straight to its place.
+                    if rect.stride == rect.cols as u64 {
+                        stats += decode(out)?;
+                        continue;
+                    }
                     block.resize(rect.rows * row_bytes, 0);
-                    stats += self.decode_in_run(
-                        job.segment,
-                        &run,
-                        number,
-                        rect,
-                        &side,
-                        &mut scratch,
-                        &mut block,
-                    )?;
+                    stats += decode(&mut block)?;
                     let first = geometry.band_elements(band).start;
                     let offset = (rect.start - first) as usize * geometry.element.size();
                     let pitch = rect.stride as usize * geometry.element.size();
