@@ -9,6 +9,7 @@ use crate::block::{Mode, side};
 use crate::checksum::{BlockId, block_checksum};
 use crate::dtype::ElementType;
 use crate::entropy::cost::{self, BIT};
+use crate::entropy::count;
 use crate::entropy::table::{MAX_WIDTH, Table};
 use crate::error::Result;
 use crate::frame;
@@ -93,7 +94,6 @@ impl GroupJob<'_> {
 
         let (shared, choices) = choose_tables(&self.format, &split, &drafts, side != Some(false))?;
         let has_side = side.unwrap_or(!shared.is_empty());
-        let tables: Vec<(u32, &PreparedTable)> = shared.iter().map(|(w, t)| (*w, t)).collect();
         let blocks: Vec<EncodedBlock> = drafts
             .into_par_iter()
             .zip(choices)
@@ -101,8 +101,7 @@ impl GroupJob<'_> {
             .map_init(Scratch::default, |scratch, ((draft, choices), (band, across, _))| {
                 let block = self.geometry.block_number(band, across, has_side) as u32;
                 let id = BlockId { segment: self.segment, block };
-                let choices = choices.into_iter().map(|choice| choice.with_tables(&tables));
-                let choices = choices.collect();
+                let choices = (choices, shared.as_slice());
                 draft.finish(level, &self.format, id, self.bytes, base, choices, zstd, scratch)
             })
             .collect::<Result<_>>()?;
@@ -148,8 +147,7 @@ impl GroupJob<'_> {
         for width in low_widths(element, first, varying) {
             shift -= width;
             let symbols = extract(element, &sample, shift, width);
-            let mut counts = vec![0; 1 << width];
-            wcodec_kernels::histogram(&symbols, &mut counts);
+            let counts = count(&symbols, width);
             // A flat histogram of a sample still looks a little uneven: about half a bit for
             // each of its cells. What is left must pay for states and tables, and for decoding.
             let noise = BIT << (width - 1);
@@ -206,11 +204,9 @@ impl GroupJob<'_> {
     /// Whether Zstandard is worth a try on every block: on bytes of no known structure and wide
     /// integers always, elsewhere if it wins on a piece against the entropy of the symbols.
     fn try_zstd(&self, split: &Split) -> bool {
-        use ElementType::{Bytes, F8E4M3, F8E5M2, F16, F32, F64, I8, U8};
+        use ElementType::{Bf16, F8E4M3, F8E5M2, F16, F32, F64, I8, U8};
         let element = self.format.element;
-        let weights = matches!(element, U8 | I8 | F8E4M3 | F8E5M2 | F16 | F32 | F64)
-            || element == ElementType::Bf16;
-        if !weights || element == Bytes {
+        if !matches!(element, U8 | I8 | F8E4M3 | F8E5M2 | F16 | Bf16 | F32 | F64) {
             return true;
         }
         let size = element.size();
@@ -220,8 +216,7 @@ impl GroupJob<'_> {
         let Some(compressed) = frame::quick_len(piece) else { return false };
         let first = split.planes[0].width;
         let symbols = extract(element, piece, element.bits() - first, first);
-        let mut counts = vec![0; 1 << first];
-        wcodec_kernels::histogram(&symbols, &mut counts);
+        let counts = count(&symbols, first);
         let raw = symbols.len() as u64 * u64::from(element.bits() - first);
         let coded = (cost::entropy(&counts) / BIT + raw) / 8;
         compressed as u64 * 50 < coded * 49
@@ -247,8 +242,7 @@ fn first_width(element: ElementType, sample: &[u8], elements: usize, blocks: usi
         return widest;
     }
     let symbols = extract(element, sample, element.bits() - widest, widest);
-    let mut counts = vec![0u32; 1 << widest];
-    wcodec_kernels::histogram(&symbols, &mut counts);
+    let counts = count(&symbols, widest);
     let scale =
         |bits: u64| (u128::from(bits) * elements as u128 / symbols.len().max(1) as u128) as u64;
     // About half of the blocks take a table of their own, at 6 bits a symbol.
@@ -274,23 +268,6 @@ fn first_width(element: ElementType, sample: &[u8], elements: usize, blocks: usi
     best.map_or(widest, |(_, width)| width)
 }
 
-/// The table that a plane of a block takes, shared tables by number.
-enum Choice {
-    Raw,
-    Own(Table),
-    Shared(u16),
-}
-
-impl Choice {
-    fn with_tables<'a>(self, tables: &[(u32, &'a PreparedTable)]) -> TableChoice<'a> {
-        match self {
-            Choice::Raw => TableChoice::Raw,
-            Choice::Own(table) => TableChoice::Own(table),
-            Choice::Shared(number) => TableChoice::Shared(number, tables[usize::from(number)].1),
-        }
-    }
-}
-
 type Tables = Vec<(u32, PreparedTable)>;
 
 /// For each plane: one table for all blocks, one for each, or a mixture, whichever is smaller.
@@ -299,12 +276,14 @@ fn choose_tables(
     split: &Split,
     drafts: &[Draft],
     may_share: bool,
-) -> Result<(Tables, Vec<Vec<Choice>>)> {
+) -> Result<(Tables, Vec<Vec<TableChoice>>)> {
     let mut tables = Tables::new();
-    let mut choices: Vec<Vec<Choice>> =
-        drafts.iter().map(|draft| draft.planes.iter().map(|_| Choice::Raw).collect()).collect();
+    let mut choices: Vec<Vec<TableChoice>> = drafts
+        .iter()
+        .map(|draft| draft.planes.iter().map(|_| TableChoice::Raw).collect())
+        .collect();
     for (index, plan) in split.planes.iter().enumerate() {
-        let own: Vec<Option<(u64, TableChoice<'static>)>> = drafts
+        let own: Vec<Option<(u64, TableChoice)>> = drafts
             .par_iter()
             .map(|draft| {
                 matches!(draft.planes.get(index), Some(DraftPlane::Counted { .. }))
@@ -338,7 +317,7 @@ fn choose_tables(
             let number = tables.len() as u16;
             tables.push((plan.width, PreparedTable::new(table)?));
             for &k in &sharers {
-                choices[k][index] = Choice::Shared(number);
+                choices[k][index] = TableChoice::Shared(number);
             }
         } else {
             sharers.clear();
@@ -347,7 +326,7 @@ fn choose_tables(
             if let Some((_, TableChoice::Own(table))) = own
                 && !sharers.contains(&k)
             {
-                choices[k][index] = Choice::Own(table);
+                choices[k][index] = TableChoice::Own(table);
             }
         }
     }

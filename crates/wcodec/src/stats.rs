@@ -1,7 +1,7 @@
 //! What encoding and decoding report.
 
 use crate::predict::Predictor;
-use std::ops::AddAssign;
+use std::ops::{Add, AddAssign};
 use std::time::Duration;
 
 /// Totals of a layer, a file, or any sum of them.
@@ -64,5 +64,14 @@ impl AddAssign for Stats {
         self.table_bytes += other.table_bytes;
         self.map_bytes += other.map_bytes;
         self.elapsed += other.elapsed;
+    }
+}
+
+impl Add for Stats {
+    type Output = Stats;
+
+    fn add(mut self, other: Stats) -> Stats {
+        self += other;
+        self
     }
 }

@@ -1,8 +1,8 @@
 //! `wcodec bench`: everything in memory, memcpy, encode and decode in turn, medians.
 //!
-//! Encoding makes a whole `.wcodec` file without verifying it, in memory that is there already. Decoding puts every layer into
-//! memory that is there already, with the checksum of every block; a file without layers is
-//! restored as a whole, with its BLAKE3.
+//! Both write to memory that is there already. Encoding makes a whole `.wcodec` file without
+//! verifying it. Decoding gives every layer, with the checksum of every block; a file without
+//! layers is restored as a whole, with its BLAKE3.
 
 use crate::args::BenchArgs;
 use crate::report::{self, gbps};

@@ -7,6 +7,7 @@ use super::{Mode, scan};
 use crate::checksum::{BlockId, block_checksum};
 use crate::dtype::{ElementType, Transform};
 use crate::entropy::cost::BIT;
+use crate::entropy::count;
 use crate::entropy::table::{RankOf, Table};
 use crate::error::Result;
 use crate::frame;
@@ -83,12 +84,11 @@ pub(crate) struct Scratch {
     space: Vec<u8>,
 }
 
-/// The table that a plane of a block takes.
-#[derive(Clone)]
-pub(crate) enum TableChoice<'a> {
+/// The table that a plane of a block takes, shared tables by number.
+pub(crate) enum TableChoice {
     Raw,
     Own(Table),
-    Shared(u16, &'a PreparedTable),
+    Shared(u16),
 }
 
 /// A table ready for encoding.
@@ -187,7 +187,6 @@ impl Draft {
                 draft.planes.push(DraftPlane::Raw { width });
                 continue;
             }
-            let mut counts = vec![0; 1 << width];
             if predicted {
                 let tiling = Tiling::new(rect.rows, rect.cols, format.tile);
                 if let Some(predictors) = predict::choose(symbols, tiling, width, split.predictors)
@@ -196,7 +195,7 @@ impl Draft {
                     draft.predictors = Some(predictors);
                 }
             }
-            wcodec_kernels::histogram(symbols, &mut counts);
+            let counts = count(symbols, width);
             draft.planes.push(DraftPlane::Counted { width, counts });
         }
         draft.constant =
@@ -210,11 +209,7 @@ impl Draft {
     }
 
     /// Price of plane `index` with a table of its own and the table, or raw, whichever is less.
-    pub(crate) fn own_choice(
-        &self,
-        format: &BlockFormat,
-        index: usize,
-    ) -> (u64, TableChoice<'static>) {
+    pub(crate) fn own_choice(&self, format: &BlockFormat, index: usize) -> (u64, TableChoice) {
         let raw = match &self.planes[index] {
             DraftPlane::Counted { width, .. } if *width <= MAX_RAW_WIDTH => {
                 self.rect.elements() as u64 * u64::from(*width) * BIT
@@ -252,7 +247,7 @@ impl Draft {
     }
 
     /// Encodes the block out of the bytes that it was drafted from. `choices` has one entry per
-    /// plane. `zstd` tries that as well.
+    /// plane, `shared` the tables of the group with their widths. `zstd` tries that as well.
     #[expect(clippy::too_many_arguments, reason = "one caller; a struct would only rename them")]
     pub(crate) fn finish(
         self,
@@ -261,7 +256,7 @@ impl Draft {
         id: BlockId,
         group: &[u8],
         base: u64,
-        choices: Vec<TableChoice<'_>>,
+        (choices, shared): (Vec<TableChoice>, &[(u32, PreparedTable)]),
         zstd: bool,
         scratch: &mut Scratch,
     ) -> Result<EncodedBlock> {
@@ -272,9 +267,14 @@ impl Draft {
         let (mut mode, mut payload, mut head) = (Mode::Raw, None, 0);
         if self.constant {
             (mode, payload) = (Mode::Constant, Some(bytes[..size].to_vec()));
-        } else if let Some((coded, head_len)) =
-            self.code(level, format, bytes, choices, (symbols, narrow, space), &mut stats)?
-        {
+        } else if let Some((coded, head_len)) = self.code(
+            level,
+            format,
+            bytes,
+            (choices, shared),
+            (symbols, narrow, space),
+            &mut stats,
+        )? {
             (mode, payload, head) = (Mode::Coded, Some(coded), head_len);
         }
         if zstd && !self.constant {
@@ -303,7 +303,7 @@ impl Draft {
         level: Level,
         format: &BlockFormat,
         bytes: &[u8],
-        choices: Vec<TableChoice<'_>>,
+        (choices, shared): (Vec<TableChoice>, &[(u32, PreparedTable)]),
         (symbols, narrow, space): (&mut Vec<u16>, &mut Vec<u8>, &mut Vec<u8>),
         stats: &mut Stats,
     ) -> Result<Option<(Vec<u8>, usize)>> {
@@ -351,7 +351,9 @@ impl Draft {
                     prepared = PreparedTable::new(table)?;
                     (Kind::Own(prepared.table.clone()), &prepared)
                 }
-                TableChoice::Shared(number, table) => (Kind::Shared(number), table),
+                TableChoice::Shared(number) => {
+                    (Kind::Shared(number), &shared[usize::from(number)].1)
+                }
             };
             to_bytes(fields, bytes, symbols, narrow, |s| table.ranks.get(s));
             let turned = scan::to_coding_order(format.scan, narrow, self.rect.cols);

@@ -1,8 +1,8 @@
 //! Choosing the predictors of a block by bits.
 
 use super::{Edges, Predictor, PredictorSet, Tile, Tiling, mask, subtract};
-use crate::entropy::cost;
 use crate::entropy::table::Table;
+use crate::entropy::{cost, count};
 
 /// Bytes that a tile map costs at least: table, state and its place in the head.
 const MAP_BYTES: u64 = 16;
@@ -12,12 +12,6 @@ const ROUNDS: usize = 3;
 const TILE_BITS: u64 = 1;
 /// Price of a symbol that a table lacks.
 const RARE: u64 = 14 * cost::BIT;
-
-fn count(symbols: &[u16], width: u32) -> Vec<u32> {
-    let mut counts = vec![0; 1 << width];
-    wcodec_kernels::histogram(symbols, &mut counts);
-    counts
-}
 
 /// Whether some predictor, used on every tile of these samples or on the tiles that gain, saves
 /// at least 1 bit in 256. Each sample is the symbols of a rectangle, tiled by its [`Tiling`];

@@ -48,25 +48,14 @@ impl<R: ReadAt> Reader<R> {
     }
 
     /// Decodes jobs one behind the other into `out`, in parallel.
-    pub(super) fn decode_jobs(&self, jobs: &[Job], mut out: &mut [u8]) -> Result<Stats> {
-        let mut parts = Vec::with_capacity(jobs.len());
-        for job in jobs {
-            let (part, rest) = std::mem::take(&mut out)
-                .split_at_mut_checked(to_len(job.bytes)?)
-                .ok_or_else(|| corrupt!("output ends early"))?;
-            parts.push((job, part));
-            out = rest;
-        }
-        parts.into_par_iter().map(|(job, part)| self.decode_job(job, part)).try_reduce(
-            Stats::default,
-            |mut sum, part| {
-                sum += part;
-                Ok(sum)
-            },
-        )
+    pub(super) fn decode_jobs(&self, jobs: &[Job], out: &mut [u8]) -> Result<Stats> {
+        deal(out, jobs.iter().map(|job| (job, job.bytes)))?
+            .into_par_iter()
+            .map(|(job, part)| self.decode_job(job, part))
+            .try_reduce(Stats::default, |sum, part| Ok(sum + part))
     }
 
-    fn decode_job(&self, job: &Job, mut out: &mut [u8]) -> Result<Stats> {
+    fn decode_job(&self, job: &Job, out: &mut [u8]) -> Result<Stats> {
         let placed = self.placed(job.segment)?;
         let geometry = &placed.segment.geometry;
         let last = job.bands.end - 1;
@@ -85,16 +74,11 @@ impl<R: ReadAt> Reader<R> {
             }
         }
         let run = self.read_blocks(job.segment, blocks).map_err(place)?;
-        let mut bands = Vec::new();
-        for band in job.bands.clone() {
+        let bands = job.bands.clone().map(|band| {
             let bytes = geometry.bands_bytes(&(band..band + 1));
-            let (part, rest) = std::mem::take(&mut out)
-                .split_at_mut_checked(to_len(bytes.end - bytes.start)?)
-                .ok_or_else(|| corrupt!("output ends early"))?;
-            bands.push((band, part));
-            out = rest;
-        }
-        bands
+            (band, bytes.end - bytes.start)
+        });
+        deal(out, bands)?
             .into_par_iter()
             .map(|(band, out)| {
                 let mut stats = Stats::default();
@@ -136,10 +120,7 @@ impl<R: ReadAt> Reader<R> {
                 }
                 Ok(stats)
             })
-            .try_reduce(Stats::default, |mut sum, part| {
-                sum += part;
-                Ok(sum)
-            })
+            .try_reduce(Stats::default, |sum, part| Ok(sum + part))
             .map_err(place)
     }
 
@@ -241,6 +222,22 @@ impl<R: ReadAt> Reader<R> {
         }
         Ok(run)
     }
+}
+
+/// Deals a buffer out, to each item as many bytes as come with it.
+fn deal<T>(
+    mut out: &mut [u8],
+    items: impl Iterator<Item = (T, u64)>,
+) -> Result<Vec<(T, &mut [u8])>> {
+    items
+        .map(|(item, bytes)| {
+            let (part, rest) = std::mem::take(&mut out)
+                .split_at_mut_checked(to_len(bytes)?)
+                .ok_or_else(|| corrupt!("output ends early"))?;
+            out = rest;
+            Ok((item, part))
+        })
+        .collect()
 }
 
 /// A piece of the file.
