@@ -1,9 +1,13 @@
-//! Streams, damaged ones most of all: the kernel and a decoder written for clarity agree.
+//! Streams, damaged ones most of all: the kernels of every level and a decoder written for clarity
+//! agree.
 #![no_main]
 
 use arbitrary::Arbitrary;
 use libfuzzer_sys::fuzz_target;
-use wcodec_kernels::{DecodeTable, EncodeTable, Level, Steps, decode, encode};
+use wcodec_kernels::{
+    Classes, DecodeTable, EncodeSpace, EncodeTable, Level, Steps, StreamJob, SymbolsJob, decode,
+    encode,
+};
 
 #[derive(Arbitrary, Debug)]
 struct Input<'a> {
@@ -124,26 +128,40 @@ fuzz_target!(|input: Input<'_>| {
                 .map_or(0, |&r| (usize::from(r) % f.len()) as u8)
         })
         .collect();
-    let mut stream = Vec::new();
-    encode(
-        Level::detect(),
-        &EncodeTable::new(&f).unwrap(),
-        &ranks,
-        steps,
-        &mut Vec::new(),
-        &mut stream,
-    );
+    let table = EncodeTable::new(&f).unwrap();
+    let streams: Vec<Vec<u8>> = Level::available()
+        .map(|level| {
+            let mut out = Vec::new();
+            let job =
+                SymbolsJob { classes: Classes::one(&table), ranks: &ranks, steps, out: &mut out };
+            encode(level, &mut [job], &mut EncodeSpace::default());
+            out
+        })
+        .collect();
+    assert!(streams.windows(2).all(|pair| pair[0] == pair[1]));
+    let Some(mut stream) = streams.into_iter().next() else { return };
     let intact = input.edits.is_empty() && input.cut == 0;
     for (at, value) in &input.edits {
         let at = usize::from(*at) % stream.len();
         stream[at] ^= value;
     }
     stream.truncate(stream.len() - usize::from(input.cut).min(stream.len()));
-    let mut out = vec![0; ranks.len()];
-    let verdict = decode(Level::detect(), &DecodeTable::new(&f).unwrap(), &stream, steps, &mut out);
+    let symbols: Vec<u16> = (0..f.len() as u16).collect();
+    let table = DecodeTable::new(&symbols, &f, 0).unwrap();
     let expected = oracle(&slots(&f), &stream, rows, cols, input.linear);
-    assert_eq!(verdict.ok().map(|()| out.clone()), expected);
-    if intact {
-        assert_eq!(out, ranks);
+    for level in Level::available() {
+        // Side by side with itself, so that wide kernels have something to do.
+        let mut outs = vec![vec![0; ranks.len()]; 4];
+        let mut jobs: Vec<StreamJob<'_>> = outs
+            .iter_mut()
+            .map(|out| StreamJob { classes: Classes::one(&table), stream: &stream, steps, out })
+            .collect();
+        let verdicts = decode(level, &mut jobs);
+        for (verdict, out) in verdicts.into_iter().zip(&outs) {
+            assert_eq!(verdict.ok().map(|()| out.clone()), expected, "{level:?}");
+            if intact {
+                assert_eq!(out, &ranks);
+            }
+        }
     }
 });

@@ -228,7 +228,12 @@ fn parse_block(text: &str) -> Result<(u32, u32), String> {
 
 fn parse_predictors(text: &str) -> Result<PredictorSet, String> {
     let names = text.split(',').map(str::trim);
-    names.map(|name| Predictor::from_name(name).map_err(|e| e.to_string())).collect()
+    let predictor = |name| {
+        Predictor::from_name(name).ok_or_else(|| {
+            format!("unknown predictor {name:?}, expected none, left, top, avg or planar")
+        })
+    };
+    names.map(predictor).collect()
 }
 
 fn parse_range(text: &str) -> Result<Range<u64>, String> {

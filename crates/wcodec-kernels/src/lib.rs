@@ -1,22 +1,39 @@
 //! The inner loops of wcodec: interleaved rANS decoding and encoding, slot tables, bit packing
 //! and histograms.
 //!
-//! Every function here is a scalar function that defines the result. A SIMD twin belongs in a
-//! module beside [`scalar`], takes the same arguments, gives the same bytes and the same verdict
-//! on corrupt input, and is chosen by [`Level`]. Code that needs `unsafe` lives in this crate and
-//! nowhere else.
-#![cfg_attr(not(test), forbid(unsafe_code))]
+//! [`scalar`] has portable functions that define every result. A SIMD twin lies in a module
+//! beside it, takes the same arguments, gives the same bytes and the same verdict on corrupt
+//! input, and is chosen by [`Level`]. Code that needs `unsafe` lives in this crate and nowhere
+//! else.
 
+mod blocks;
+mod element;
+mod fields;
 mod level;
+mod map;
+mod merge;
 mod pack;
+pub mod predict;
 mod rans;
 pub mod scalar;
 mod slots;
+mod turn;
+#[cfg(target_arch = "x86_64")]
+mod x86_64;
 
+pub use blocks::{Block, BlockError, DecodeSpace, Place, Plane, Source, Tiles, decode_blocks};
+pub use element::{Element, Transform};
+pub use fields::{extract, extract_bytes};
 pub use level::Level;
+pub use map::map_bytes;
 pub use pack::{pack_bits, packed_len, unpack_bits};
-pub use rans::{LANES, STATE_MAX, STATE_MIN, Steps, StreamError, decode, encode};
+pub use predict::Predictor;
+pub use rans::{
+    Classes, EncodeSpace, LANES, STATE_MAX, STATE_MIN, Scan, Steps, StreamError, StreamJob,
+    SymbolsJob, decode, encode,
+};
 pub use scalar::histogram::{ByteCounts, MAX_VALUES, histogram};
 pub use slots::{
     ALIAS_SYMBOLS, DecodeTable, EncodeTable, MAX_SYMBOLS, TABLE_BITS, TABLE_SIZE, TableError,
 };
+pub use turn::to_coding_order;

@@ -1,6 +1,9 @@
 //! Bit packing of raw fields: element `i` of width `w` lies in bits `[i * w, i * w + w)` of a
 //! little-endian bit string.
 
+use crate::Level;
+use crate::level::Set;
+
 /// Bytes that `count` elements of `width` bits take, or `None` if that overflows.
 #[must_use]
 pub fn packed_len(count: usize, width: u32) -> Option<usize> {
@@ -23,12 +26,19 @@ macro_rules! for_width {
     };
 }
 
-/// Packs the low `width` bits (1 to 8) of every value; unused bits of the last byte are zero.
+/// Appends the low `width` bits (1 to 8) of every value; unused bits of the last byte are zero.
 ///
 /// # Panics
 /// If `width` is not 1 to 8.
-pub fn pack_bits(values: &[u8], width: u32, out: &mut Vec<u8>) {
+pub fn pack_bits(level: Level, values: &[u8], width: u32, out: &mut Vec<u8>) {
     assert!((1..=8).contains(&width), "width must be 1 to 8");
+    let values = match level.set() {
+        #[cfg(target_arch = "x86_64")]
+        Set::Avx2 | Set::Avx512 if width < 8 => {
+            &values[crate::x86_64::pack::pack(level, values, width, out)..]
+        }
+        _ => values,
+    };
     for_width!(width, pack(values, out));
 }
 
@@ -56,10 +66,18 @@ fn pack<const WIDTH: usize>(values: &[u8], out: &mut Vec<u8>) {
 ///
 /// # Panics
 /// If `width` is not 1 to 8, `first` is not a multiple of 8, or `packed` is too short.
-pub fn unpack_bits(packed: &[u8], width: u32, first: usize, values: &mut [u8]) {
+pub fn unpack_bits(level: Level, packed: &[u8], width: u32, first: usize, values: &mut [u8]) {
     assert!((1..=8).contains(&width), "width must be 1 to 8");
     assert_eq!(first % 8, 0, "elements are unpacked from a byte boundary");
-    for_width!(width, unpack(&packed[first / 8 * width as usize..], values));
+    let packed = &packed[first / 8 * width as usize..];
+    let done = match level.set() {
+        #[cfg(target_arch = "x86_64")]
+        Set::Avx2 | Set::Avx512 if width < 8 => {
+            crate::x86_64::pack::unpack(level, packed, width, values)
+        }
+        _ => 0,
+    };
+    for_width!(width, unpack(&packed[done / 8 * width as usize..], &mut values[done..]));
 }
 
 fn unpack<const WIDTH: usize>(packed: &[u8], values: &mut [u8]) {
@@ -92,23 +110,28 @@ mod tests {
 
     proptest! {
         #[test]
-        fn unpack_inverts_pack(values: Vec<u8>, width in 1u32..=8, skip in 0usize..4) {
+        fn unpack_inverts_pack(values in prop::collection::vec(any::<u8>(), 0..600), width in 1u32..=8, skip in 0usize..4, before in 0usize..3) {
             let mask = (1u16 << width) - 1;
-            let mut packed = Vec::new();
-            pack_bits(&values, width, &mut packed);
-            prop_assert_eq!(packed.len(), packed_len(values.len(), width).unwrap());
-            let first = (skip * 8).min(values.len() / 8 * 8);
-            let mut back = vec![0; values.len() - first];
-            unpack_bits(&packed, width, first, &mut back);
-            for (b, v) in back.iter().zip(&values[first..]) {
-                prop_assert_eq!(u16::from(*b), u16::from(*v) & mask);
+            let mut expected = vec![7; before];
+            pack_bits(Level::SCALAR, &values, width, &mut expected);
+            prop_assert_eq!(expected.len() - before, packed_len(values.len(), width).unwrap());
+            for level in Level::available() {
+                let mut packed = vec![7; before];
+                pack_bits(level, &values, width, &mut packed);
+                prop_assert_eq!(&packed, &expected, "{:?}", level);
+                let first = (skip * 8).min(values.len() / 8 * 8);
+                let mut back = vec![0xff; values.len() - first];
+                unpack_bits(level, &packed[before..], width, first, &mut back);
+                for (b, v) in back.iter().zip(&values[first..]) {
+                    prop_assert_eq!(u16::from(*b), u16::from(*v) & mask, "{:?}", level);
+                }
             }
         }
 
         #[test]
         fn bits_lie_where_the_format_says(values in prop::collection::vec(any::<u8>(), 1..70), width in 1u32..=8) {
             let mut packed = Vec::new();
-            pack_bits(&values, width, &mut packed);
+            pack_bits(Level::SCALAR, &values, width, &mut packed);
             for (i, v) in values.iter().enumerate() {
                 for b in 0..width as usize {
                     let at = i * width as usize + b;

@@ -5,6 +5,9 @@
 //! A *step* decodes one symbol in each of its lanes, in lane order; a lane whose state falls
 //! below [`STATE_MIN`] takes the next word. FORMAT.md section 7 is normative.
 
+use crate::level::Set;
+#[cfg(target_arch = "x86_64")]
+use crate::x86_64;
 use crate::{DecodeTable, EncodeTable, Level, scalar};
 
 /// States that run in parallel.
@@ -25,7 +28,25 @@ pub struct Steps {
     tail: usize,
 }
 
+/// Order in which the symbols of a block are dealt to the lanes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scan {
+    /// Row by row; symbol `i` in lane `i mod 32`.
+    Row,
+    /// Strips of 32 rows, column by column; lane = row of the strip.
+    Column,
+}
+
 impl Steps {
+    /// The steps of a block.
+    #[must_use]
+    pub fn of(scan: Scan, rows: usize, cols: usize) -> Steps {
+        match scan {
+            Scan::Row => Steps::linear(rows * cols),
+            Scan::Column => Steps::strips(rows, cols),
+        }
+    }
+
     /// `count` symbols one after another, symbol `i` in lane `i mod 32`.
     #[must_use]
     pub fn linear(count: usize) -> Steps {
@@ -63,6 +84,17 @@ impl Steps {
     #[must_use]
     pub fn symbols(self) -> usize {
         self.full * self.lanes + self.tail * self.tail_lanes
+    }
+
+    /// Steps in all.
+    #[must_use]
+    pub fn count(self) -> usize {
+        self.full + self.tail
+    }
+
+    /// Full steps.
+    pub(crate) fn full(self) -> usize {
+        self.full
     }
 
     /// Symbols in full steps, before the tail.
@@ -108,43 +140,190 @@ impl std::fmt::Display for StreamError {
 
 impl std::error::Error for StreamError {}
 
-/// Decodes `steps.symbols()` symbol ranks from `stream` into `ranks`, in the order of the steps.
-///
-/// # Errors
-/// Any deviation from what [`encode`] writes for the same table is refused; what `ranks` then
-/// holds is unspecified but initialised.
-///
-/// # Panics
-/// If `ranks.len() != steps.symbols()`.
-pub fn decode(
-    level: Level,
-    table: &DecodeTable,
-    stream: &[u8],
-    steps: Steps,
-    ranks: &mut [u8],
-) -> Result<(), StreamError> {
-    assert_eq!(ranks.len(), steps.symbols(), "output length must match the steps");
-    match level {
-        Level::Scalar => scalar::rans::decode(table, stream, steps, ranks),
+/// The tables of a stream, one for each class, and the class of each step.
+pub struct Classes<'a, Table> {
+    first: &'a Table,
+    /// Empty if there is one class, as is the next.
+    tables: &'a [&'a Table],
+    of_step: &'a [u8],
+}
+
+impl<'a, Table> Classes<'a, Table> {
+    /// One table for all steps.
+    #[must_use]
+    pub fn one(table: &'a Table) -> Classes<'a, Table> {
+        Classes { first: table, tables: &[], of_step: &[] }
+    }
+
+    /// A class, which is the number of a table, for each step.
+    ///
+    /// # Panics
+    /// If a class has no table, or there is none.
+    #[must_use]
+    pub fn per_step(tables: &'a [&'a Table], of_step: &'a [u8]) -> Classes<'a, Table> {
+        let most = of_step.iter().copied().max().unwrap_or(0);
+        assert!(usize::from(most) < tables.len(), "class {most} of {} tables", tables.len());
+        Classes { first: tables[0], tables, of_step }
+    }
+
+    /// Classes are for each of `steps`, or there is only one.
+    fn check(&self, steps: Steps) {
+        let of_step = self.of_step.len();
+        assert!(of_step == 0 || of_step == steps.count(), "a class for each step");
+    }
+
+    pub(crate) fn tables(&self) -> impl Iterator<Item = &'a Table> {
+        let only = self.tables.is_empty().then_some(self.first);
+        only.into_iter().chain(self.tables.iter().copied())
+    }
+
+    pub(crate) fn of_step(&self) -> &'a [u8] {
+        self.of_step
+    }
+
+    /// The table of a step.
+    #[inline(always)]
+    pub(crate) fn table(&self, step: usize) -> &'a Table {
+        self.of_step.get(step).map_or(self.first, |&class| self.tables[usize::from(class)])
     }
 }
 
-/// Appends to `out` the stream that [`decode`] turns back into `ranks`. Every rank must have a
-/// frequency in `table`. `space` is working memory, to be used again; its content does not matter.
-///
-/// # Panics
-/// If `ranks.len() != steps.symbols()`. A rank outside the table gives a stream that does not
-/// decode to it.
-pub fn encode(
-    level: Level,
-    table: &EncodeTable,
-    ranks: &[u8],
-    steps: Steps,
-    space: &mut Vec<u8>,
-    out: &mut Vec<u8>,
-) {
-    assert_eq!(ranks.len(), steps.symbols(), "input length must match the steps");
-    match level {
-        Level::Scalar => scalar::rans::encode(table, ranks, steps, space, out),
+impl<Table> Clone for Classes<'_, Table> {
+    fn clone(&self) -> Self {
+        *self
     }
 }
+
+impl<Table> Copy for Classes<'_, Table> {}
+
+impl Classes<'_, DecodeTable> {
+    /// What the bytes of all symbols are distances from; `None` if they are ranks.
+    pub(crate) fn base(&self) -> Option<u16> {
+        self.first.base()
+    }
+}
+
+/// A stream to be decoded.
+pub struct StreamJob<'a> {
+    /// Its tables. Several must have the same base.
+    pub classes: Classes<'a, DecodeTable>,
+    /// States and words.
+    pub stream: &'a [u8],
+    /// How its symbols are dealt to the lanes.
+    pub steps: Steps,
+    /// Where the bytes of its symbols go ([`DecodeTable::base`] tells their meaning), in the order of the steps.
+    pub out: &'a mut [u8],
+}
+
+impl StreamJob<'_> {
+    fn check(&self) {
+        assert_eq!(self.out.len(), self.steps.symbols(), "output length must match the steps");
+        self.classes.check(self.steps);
+        let base = self.classes.base();
+        let same = self.classes.tables.iter().all(|t| base.is_some() && t.base() == base);
+        assert!(self.classes.tables.len() < 2 || same, "tables of a stream must have one base");
+    }
+}
+
+/// Decodes streams side by side: a processor works on several at once, so a caller should hand
+/// over all that it has. Returns a verdict for each.
+///
+/// # Errors
+/// Any deviation from what [`encode`] writes for the same tables is refused; what `out` then
+/// holds is unspecified but initialised.
+///
+/// # Panics
+/// If the length of an `out` or the number of classes does not match the steps.
+pub fn decode(level: Level, jobs: &mut [StreamJob<'_>]) -> Vec<Result<(), StreamError>> {
+    jobs.iter().for_each(StreamJob::check);
+    match level.set() {
+        #[cfg(target_arch = "x86_64")]
+        Set::Avx512 => x86_64::avx512::decode(level, jobs),
+        #[cfg(target_arch = "x86_64")]
+        Set::Avx2 => x86_64::avx2::decode(level, jobs),
+        _ => jobs.iter_mut().map(scalar::rans::decode).collect(),
+    }
+}
+
+/// Splits a stream into its states, checked, and its words.
+pub(crate) fn states(stream: &[u8], lanes: usize) -> Result<([u32; LANES], &[u8]), StreamError> {
+    if !stream.len().is_multiple_of(2) {
+        return Err(StreamError::OddLength);
+    }
+    let (heads, words) = stream.split_at_checked(lanes * 4).ok_or(StreamError::Truncated)?;
+    let mut states = [STATE_MIN; LANES];
+    for (lane, (state, bytes)) in states.iter_mut().zip(heads.chunks_exact(4)).enumerate() {
+        *state = u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]);
+        if !(STATE_MIN..STATE_MAX).contains(state) {
+            return Err(StreamError::State(lane));
+        }
+    }
+    Ok((states, words))
+}
+
+/// Appends a stream: states, then words.
+pub(crate) fn append_stream(states: &[u32], words: &[u8], out: &mut Vec<u8>) {
+    out.reserve(4 * states.len() + words.len());
+    out.extend(states.iter().flat_map(|state| state.to_le_bytes()));
+    out.extend_from_slice(words);
+}
+
+/// What must hold behind the last step: no words left, every state at its end.
+pub(crate) fn check_end(states: &[u32; LANES], left: usize) -> Result<(), StreamError> {
+    if left > 0 {
+        return Err(StreamError::Unread(left / 2));
+    }
+    match states.iter().position(|&state| state != STATE_MIN) {
+        Some(lane) => Err(StreamError::FinalState(lane)),
+        None => Ok(()),
+    }
+}
+
+/// Symbols to be encoded.
+pub struct SymbolsJob<'a> {
+    /// Their tables.
+    pub classes: Classes<'a, EncodeTable>,
+    /// Their ranks, in the order of the steps. A rank outside its table gives a stream that does not decode to
+    /// it.
+    pub ranks: &'a [u8],
+    /// How they are dealt to the lanes.
+    pub steps: Steps,
+    /// What the stream is appended to.
+    pub out: &'a mut Vec<u8>,
+}
+
+/// Memory to be used again. Its content does not matter.
+#[derive(Default)]
+pub struct EncodeSpace {
+    pub(crate) words: Vec<Vec<u8>>,
+}
+
+impl EncodeSpace {
+    /// Room for the words of `jobs` streams, filled from the end.
+    pub(crate) fn words(&mut self, jobs: usize) -> &mut [Vec<u8>] {
+        if self.words.len() < jobs {
+            self.words.resize_with(jobs, Vec::new);
+        }
+        &mut self.words[..jobs]
+    }
+}
+
+/// Encodes symbols, several streams side by side: each `out` gets the stream that [`decode`] turns
+/// back into its symbols. Streams are the same at every level.
+///
+/// # Panics
+/// If the number of ranks or of classes does not match the steps.
+pub fn encode(level: Level, jobs: &mut [SymbolsJob<'_>], space: &mut EncodeSpace) {
+    for job in &*jobs {
+        assert_eq!(job.ranks.len(), job.steps.symbols(), "input length must match the steps");
+        job.classes.check(job.steps);
+    }
+    match level.set() {
+        #[cfg(target_arch = "x86_64")]
+        Set::Avx512 => x86_64::avx512::encode(level, jobs, space),
+        _ => jobs.iter_mut().for_each(|job| scalar::rans::encode(job, space)),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -4,6 +4,8 @@
 //! each shared by at most two symbols, so that a decoder can keep the table in registers. More
 //! symbols use contiguous slots. FORMAT.md section 6.3 is normative.
 
+use std::sync::OnceLock;
+
 /// Slots of a table as a power of two.
 pub const TABLE_BITS: u32 = 12;
 /// Slots of a table; the frequencies sum to it.
@@ -93,60 +95,149 @@ fn alias_buckets(frequencies: &[u16]) -> [Bucket; ALIAS_SYMBOLS] {
     buckets
 }
 
-/// Calls `visit(slot, rank, position)` for each of the 4,096 slots, `position` counting the slots
-/// of a symbol from 0 in the order that the coder uses.
-fn for_each_slot(frequencies: &[u16], mut visit: impl FnMut(usize, usize, u16)) {
+/// A run of slots of one symbol with rising positions.
+pub(crate) struct Run {
+    pub(crate) slot: usize,
+    pub(crate) rank: usize,
+    /// Of the first slot, counting the slots of the symbol from 0 in the order that the coder uses.
+    pub(crate) position: u16,
+    pub(crate) len: u16,
+}
+
+/// The runs that the 4,096 slots of a table are made up of, in the order of the slots.
+pub(crate) fn for_each_run(frequencies: &[u16], mut visit: impl FnMut(Run)) {
     if frequencies.len() <= ALIAS_SYMBOLS {
         for (k, bucket) in alias_buckets(frequencies).iter().enumerate() {
-            for t in 0..BUCKET_SLOTS {
-                let slot = (k << BUCKET_BITS) + usize::from(t);
-                if t < bucket.cut {
-                    visit(slot, k, t);
-                } else {
-                    visit(slot, usize::from(bucket.alias), t.wrapping_add(bucket.shift));
-                }
-            }
+            let slot = k << BUCKET_BITS;
+            visit(Run { slot, rank: k, position: 0, len: bucket.cut.min(BUCKET_SLOTS) });
+            visit(Run {
+                slot: slot + usize::from(bucket.cut),
+                rank: usize::from(bucket.alias),
+                position: bucket.cut.wrapping_add(bucket.shift),
+                len: BUCKET_SLOTS - bucket.cut.min(BUCKET_SLOTS),
+            });
         }
     } else {
         let mut slot = 0;
-        for (rank, &f) in frequencies.iter().enumerate() {
-            for position in 0..f {
-                visit(slot, rank, position);
-                slot += 1;
-            }
+        for (rank, &len) in frequencies.iter().enumerate() {
+            visit(Run { slot, rank, position: 0, len });
+            slot += usize::from(len);
         }
     }
 }
 
-/// What decoding one slot needs, in the form that takes the fewest instructions.
-#[derive(Clone, Copy, Default)]
-pub(crate) struct Slot {
-    pub(crate) frequency: u32,
-    /// Position of the slot in its symbol, above the 8 bits of the symbol's rank.
-    pub(crate) position_and_rank: u32,
+/// A slot for decoders that look slots up one by one: frequency - 1 in the highest 12 bits, the
+/// position in its symbol below, the output byte in the lowest 8. 16 KiB a table, half of a
+/// first-level cache.
+pub(crate) type Slot = u32;
+
+/// The alias layout for decoders that hold a table in vector registers.
+#[repr(C, align(64))]
+#[derive(Clone)]
+pub(crate) struct AliasTable {
+    /// Of each bucket: `cut << 10 | alias`. A full bucket has cut 0 and itself as alias.
+    pub(crate) entry: [u16; ALIAS_SYMBOLS],
+    /// Of each bucket: what is added to a slot of the alias to get its position (wrapping).
+    pub(crate) shift: [u16; ALIAS_SYMBOLS],
+    /// Of each rank.
+    pub(crate) frequency: [u16; ALIAS_SYMBOLS],
+    /// Of each rank: the symbol.
+    pub(crate) symbol: [u16; ALIAS_SYMBOLS],
+    /// Of each rank: the output byte.
+    pub(crate) byte: [u8; ALIAS_SYMBOLS],
 }
 
 /// Slot to symbol, for decoding.
 #[derive(Clone)]
 pub struct DecodeTable {
-    pub(crate) slots: Box<[Slot; TABLE_SIZE]>,
+    frequencies: Vec<u16>,
+    symbols: Vec<u16>,
+    base: Option<u16>,
+    bytes: [u8; MAX_SYMBOLS],
+    alias: Option<Box<AliasTable>>,
+    direct: OnceLock<Box<[Slot; TABLE_SIZE]>>,
 }
 
 impl DecodeTable {
-    /// Builds the table of the symbols with these frequencies, rank by rank.
+    /// Builds the table of symbols and their frequencies. What [`decode`](crate::decode) puts out for a symbol
+    /// is its distance from `base` if all symbols are from there to 255 above, else its rank.
     ///
     /// # Errors
     /// Unless there are 1 to 256 frequencies, none of them 0, that sum to 4,096.
-    pub fn new(frequencies: &[u16]) -> Result<DecodeTable, TableError> {
+    ///
+    /// # Panics
+    /// Unless there are as many symbols as frequencies.
+    pub fn new(symbols: &[u16], frequencies: &[u16], base: u16) -> Result<DecodeTable, TableError> {
         validate(frequencies)?;
-        let mut slots = Box::new([Slot::default(); TABLE_SIZE]);
-        for_each_slot(frequencies, |slot, rank, position| {
-            slots[slot] = Slot {
-                frequency: u32::from(frequencies[rank]),
-                position_and_rank: u32::from(position) << 8 | rank as u32,
-            };
+        assert_eq!(symbols.len(), frequencies.len(), "a symbol for each frequency");
+        let base = symbols.iter().all(|s| s.wrapping_sub(base) < 256).then_some(base);
+        let mut bytes = [0; MAX_SYMBOLS];
+        for (rank, (byte, &symbol)) in bytes.iter_mut().zip(symbols).enumerate() {
+            *byte = base.map_or(rank as u8, |base| (symbol - base) as u8);
+        }
+        let alias = (frequencies.len() <= ALIAS_SYMBOLS).then(|| {
+            let mut table = Box::new(AliasTable {
+                entry: [0; ALIAS_SYMBOLS],
+                shift: [0; ALIAS_SYMBOLS],
+                frequency: [0; ALIAS_SYMBOLS],
+                symbol: [0; ALIAS_SYMBOLS],
+                byte: [0; ALIAS_SYMBOLS],
+            });
+            for (k, bucket) in alias_buckets(frequencies).into_iter().enumerate() {
+                let full = bucket.cut >= BUCKET_SLOTS;
+                let (cut, alias, shift) = match full {
+                    true => (0, k as u16, 0),
+                    false => (bucket.cut, u16::from(bucket.alias), bucket.shift),
+                };
+                table.entry[k] = cut << 10 | alias;
+                table.shift[k] = shift;
+            }
+            table.frequency[..frequencies.len()].copy_from_slice(frequencies);
+            table.symbol[..symbols.len()].copy_from_slice(symbols);
+            table.byte.copy_from_slice(&bytes[..ALIAS_SYMBOLS]);
+            table
         });
-        Ok(DecodeTable { slots })
+        Ok(DecodeTable {
+            frequencies: frequencies.to_vec(),
+            symbols: symbols.to_vec(),
+            base,
+            bytes,
+            alias,
+            direct: OnceLock::new(),
+        })
+    }
+
+    /// The symbol of each rank.
+    #[must_use]
+    pub fn symbols(&self) -> &[u16] {
+        &self.symbols
+    }
+
+    /// What the bytes that decoding puts out are distances from; `None` if they are ranks.
+    #[must_use]
+    pub fn base(&self) -> Option<u16> {
+        self.base
+    }
+
+    /// The table for vector registers; `None` if there are more than 64 symbols.
+    pub(crate) fn alias(&self) -> Option<&AliasTable> {
+        self.alias.as_deref()
+    }
+
+    /// The table of all slots, made when it is first asked for.
+    pub(crate) fn direct(&self) -> &[Slot; TABLE_SIZE] {
+        self.direct.get_or_init(|| {
+            let mut slots = Box::new([0; TABLE_SIZE]);
+            for_each_run(&self.frequencies, |Run { slot, rank, position, len }| {
+                let frequency = u32::from(self.frequencies[rank.min(self.frequencies.len() - 1)]);
+                let byte = u32::from(self.bytes[rank]);
+                let slots = &mut slots[slot..][..usize::from(len)];
+                for (slot, position) in slots.iter_mut().zip(u32::from(position)..) {
+                    *slot = (frequency - 1) << 20 | position << 8 | byte;
+                }
+            });
+            slots
+        })
     }
 }
 
@@ -168,7 +259,25 @@ pub(crate) struct EncodeSymbol {
 pub struct EncodeTable {
     /// Entries past the last symbol are never used by ranks of the table.
     pub(crate) symbols: Box<[EncodeSymbol; MAX_SYMBOLS]>,
-    pub(crate) slots: Box<[u16; TABLE_SIZE]>,
+    /// The slots of each symbol by position, symbol after symbol. One more entry than needed: vector loads of an
+    /// entry take the next one along.
+    pub(crate) slots: Box<[u16; TABLE_SIZE + 1]>,
+    pub(crate) vector: Box<EncodeVector>,
+    pub(crate) ranks: usize,
+}
+
+/// What encoding needs by rank, for encoders that work on many lanes.
+#[repr(C, align(64))]
+#[derive(Clone)]
+pub(crate) struct EncodeVector {
+    pub(crate) frequency: [u16; ALIAS_SYMBOLS],
+    pub(crate) base: [u16; ALIAS_SYMBOLS],
+    /// A little below `1 / frequency`, so that `x * reciprocal` rounded down is `x / frequency` or
+    /// one less for every `x < frequency << 16`: 2^-20 is more than the two roundings (of `x` and
+    /// of the product, 2^-24 each) can add, and takes at most a 16th off a quotient.
+    pub(crate) reciprocal: [f32; ALIAS_SYMBOLS],
+    /// Of each rank, also above 64: the frequency in the upper half.
+    pub(crate) frequency_and_base: [u32; MAX_SYMBOLS],
 }
 
 impl EncodeTable {
@@ -180,17 +289,37 @@ impl EncodeTable {
         validate(frequencies)?;
         let mut base = 0;
         let mut symbols = Box::new([EncodeSymbol::default(); MAX_SYMBOLS]);
-        for (symbol, &f) in symbols.iter_mut().zip(frequencies) {
+        let mut vector = Box::new(EncodeVector {
+            frequency: [1; ALIAS_SYMBOLS],
+            base: [0; ALIAS_SYMBOLS],
+            reciprocal: [1.0; ALIAS_SYMBOLS],
+            frequency_and_base: [1 << 16; MAX_SYMBOLS],
+        });
+        for (rank, (symbol, &f)) in symbols.iter_mut().zip(frequencies).enumerate() {
             let reciprocal = (1u64 << 40).div_ceil(u64::from(f));
             *symbol = EncodeSymbol { reciprocal, limit: u32::from(f) << 16, frequency: f, base };
+            vector.frequency_and_base[rank] = u32::from(f) << 16 | u32::from(base);
+            if rank < ALIAS_SYMBOLS {
+                vector.frequency[rank] = f;
+                vector.base[rank] = base;
+                vector.reciprocal[rank] = reciprocal_below(f);
+            }
             base += f;
         }
-        let mut slots = Box::new([0u16; TABLE_SIZE]);
-        for_each_slot(frequencies, |slot, rank, position| {
-            slots[usize::from(symbols[rank].base + position)] = slot as u16;
+        let mut slots = Box::new([0u16; TABLE_SIZE + 1]);
+        for_each_run(frequencies, |Run { slot, rank, position, len }| {
+            let first = usize::from(symbols[rank].base) + usize::from(position);
+            for (to, slot) in slots[first..][..usize::from(len)].iter_mut().zip(slot as u16..) {
+                *to = slot;
+            }
         });
-        Ok(EncodeTable { symbols, slots })
+        Ok(EncodeTable { symbols, slots, vector, ranks: frequencies.len() })
     }
+}
+
+/// `1 / f`, 2^-20 of it less.
+fn reciprocal_below(f: u16) -> f32 {
+    (1.0 - 1.0 / 1_048_576.0) / f32::from(f)
 }
 
 #[cfg(test)]
@@ -200,10 +329,12 @@ mod tests {
     fn assert_exact_layout(frequencies: &[u16]) {
         let mut seen: Vec<Vec<bool>> =
             frequencies.iter().map(|&f| vec![false; usize::from(f)]).collect();
-        for_each_slot(frequencies, |_, rank, position| {
-            let cell = &mut seen[rank][usize::from(position)];
-            assert!(!*cell, "rank {rank} position {position} has two slots");
-            *cell = true;
+        for_each_run(frequencies, |Run { rank, position, len, .. }| {
+            for position in usize::from(position)..usize::from(position) + usize::from(len) {
+                let cell = &mut seen[rank][position];
+                assert!(!*cell, "rank {rank} position {position} has two slots");
+                *cell = true;
+            }
         });
         assert!(seen.iter().flatten().all(|&s| s), "a position has no slot");
     }
@@ -255,11 +386,24 @@ mod tests {
             let mut f = vec![1u16; n];
             f[n / 2] = (TABLE_SIZE - (n - 1)) as u16;
             assert_exact_layout(&f);
-            DecodeTable::new(&f).unwrap();
+            DecodeTable::new(&(0..n as u16).collect::<Vec<_>>(), &f, 0).unwrap();
             f[n / 2] -= 1;
-            assert_eq!(DecodeTable::new(&f).err(), Some(TableError::Sum(4095)));
+            let symbols: Vec<u16> = (0..n as u16).collect();
+            assert_eq!(DecodeTable::new(&symbols, &f, 0).err(), Some(TableError::Sum(4095)));
             f[n / 2] += 2;
             assert_eq!(EncodeTable::new(&f).err(), Some(TableError::Sum(4097)));
+        }
+    }
+
+    #[test]
+    fn quotients_by_reciprocal_are_exact_or_one_less() {
+        for f in 1..=TABLE_SIZE as u32 {
+            let reciprocal = reciprocal_below(f as u16);
+            let quotients = (0..1 << 16).step_by(97).chain([1, 2, 0x7fff, 0x8000, 0xffff]);
+            for x in quotients.flat_map(|q| [q * f, q * f + f / 2, q * f + f - 1]) {
+                let estimate = (x as f32 * reciprocal) as u32;
+                assert!(estimate == x / f || estimate + 1 == x / f, "{x} / {f} as {estimate}");
+            }
         }
     }
 }

@@ -1,5 +1,6 @@
 //! XXH3-64 as the format uses it (FORMAT.md section 4).
 
+use std::hash::Hasher as _;
 use twox_hash::XxHash3_64;
 
 /// Number of a block in the file: the seed of its checksum, so that blocks that change places
@@ -14,8 +15,26 @@ pub(crate) struct BlockId {
 /// Checksum of a block: over its decoded bytes, seeded with the hash of its head, which is
 /// seeded with the block's number.
 pub(crate) fn block_checksum(id: BlockId, head: &[u8], decoded: &[u8]) -> u64 {
-    let seed = u64::from(id.segment) << 32 | u64::from(id.block);
-    XxHash3_64::oneshot_with_seed(XxHash3_64::oneshot_with_seed(seed, head), decoded)
+    XxHash3_64::oneshot_with_seed(block_seed(id, head), decoded)
+}
+
+/// As [`block_checksum`], of bytes that lie in rows.
+pub(crate) fn rows_checksum<'a>(
+    id: BlockId,
+    head: &[u8],
+    mut rows: impl Iterator<Item = &'a [u8]>,
+) -> u64 {
+    let seed = block_seed(id, head);
+    let first = rows.next().unwrap_or_default();
+    let Some(second) = rows.next() else { return XxHash3_64::oneshot_with_seed(seed, first) };
+    let mut hasher = XxHash3_64::with_seed(seed);
+    [first, second].into_iter().chain(rows).for_each(|row| hasher.write(row));
+    hasher.finish()
+}
+
+fn block_seed(id: BlockId, head: &[u8]) -> u64 {
+    let number = u64::from(id.segment) << 32 | u64::from(id.block);
+    XxHash3_64::oneshot_with_seed(number, head)
 }
 
 /// Whether a hash fits. A fuzz target builds with `wcodec_ignore_checksums` to reach the code
@@ -26,7 +45,6 @@ pub(crate) fn matches(found: u64, stored: u64) -> bool {
 
 /// Hash over several pieces as if they were one.
 pub(crate) fn hash_pieces(pieces: &[&[u8]]) -> u64 {
-    use std::hash::Hasher as _;
     let mut hasher = XxHash3_64::with_seed(0);
     for piece in pieces {
         hasher.write(piece);

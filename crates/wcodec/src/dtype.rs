@@ -1,10 +1,11 @@
 //! Element types: how wide an element is and which of its bits come first.
 
 use crate::error::{Result, corrupt};
+use wcodec_kernels::{Element, Transform};
 
 /// How the codec sees the elements of a segment. A layer keeps the spelling of its dtype apart
 /// from this, so that dtypes that the codec does not know come back as they were.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 #[repr(u8)]
 pub enum ElementType {
@@ -40,18 +41,6 @@ pub enum ElementType {
     U64 = 14,
     /// Signed 64-bit integer.
     I64 = 15,
-}
-
-/// Reversible change of an element that puts its informative bits first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Transform {
-    /// As it is.
-    Identity,
-    /// Rotate left by one: exponent first, sign last. Signs do not compress.
-    RotateSign,
-    /// Flip the sign bit: two's complement becomes offset binary, so that neighbouring values
-    /// are neighbouring symbols.
-    FlipSign,
 }
 
 const ALL: [(ElementType, &str, usize); 16] = [
@@ -112,7 +101,12 @@ impl ElementType {
             .ok_or_else(|| corrupt!("element type is {code}, at most 15 expected"))
     }
 
-    pub(crate) fn transform(self) -> Transform {
+    /// The element as the kernels see it.
+    pub(crate) fn kernel(self) -> Element {
+        Element::new(self.size(), self.transform())
+    }
+
+    fn transform(self) -> Transform {
         use ElementType::{Bf16, F8E4M3, F8E5M2, F16, F32, F64, I8, I16, I32, I64};
         match self {
             F8E4M3 | F8E5M2 | F16 | Bf16 | F32 | F64 => Transform::RotateSign,

@@ -4,20 +4,12 @@
 use crate::dtype::ElementType;
 use crate::error::{Error, Result, corrupt};
 use std::ops::Range;
+pub use wcodec_kernels::Scan;
 
 /// Most bytes that one block may decode to.
 pub(crate) const MAX_BLOCK_BYTES: u64 = 4 << 20;
 /// Most bytes that one band may decode to: it bounds what a reader must hold.
 pub(crate) const MAX_BAND_BYTES: u64 = 64 << 20;
-
-/// Order in which the symbols of a block are dealt to the lanes of the entropy coder.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Scan {
-    /// Row by row; symbol `i` in lane `i mod 32`.
-    Row,
-    /// Strips of 32 rows, column by column; lane = row of the strip.
-    Column,
-}
 
 /// Size of the tiles that share a predictor, in elements.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -3,7 +3,8 @@
 
 use crate::block::decode::BlockFormat;
 use crate::block::encode::{
-    Draft, DraftPlane, EncodedBlock, PlanePlan, PreparedTable, Scratch, Split, TableChoice, gather,
+    self, Draft, DraftPlane, EncodedBlock, GroupFormat, PlanePlan, Planned, PreparedTable, Split,
+    TableChoice, gather,
 };
 use crate::block::{Mode, side};
 use crate::checksum::{BlockId, block_checksum};
@@ -15,9 +16,10 @@ use crate::error::Result;
 use crate::frame;
 use crate::geometry::{Geometry, Rect};
 use crate::planes::{extract, low_widths, varying_bits};
-use crate::predict::{self, PredictorSet, Tiling};
+use crate::predict::{self, PredictorSet};
 use crate::stats::Stats;
 use rayon::prelude::*;
+use wcodec_kernels::predict::Tiling;
 use wcodec_kernels::{ALIAS_SYMBOLS, Level, MAX_SYMBOLS};
 
 /// Elements looked at before the split is chosen.
@@ -33,6 +35,8 @@ const SAMPLE_SHARE: usize = 32;
 const WIDE_GAIN: u64 = 300;
 /// A split that codes more bits than another must save more than one part in this.
 const SPLIT_GAIN: u64 = 2000;
+/// Blocks that one thread encodes side by side.
+const SIDE_BY_SIDE: usize = 4;
 /// A side block costs a record and, on average, half its alignment.
 const SIDE_BYTES: u64 = 24 + 8 + 32;
 
@@ -81,31 +85,34 @@ impl GroupJob<'_> {
     /// the segment has side blocks; `side` fixes that where it is known, and `None` lets bits
     /// decide, which only a segment of one group may do.
     pub(crate) fn encode(&self, level: Level, side: Option<bool>) -> Result<EncodedGroup> {
-        let base = self.base();
         let rects = self.rects();
-        let split = self.choose_split(&rects, base);
-        let zstd = self.try_zstd(&split);
-        let drafts: Vec<Draft> = rects
-            .par_iter()
-            .map_init(Scratch::default, |scratch, &(_, _, rect)| {
-                Draft::new(&self.format, self.bytes, base, rect, &split, scratch)
-            })
-            .collect();
+        let format =
+            GroupFormat { level, format: self.format, bytes: self.bytes, base: self.base() };
+        let split = self.choose_split(level, &rects, format.base);
+        let zstd = self.try_zstd(level, &split);
+        let drafts: Vec<Draft> =
+            rects.par_iter().map(|&(_, _, rect)| Draft::new(format, rect, &split)).collect();
 
         let (shared, choices) = choose_tables(&self.format, &split, &drafts, side != Some(false))?;
         let has_side = side.unwrap_or(!shared.is_empty());
-        let blocks: Vec<EncodedBlock> = drafts
+        let mut tasks: Vec<Vec<Planned>> = Vec::new();
+        for (k, ((draft, choices), (band, across, _))) in
+            drafts.into_iter().zip(choices).zip(rects).enumerate()
+        {
+            let block = self.geometry.block_number(band, across, has_side) as u32;
+            let id = BlockId { segment: self.segment, block };
+            if k % SIDE_BY_SIDE == 0 {
+                tasks.push(Vec::with_capacity(SIDE_BY_SIDE));
+            }
+            if let Some(task) = tasks.last_mut() {
+                task.push(Planned { id, draft, choices });
+            }
+        }
+        let blocks: Vec<Vec<EncodedBlock>> = tasks
             .into_par_iter()
-            .zip(choices)
-            .zip(rects)
-            .map_init(Scratch::default, |scratch, ((draft, choices), (band, across, _))| {
-                let block = self.geometry.block_number(band, across, has_side) as u32;
-                let id = BlockId { segment: self.segment, block };
-                let choices = (choices, shared.as_slice());
-                draft.finish(level, &self.format, id, self.bytes, base, choices, zstd, scratch)
-            })
+            .map(|task| encode::finish(format, task, &shared, zstd))
             .collect::<Result<_>>()?;
-
+        let blocks: Vec<EncodedBlock> = blocks.into_iter().flatten().collect();
         let mut stats = Stats::default();
         blocks.iter().for_each(|block| stats += block.stats);
         let side = has_side.then(|| {
@@ -137,16 +144,17 @@ impl GroupJob<'_> {
         sample
     }
 
-    fn choose_split(&self, rects: &[(u64, u64, Rect)], base: u64) -> Split {
+    fn choose_split(&self, level: Level, rects: &[(u64, u64, Rect)], base: u64) -> Split {
         let element = self.format.element;
         let sample = self.sample();
-        let first = first_width(element, &sample, self.bytes.len() / element.size(), rects.len());
+        let first =
+            first_width(level, element, &sample, self.bytes.len() / element.size(), rects.len());
         let varying = varying_bits(element, &sample);
         let mut shift = element.bits() - first;
         let mut planes = vec![PlanePlan { width: first, coded: true }];
         for width in low_widths(element, first, varying) {
             shift -= width;
-            let symbols = extract(element, &sample, shift, width);
+            let symbols = extract(level, element, &sample, shift, width);
             let counts = count(&symbols, width);
             // A flat histogram of a sample still looks a little uneven: about half a bit for
             // each of its cells. What is left must pay for states and tables, and for decoding.
@@ -158,7 +166,7 @@ impl GroupJob<'_> {
         let predictors = if self.predictors == PredictorSet::NONE {
             PredictorSet::NONE
         } else {
-            self.promising_predictors(rects, base, first)
+            self.promising_predictors(level, rects, base, first)
         };
         Split { planes, predictors }
     }
@@ -166,6 +174,7 @@ impl GroupJob<'_> {
     /// All allowed predictors if a sample of tiles gains by them, else none.
     fn promising_predictors(
         &self,
+        level: Level,
         rects: &[(u64, u64, Rect)],
         base: u64,
         width: u32,
@@ -183,18 +192,18 @@ impl GroupJob<'_> {
                 let side = |tile: usize| SAMPLE_SIDE.max(3 * tile);
                 let rows = rect.rows.min(side(tile_rows));
                 let cols = rect.cols.min(side(tile_cols));
-                let tiling = Tiling::new(rows, cols, self.format.tile);
+                let tiling = self.format.tiling(rows, cols);
                 let start = rect.start
                     + ((rect.rows - rows) / 2) as u64 * rect.stride
                     + ((rect.cols - cols) / 2) as u64;
                 let part = Rect { start, rows, cols, ..rect };
                 let mut buffer = Vec::new();
                 let bytes = gather(self.bytes, base, part, element.size(), &mut buffer);
-                let symbols = extract(element, bytes, element.bits() - width, width);
+                let symbols = extract(level, element, bytes, element.bits() - width, width);
                 (tiling.count() > 1).then_some((symbols, tiling))
             })
             .collect();
-        if predict::promising(&samples, width, self.predictors) {
+        if predict::promising(level, &samples, width, self.predictors) {
             self.predictors
         } else {
             PredictorSet::NONE
@@ -203,7 +212,7 @@ impl GroupJob<'_> {
 
     /// Whether Zstandard is worth a try on every block: on bytes of no known structure and wide
     /// integers always, elsewhere if it wins on a piece against the entropy of the symbols.
-    fn try_zstd(&self, split: &Split) -> bool {
+    fn try_zstd(&self, level: Level, split: &Split) -> bool {
         use ElementType::{Bf16, F8E4M3, F8E5M2, F16, F32, F64, I8, U8};
         let element = self.format.element;
         if !matches!(element, U8 | I8 | F8E4M3 | F8E5M2 | F16 | Bf16 | F32 | F64) {
@@ -215,7 +224,7 @@ impl GroupJob<'_> {
         let piece = &self.bytes[start..start + length / size * size];
         let Some(compressed) = frame::quick_len(piece) else { return false };
         let first = split.planes[0].width;
-        let symbols = extract(element, piece, element.bits() - first, first);
+        let symbols = extract(level, element, piece, element.bits() - first, first);
         let counts = count(&symbols, first);
         let raw = symbols.len() as u64 * u64::from(element.bits() - first);
         let coded = (cost::entropy(&counts) / BIT + raw) / 8;
@@ -225,7 +234,13 @@ impl GroupJob<'_> {
 
 /// Bits of the first plane: where coding one bit more no longer pays, by the entropy of the
 /// sample and the price of the tables.
-fn first_width(element: ElementType, sample: &[u8], elements: usize, blocks: usize) -> u32 {
+fn first_width(
+    level: Level,
+    element: ElementType,
+    sample: &[u8],
+    elements: usize,
+    blocks: usize,
+) -> u32 {
     use ElementType::{Bf16, Bytes, F8E4M3, F8E5M2, F16, F32, F64, I8, U8};
     let candidates = match element {
         Bytes | ElementType::Bool => 8..=8,
@@ -241,7 +256,7 @@ fn first_width(element: ElementType, sample: &[u8], elements: usize, blocks: usi
     if *candidates.start() == widest {
         return widest;
     }
-    let symbols = extract(element, sample, element.bits() - widest, widest);
+    let symbols = extract(level, element, sample, element.bits() - widest, widest);
     let counts = count(&symbols, widest);
     let scale =
         |bits: u64| (u128::from(bits) * elements as u128 / symbols.len().max(1) as u128) as u64;

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use support::forge::{Bits, Block, Forge, Head, raw};
 use support::{Rng, bless, testdata};
 use wcodec::{Limits, Reader};
-use wcodec_kernels::{EncodeTable, Level, Steps};
+use wcodec_kernels::{Classes, EncodeSpace, EncodeTable, Level, Steps, SymbolsJob};
 
 fn verdict(file: &[u8]) -> Result<(), String> {
     let open = Reader::open(file, &Limits::default()).map_err(|e| e.to_string())?;
@@ -25,14 +25,9 @@ fn coded() -> Head {
     let ranks: Vec<u8> = decoded.clone();
     let mut stream = Vec::new();
     let table = EncodeTable::new(&[2048, 2048]).unwrap();
-    wcodec_kernels::encode(
-        Level::Scalar,
-        &table,
-        &ranks,
-        Steps::linear(1024),
-        &mut Vec::new(),
-        &mut stream,
-    );
+    let (classes, steps) = (Classes::one(&table), Steps::linear(1024));
+    let job = SymbolsJob { classes, ranks: &ranks, steps, out: &mut stream };
+    wcodec_kernels::encode(Level::SCALAR, &mut [job], &mut EncodeSpace::default());
     Head {
         planes: vec![(8, 3, 0, stream)],
         map: vec![],

@@ -1,17 +1,19 @@
-//! Decoding a block.
+//! Decoding blocks.
 
+use super::Mode;
 use super::head::{Head, Kind, Plane};
-use super::side::Side;
-use super::{Mode, scan};
-use crate::checksum::{self, BlockId, block_checksum};
+use super::side::{SharedTable, Side};
+use crate::checksum::{self, BlockId, rows_checksum};
 use crate::dtype::ElementType;
 use crate::error::{Error, Result, corrupt};
 use crate::frame;
-use crate::geometry::{Rect, Scan, TileConfig};
-use crate::planes::{PlaneSource, merge};
-use crate::predict::{self, Predictor, Tiling};
+use crate::geometry::{Scan, TileConfig};
+use crate::predict::{self, Predictor};
 use crate::stats::Stats;
-use wcodec_kernels::Level;
+use std::borrow::Cow;
+use std::cell::RefCell;
+use wcodec_kernels::predict::Tiling;
+use wcodec_kernels::{Block, Classes, DecodeSpace, DecodeTable, Level, Place, Source, Tiles};
 
 /// What all blocks of a segment have in common.
 #[derive(Clone, Copy, Debug)]
@@ -19,6 +21,13 @@ pub(crate) struct BlockFormat {
     pub(crate) element: ElementType,
     pub(crate) scan: Scan,
     pub(crate) tile: TileConfig,
+}
+
+impl BlockFormat {
+    /// The tiles of a block.
+    pub(crate) fn tiling(&self, rows: usize, cols: usize) -> Tiling {
+        Tiling::new(rows, cols, usize::from(self.tile.rows), usize::from(self.tile.cols))
+    }
 }
 
 /// One block as it lies in the file.
@@ -30,156 +39,226 @@ pub(crate) struct StoredBlock<'a> {
     pub(crate) checksum: u64,
 }
 
-/// Values of a plane after entropy decoding.
-enum Decoded {
-    Ranks(Vec<u8>),
-    Symbols(Vec<u16>),
-    Stored,
+/// A block to be decoded.
+pub(crate) struct BlockJob<'a> {
+    pub(crate) format: BlockFormat,
+    pub(crate) rows: usize,
+    pub(crate) cols: usize,
+    pub(crate) stored: StoredBlock<'a>,
+    pub(crate) side: &'a Side,
+    /// Where its elements go.
+    pub(crate) place: Place,
 }
 
-/// Buffers that one thread uses for block after block.
+/// Memory that one thread uses for block after block.
 #[derive(Default)]
-pub(crate) struct Scratch {
-    ranks: Vec<Vec<u8>>,
+struct Scratch {
+    space: DecodeSpace,
+    bytes: Vec<u8>,
 }
 
-/// Decodes a block into `out` (row-major, `rect.elements()` elements) and checks it against its
-/// checksum.
-pub(crate) fn decode_block(
+thread_local! {
+    static SCRATCH: RefCell<Scratch> = RefCell::default();
+}
+
+impl BlockJob<'_> {
+    fn elements(&self) -> usize {
+        self.rows * self.cols
+    }
+
+    fn row_bytes(&self) -> usize {
+        self.cols * self.format.element.size()
+    }
+
+    /// Its rows in the buffers; as one if they lie one behind the other.
+    fn rows<'b>(&self, buffers: &'b mut [&mut [u8]]) -> impl Iterator<Item = &'b mut [u8]> {
+        let Place { buffer, start, pitch } = self.place;
+        let width = self.row_bytes();
+        let (count, width) =
+            if pitch == width { (1, self.rows * width) } else { (self.rows, width) };
+        let rows = buffers[buffer][start..].chunks_mut(pitch.max(width)).take(count);
+        rows.map(move |row| &mut row[..width])
+    }
+
+    /// Fills its rows with the elements of `block`.
+    fn fill(&self, block: &[u8], buffers: &mut [&mut [u8]]) {
+        let mut rest = block;
+        for row in self.rows(buffers) {
+            let (now, later) = rest.split_at(row.len());
+            row.copy_from_slice(now);
+            rest = later;
+        }
+    }
+}
+
+/// Blocks that are decoded before their checksums are computed: as many as a kernel takes side by
+/// side, so that they are still in the cache.
+const SIDE_BY_SIDE: usize = 4;
+
+/// Decodes blocks to their places and checks each against its checksum.
+pub(crate) fn decode_blocks(
     level: Level,
-    format: &BlockFormat,
-    rect: Rect,
-    block: &StoredBlock<'_>,
-    side: &Side,
+    jobs: &[BlockJob<'_>],
+    buffers: &mut [&mut [u8]],
+) -> Vec<Result<Stats>> {
+    SCRATCH.with_borrow_mut(|scratch| decode_with(level, jobs, buffers, scratch))
+}
+
+fn decode_with(
+    level: Level,
+    jobs: &[BlockJob<'_>],
+    buffers: &mut [&mut [u8]],
     scratch: &mut Scratch,
-    out: &mut [u8],
-) -> Result<Stats> {
-    let payload = block.payload;
+) -> Vec<Result<Stats>> {
+    let mut results = Vec::with_capacity(jobs.len());
+    for jobs in jobs.chunks(SIDE_BY_SIDE) {
+        let mut parsed: Vec<Result<Parsed<'_>>> =
+            jobs.iter().map(|job| parse(level, job, buffers, scratch)).collect();
+        let (mut blocks, mut numbers) = (Vec::new(), Vec::new());
+        for (number, (job, parsed)) in jobs.iter().zip(&parsed).enumerate() {
+            if let Ok(Parsed { coded: Some(coded), .. }) = parsed {
+                blocks.push(coded.block(job));
+                numbers.push(number);
+            }
+        }
+        let verdicts = wcodec_kernels::decode_blocks(level, &blocks, buffers, &mut scratch.space);
+        drop(blocks);
+        for (number, verdict) in numbers.into_iter().zip(verdicts) {
+            if let Err(e) = verdict {
+                parsed[number] = Err(corrupt!("plane {}: {}", e.plane, e.error));
+            }
+        }
+        for (job, parsed) in jobs.iter().zip(parsed) {
+            results.push(parsed.and_then(|Parsed { stats, head, .. }| {
+                let rows = job.rows(buffers).map(|row| &*row);
+                let found = rows_checksum(job.stored.id, &job.stored.payload[..head], rows);
+                if checksum::matches(found, job.stored.checksum) {
+                    Ok(stats)
+                } else {
+                    Err(Error::checksum("block", found, job.stored.checksum))
+                }
+            }));
+        }
+    }
+    results
+}
+
+/// A block whose head was read. All but coded blocks are in place by then.
+struct Parsed<'a> {
+    stats: Stats,
+    /// Bytes of the head, which goes into the checksum.
+    head: usize,
+    coded: Option<CodedBlock<'a>>,
+}
+
+/// What the streams of a coded block need.
+struct CodedBlock<'a> {
+    head: Head,
+    payload: &'a [u8],
+    /// Of each plane that is coded.
+    tables: Vec<Option<Cow<'a, DecodeTable>>>,
+    tiles: Option<(Tiling, Vec<Predictor>)>,
+}
+
+fn parse<'a>(
+    level: Level,
+    job: &BlockJob<'a>,
+    buffers: &mut [&mut [u8]],
+    scratch: &mut Scratch,
+) -> Result<Parsed<'a>> {
+    let payload = job.stored.payload;
+    let bytes = job.rows * job.row_bytes();
     let mut stats = Stats {
-        elements: rect.elements() as u64,
-        original_bytes: out.len() as u64,
+        elements: job.elements() as u64,
+        original_bytes: bytes as u64,
         coded_bytes: payload.len() as u64,
         blocks: 1,
         ..Stats::default()
     };
-    let head: &[u8] = match block.mode {
+    let (mut head, mut coded) = (0, None);
+    match job.stored.mode {
         Mode::Raw => {
-            if payload.len() != out.len() {
-                let (have, want) = (payload.len(), out.len());
-                return Err(corrupt!("raw block of {have} bytes, expected {want}"));
+            if payload.len() != bytes {
+                let have = payload.len();
+                return Err(corrupt!("raw block of {have} bytes, expected {bytes}"));
             }
-            out.copy_from_slice(payload);
-            &[]
+            job.fill(payload, buffers);
         }
         Mode::Constant => {
-            let size = format.element.size();
+            let size = job.format.element.size();
             if payload.len() != size {
                 let have = payload.len();
                 return Err(corrupt!("constant block of {have} bytes, expected {size}"));
             }
-            match payload {
-                [byte] => out.fill(*byte),
-                _ => out.chunks_exact_mut(size).for_each(|e| e.copy_from_slice(payload)),
-            }
-            &[]
+            job.rows(buffers).for_each(|row| match payload {
+                [byte] => row.fill(*byte),
+                _ => row.chunks_exact_mut(size).for_each(|e| e.copy_from_slice(payload)),
+            });
         }
         Mode::Zstd => {
-            frame::decompress_into(payload, out)?;
-            payload
+            scratch.bytes.resize(bytes, 0);
+            frame::decompress_into(payload, &mut scratch.bytes)?;
+            job.fill(&scratch.bytes, buffers);
+            head = payload.len();
         }
         Mode::Coded => {
-            let head = Head::read(format.element, rect.elements(), payload, payload.len())?;
-            head.check_padding(payload)?;
-            decode_planes(level, format, rect, &head, payload, side, scratch, out, &mut stats)?;
-            &payload[..head.len]
+            let parsed = CodedBlock::parse(level, job, &mut stats)?;
+            head = parsed.head.len;
+            coded = Some(parsed);
         }
         Mode::Side => return Err(corrupt!("side block where a block of elements is expected")),
-    };
-    let found = block_checksum(block.id, head, out);
-    if !checksum::matches(found, block.checksum) {
-        return Err(Error::checksum("block", found, block.checksum));
     }
-    Ok(stats)
+    Ok(Parsed { stats, head, coded })
 }
 
-#[expect(clippy::too_many_arguments, reason = "one caller; a struct would only rename them")]
-fn decode_planes(
-    level: Level,
-    format: &BlockFormat,
-    rect: Rect,
-    head: &Head,
-    payload: &[u8],
-    side: &Side,
-    scratch: &mut Scratch,
-    out: &mut [u8],
-    stats: &mut Stats,
-) -> Result<()> {
-    let mut symbols_of_plane: Vec<&[u16]> = Vec::with_capacity(head.planes.len());
-    let mut decoded = Vec::with_capacity(head.planes.len());
-    for (index, plane) in head.planes.iter().enumerate() {
-        let stream = &payload[plane.stream.clone()];
-        let mut ranks;
-        let (table, verdict) = match &plane.kind {
-            Kind::Raw => {
-                check_spare_bits(stream, rect.elements(), plane.width)?;
-                symbols_of_plane.push(&[]);
-                decoded.push(Decoded::Stored);
-                continue;
-            }
-            Kind::Constant(_) => {
-                symbols_of_plane.push(&[]);
-                decoded.push(Decoded::Stored);
-                continue;
-            }
-            Kind::Shared(number) => {
-                let shared = shared_table(side, *number, plane)?;
-                ranks = scratch.ranks.pop().unwrap_or_default();
-                let decoder = shared.decoder()?;
-                (&shared.table, decode_ranks(level, format, rect, decoder, stream, &mut ranks))
-            }
-            Kind::Own(table) => {
-                ranks = scratch.ranks.pop().unwrap_or_default();
-                let decoder = table.decoder()?;
-                (table, decode_ranks(level, format, rect, &decoder, stream, &mut ranks))
-            }
-        };
-        verdict.map_err(|e| corrupt!("plane {index}: {e}"))?;
-        symbols_of_plane.push(table.symbols());
-        decoded.push(Decoded::Ranks(ranks));
+impl<'a> CodedBlock<'a> {
+    fn parse(level: Level, job: &BlockJob<'a>, stats: &mut Stats) -> Result<CodedBlock<'a>> {
+        let payload = job.stored.payload;
+        let head = Head::read(job.format.element, job.elements(), payload, payload.len())?;
+        head.check_padding(payload)?;
+        let mut tables = Vec::with_capacity(head.planes.len());
+        for plane in &head.planes {
+            tables.push(match &plane.kind {
+                Kind::Raw => {
+                    let stream = &payload[plane.stream.clone()];
+                    check_spare_bits(stream, job.elements(), plane.width)?;
+                    None
+                }
+                Kind::Constant(_) => None,
+                Kind::Shared(number) => {
+                    Some(Cow::Borrowed(shared_table(job.side, *number, plane)?.decoder()?))
+                }
+                Kind::Own(table) => Some(Cow::Owned(table.decoder()?)),
+            });
+        }
+        let tiling = job.format.tiling(job.rows, job.cols);
+        let map = count_tiles(level, &head, payload, tiling, stats)?;
+        let tiles = map.map(|map| (tiling, map));
+        Ok(CodedBlock { head, payload, tables, tiles })
     }
 
-    let tiling = Tiling::new(rect.rows, rect.cols, format.tile);
-    if let Some(map) = count_tiles(level, head, payload, tiling, stats)?
-        && let Some(Decoded::Ranks(ranks)) = decoded.first()
-    {
-        let of_rank = symbols_of_plane[0];
-        let mut symbols: Vec<u16> = ranks.iter().map(|&rank| of_rank[usize::from(rank)]).collect();
-        predict::restore(&mut symbols, tiling, head.planes[0].width, &map);
-        decoded[0] = Decoded::Symbols(symbols);
-    }
-
-    let sources: Vec<(u32, PlaneSource<'_>)> = head
-        .planes
-        .iter()
-        .zip(&decoded)
-        .zip(&symbols_of_plane)
-        .map(|((plane, decoded), symbols)| {
-            let source = match (decoded, &plane.kind) {
-                (Decoded::Ranks(ranks), _) => PlaneSource::Ranks(ranks, symbols),
-                (Decoded::Symbols(symbols), _) => PlaneSource::Symbols(symbols),
-                (Decoded::Stored, Kind::Constant(value)) => PlaneSource::Constant(*value),
-                (Decoded::Stored, _) => PlaneSource::Raw(&payload[plane.stream.clone()]),
+    fn block(&self, job: &BlockJob<'_>) -> Block<'_> {
+        let planes = self.head.planes.iter().zip(&self.tables);
+        let planes = planes.map(|(plane, table)| {
+            let stream = &self.payload[plane.stream.clone()];
+            let source = match (&plane.kind, table) {
+                (Kind::Constant(value), _) => Source::Constant(*value),
+                (_, Some(table)) => Source::Coded { classes: Classes::one(table), stream },
+                (_, None) => Source::Packed(stream),
             };
-            (plane.width, source)
-        })
-        .collect();
-    merge(format.element, &sources, out);
-    drop(sources);
-    scratch.ranks.extend(decoded.into_iter().filter_map(|decoded| match decoded {
-        Decoded::Ranks(ranks) => Some(ranks),
-        Decoded::Symbols(_) | Decoded::Stored => None,
-    }));
-    Ok(())
+            wcodec_kernels::Plane { width: plane.width, source }
+        });
+        let tiles = self.tiles.as_ref();
+        Block {
+            element: job.format.element.kernel(),
+            scan: job.format.scan,
+            rows: job.rows,
+            cols: job.cols,
+            planes: planes.collect(),
+            tiles: tiles.map(|(tiling, predictors)| Tiles { tiling: *tiling, predictors }),
+            place: job.place,
+        }
+    }
 }
 
 /// Counts the tiles, tables and map of a head; returns the map if there is one.
@@ -208,22 +287,18 @@ fn count_tiles(
 pub(crate) fn head_stats(
     level: Level,
     format: &BlockFormat,
-    rect: Rect,
+    (rows, cols): (usize, usize),
     head: &[u8],
     payload_len: usize,
 ) -> Result<Stats> {
-    let parsed = Head::read(format.element, rect.elements(), head, payload_len)?;
+    let parsed = Head::read(format.element, rows * cols, head, payload_len)?;
     let mut stats = Stats::default();
-    let tiling = Tiling::new(rect.rows, rect.cols, format.tile);
+    let tiling = format.tiling(rows, cols);
     count_tiles(level, &parsed, head, tiling, &mut stats)?;
     Ok(stats)
 }
 
-fn shared_table<'a>(
-    side: &'a Side,
-    number: u16,
-    plane: &Plane,
-) -> Result<&'a super::side::SharedTable> {
+fn shared_table<'a>(side: &'a Side, number: u16, plane: &Plane) -> Result<&'a SharedTable> {
     let count = side.tables.len();
     let Some(shared) = side.tables.get(usize::from(number)) else {
         return Err(corrupt!("shared table {number} of {count} does not exist"));
@@ -233,23 +308,6 @@ fn shared_table<'a>(
         return Err(corrupt!("shared table {number} has width {have}, the plane {want}"));
     }
     Ok(shared)
-}
-
-fn decode_ranks(
-    level: Level,
-    format: &BlockFormat,
-    rect: Rect,
-    table: &wcodec_kernels::DecodeTable,
-    stream: &[u8],
-    ranks: &mut Vec<u8>,
-) -> std::result::Result<(), wcodec_kernels::StreamError> {
-    ranks.resize(rect.elements(), 0);
-    let steps = scan::steps(format.scan, rect.rows, rect.cols);
-    wcodec_kernels::decode(level, table, stream, steps, ranks)?;
-    if let Some(turned) = scan::to_row_major(format.scan, ranks, rect.cols) {
-        *ranks = turned;
-    }
-    Ok(())
 }
 
 /// Unused bits behind the last element of a raw plane must be zero.

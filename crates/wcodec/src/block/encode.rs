@@ -1,21 +1,26 @@
-//! Encoding a block, in two steps: a draft that counts its symbols, then, once the tables of its
-//! group are chosen, its payload.
+//! Encoding blocks, in two steps: a draft that counts symbols, then, once the tables of the group
+//! are chosen, payloads.
 
+use super::Mode;
 use super::decode::BlockFormat;
-use super::head::{self, Kind, PlaneOut};
-use super::{Mode, scan};
+use super::head::{Kind, PayloadWriter};
 use crate::checksum::{BlockId, block_checksum};
-use crate::dtype::{ElementType, Transform};
+use crate::dtype::ElementType;
 use crate::entropy::cost::BIT;
 use crate::entropy::count;
 use crate::entropy::table::{RankOf, Table};
 use crate::error::Result;
 use crate::frame;
-use crate::geometry::Rect;
-use crate::planes::{MAX_RAW_WIDTH, extract_onto, fields_of_bytes};
-use crate::predict::{self, Predictor, PredictorSet, Tiling};
+use crate::geometry::{Rect, Scan};
+use crate::planes::MAX_RAW_WIDTH;
+use crate::predict::{self, Predictor, PredictorSet};
 use crate::stats::Stats;
-use wcodec_kernels::{ByteCounts, EncodeTable, Level, Steps};
+use std::cell::RefCell;
+use wcodec_kernels::predict::subtract;
+use wcodec_kernels::{
+    ByteCounts, Classes, EncodeSpace, EncodeTable, Level, Steps, SymbolsJob, extract,
+    extract_bytes, map_bytes, pack_bits, to_coding_order,
+};
 
 /// How the elements of a group are split into planes.
 #[derive(Clone, Debug)]
@@ -39,6 +44,17 @@ pub(crate) struct EncodedBlock {
     pub(crate) payload: Vec<u8>,
     pub(crate) checksum: u64,
     pub(crate) stats: Stats,
+}
+
+/// What all blocks of a group are encoded with.
+#[derive(Clone, Copy)]
+pub(crate) struct GroupFormat<'a> {
+    pub(crate) level: Level,
+    pub(crate) format: BlockFormat,
+    /// The elements of the group.
+    pub(crate) bytes: &'a [u8],
+    /// Number of the first of them.
+    pub(crate) base: u64,
 }
 
 /// A block with its symbols counted. The symbols themselves are not kept: making them again is
@@ -75,15 +91,6 @@ impl DraftPlane {
     }
 }
 
-/// Buffers that one thread uses for block after block.
-#[derive(Default)]
-pub(crate) struct Scratch {
-    gathered: Vec<u8>,
-    symbols: Vec<u16>,
-    narrow: Vec<u8>,
-    space: Vec<u8>,
-}
-
 /// The table that a plane of a block takes, shared tables by number.
 pub(crate) enum TableChoice {
     Raw,
@@ -104,6 +111,27 @@ impl PreparedTable {
         let ranks = table.ranks();
         Ok(PreparedTable { table, encoder, ranks })
     }
+}
+
+/// Memory that one thread uses for block after block.
+#[derive(Default)]
+struct Scratch {
+    symbols: Vec<u16>,
+    bytes: Vec<u8>,
+    turned: Vec<u8>,
+    space: EncodeSpace,
+    /// Of the blocks that are encoded side by side.
+    blocks: Vec<BlockScratch>,
+}
+
+#[derive(Default)]
+struct BlockScratch {
+    gathered: Vec<u8>,
+    ranks: Vec<u8>,
+}
+
+thread_local! {
+    static SCRATCH: RefCell<Scratch> = RefCell::default();
 }
 
 /// The rows of a rectangle out of a group's bytes, the first of them being element `base`; as one
@@ -133,70 +161,73 @@ pub(crate) fn gather<'a>(
     buffer
 }
 
+/// Bits `shift..shift + width` of each of the 256 elements of one byte.
+fn fields_of_bytes(element: ElementType, shift: u32, width: u32) -> Vec<u8> {
+    let every: Vec<u8> = (0..=u8::MAX).collect();
+    let mut fields = Vec::new();
+    extract_bytes(Level::SCALAR, element.kernel(), &every, shift, width, &mut fields);
+    fields
+}
+
 impl Draft {
-    /// Drafts the block of `group`'s bytes (the first of them being element `base`) at `rect`.
-    pub(crate) fn new(
-        format: &BlockFormat,
-        group: &[u8],
-        base: u64,
-        rect: Rect,
-        split: &Split,
-        scratch: &mut Scratch,
-    ) -> Draft {
+    /// Drafts the block of a group at `rect`.
+    pub(crate) fn new(group: GroupFormat<'_>, rect: Rect, split: &Split) -> Draft {
+        SCRATCH.with_borrow_mut(|scratch| Draft::with(group, rect, split, scratch))
+    }
+
+    fn with(group: GroupFormat<'_>, rect: Rect, split: &Split, scratch: &mut Scratch) -> Draft {
+        let GroupFormat { level, format, bytes, base } = group;
         let element = format.element;
-        let symbols = &mut scratch.symbols;
+        let rows = || rows(bytes, base, rect, element.size());
         let mut draft = Draft { rect, constant: false, planes: Vec::new(), predictors: None };
-        // Elements of one byte are counted once; the counts of every plane follow.
-        let by_byte = (element.size() == 1).then(|| {
-            let mut counts = ByteCounts::default();
-            rows(group, base, rect, 1).for_each(|row| counts.add(row));
-            counts.counts()
-        });
+        let mut by_byte = None;
         let mut shift = element.bits();
         for (index, &PlanePlan { width, coded }) in split.planes.iter().enumerate() {
             shift -= width;
-            let predicted = index == 0 && split.predictors != PredictorSet::NONE;
-            if let (Some(by_byte), false) = (&by_byte, predicted) {
-                let mut counts = vec![0; 1 << width];
-                for (field, count) in fields_of_bytes(element, shift, width).iter().zip(by_byte) {
-                    counts[usize::from(*field)] += count;
-                }
-                draft.planes.push(DraftPlane::from_counts(width, coded, counts));
-                continue;
-            }
-            if !coded && width <= MAX_RAW_WIDTH {
-                // A few elements mostly show that a raw plane is not constant.
-                let few = rows(group, base, rect, element.size()).next().unwrap_or_default();
-                let few = &few[..few.len().min(64 * element.size())];
+            if index == 0 && split.predictors != PredictorSet::NONE {
+                let Scratch { symbols, .. } = scratch;
                 symbols.clear();
-                extract_onto(element, few, shift, width, symbols);
+                rows().for_each(|row| {
+                    extract(level, element.kernel(), row, shift, width, symbols);
+                });
                 if symbols.iter().any(|&s| s != symbols[0]) {
+                    let tiling = format.tiling(rect.rows, rect.cols);
+                    draft.predictors =
+                        predict::choose(level, symbols, tiling, width, split.predictors);
+                    if let Some(predictors) = &draft.predictors {
+                        subtract(level, symbols, tiling, width, predictors);
+                    }
+                    let counts = count(symbols, width);
+                    draft.planes.push(DraftPlane::Counted { width, counts });
+                    continue;
+                }
+            } else if !coded && width <= MAX_RAW_WIDTH {
+                // A few elements mostly show that a raw plane is not constant.
+                let few = rows().next().unwrap_or_default();
+                let few = &few[..few.len().min(64 * element.size())];
+                scratch.bytes.clear();
+                extract_bytes(level, element.kernel(), few, shift, width, &mut scratch.bytes);
+                if scratch.bytes.iter().any(|&s| s != scratch.bytes[0]) {
                     draft.planes.push(DraftPlane::Raw { width });
                     continue;
                 }
             }
-            symbols.clear();
-            for row in rows(group, base, rect, element.size()) {
-                extract_onto(element, row, shift, width, symbols);
-            }
-            if symbols.iter().all(|&s| s == symbols[0]) {
-                draft.planes.push(DraftPlane::Constant { width, value: symbols[0] });
-                continue;
-            }
-            if !coded && width <= MAX_RAW_WIDTH {
-                draft.planes.push(DraftPlane::Raw { width });
-                continue;
-            }
-            if predicted {
-                let tiling = Tiling::new(rect.rows, rect.cols, format.tile);
-                if let Some(predictors) = predict::choose(symbols, tiling, width, split.predictors)
-                {
-                    predict::subtract(symbols, tiling, width, &predictors);
-                    draft.predictors = Some(predictors);
+            let counts = if element.size() == 1 {
+                // Elements of one byte are counted once; the counts of every plane follow.
+                let by_byte = by_byte.get_or_insert_with(|| {
+                    let mut counts = ByteCounts::default();
+                    rows().for_each(|row| counts.add(row));
+                    counts.counts()
+                });
+                let mut counts = vec![0; 1 << width];
+                for (field, count) in fields_of_bytes(element, shift, width).iter().zip(by_byte) {
+                    counts[usize::from(*field)] += *count;
                 }
-            }
-            let counts = count(symbols, width);
-            draft.planes.push(DraftPlane::Counted { width, counts });
+                counts
+            } else {
+                count_fields(level, element, rows(), shift, width, scratch)
+            };
+            draft.planes.push(DraftPlane::from_counts(width, coded, counts));
         }
         draft.constant =
             draft.planes.iter().all(|plane| matches!(plane, DraftPlane::Constant { .. }));
@@ -205,7 +236,7 @@ impl Draft {
 
     /// The lanes of a coded plane: their states are part of its price.
     fn steps(&self, format: &BlockFormat) -> Steps {
-        scan::steps(format.scan, self.rect.rows, self.rect.cols)
+        Steps::of(format.scan, self.rect.rows, self.rect.cols)
     }
 
     /// Price of plane `index` with a table of its own and the table, or raw, whichever is less.
@@ -245,131 +276,186 @@ impl Draft {
             _ => None,
         }
     }
+}
 
-    /// Encodes the block out of the bytes that it was drafted from. `choices` has one entry per
-    /// plane, `shared` the tables of the group with their widths. `zstd` tries that as well.
-    #[expect(clippy::too_many_arguments, reason = "one caller; a struct would only rename them")]
-    pub(crate) fn finish(
-        self,
-        level: Level,
-        format: &BlockFormat,
-        id: BlockId,
-        group: &[u8],
-        base: u64,
-        (choices, shared): (Vec<TableChoice>, &[(u32, PreparedTable)]),
-        zstd: bool,
-        scratch: &mut Scratch,
-    ) -> Result<EncodedBlock> {
-        let size = format.element.size();
-        let Scratch { gathered, symbols, narrow, space } = scratch;
-        let bytes = gather(group, base, self.rect, size, gathered);
-        let mut stats = Stats::default();
-        let (mut mode, mut payload, mut head) = (Mode::Raw, None, 0);
-        if self.constant {
-            (mode, payload) = (Mode::Constant, Some(bytes[..size].to_vec()));
-        } else if let Some((coded, head_len)) = self.code(
-            level,
-            format,
-            bytes,
-            (choices, shared),
-            (symbols, narrow, space),
-            &mut stats,
-        )? {
-            (mode, payload, head) = (Mode::Coded, Some(coded), head_len);
+/// How often each field of some rows occurs.
+fn count_fields<'a>(
+    level: Level,
+    element: ElementType,
+    rows: impl Iterator<Item = &'a [u8]>,
+    shift: u32,
+    width: u32,
+    scratch: &mut Scratch,
+) -> Vec<u32> {
+    let element = element.kernel();
+    if width <= 8 {
+        let mut counts = ByteCounts::default();
+        for row in rows {
+            scratch.bytes.clear();
+            extract_bytes(level, element, row, shift, width, &mut scratch.bytes);
+            counts.add(&scratch.bytes);
         }
-        if zstd && !self.constant {
-            let frame = frame::compress(bytes, zstd_level(format.element, bytes.len()))?;
-            if frame.len() < payload.as_ref().map_or(bytes.len(), Vec::len) {
-                head = frame.len();
-                (mode, payload) = (Mode::Zstd, Some(frame));
-            }
-        }
-        if mode != Mode::Coded {
-            stats = Stats::default();
-        }
-        let payload = payload.unwrap_or_else(|| bytes.to_vec());
-        let checksum = block_checksum(id, &payload[..head], bytes);
-        stats.original_bytes = bytes.len() as u64;
-        stats.coded_bytes = payload.len() as u64;
-        stats.elements = self.rect.elements() as u64;
-        stats.blocks = 1;
-        Ok(EncodedBlock { mode, payload, checksum, stats })
+        return counts.counts()[..1 << width].to_vec();
     }
+    scratch.symbols.clear();
+    rows.for_each(|row| extract(level, element, row, shift, width, &mut scratch.symbols));
+    count(&scratch.symbols, width)
+}
 
-    /// The payload of a coded block and the length of its head; `None` if it would not be smaller
-    /// than the elements.
-    fn code(
-        &self,
-        level: Level,
-        format: &BlockFormat,
-        bytes: &[u8],
-        (choices, shared): (Vec<TableChoice>, &[(u32, PreparedTable)]),
-        (symbols, narrow, space): (&mut Vec<u16>, &mut Vec<u8>, &mut Vec<u8>),
-        stats: &mut Stats,
-    ) -> Result<Option<(Vec<u8>, usize)>> {
-        let tiling = Tiling::new(self.rect.rows, self.rect.cols, format.tile);
-        let mut planes = Vec::with_capacity(self.planes.len());
-        let rotated = format.element.transform() == Transform::RotateSign;
-        let mut shift = format.element.bits();
-        for (plane, choice) in self.planes.iter().zip(choices) {
-            let width = plane.width();
-            shift -= width;
-            if let DraftPlane::Constant { value, .. } = plane {
-                planes.push(PlaneOut { width, kind: Kind::Constant(*value), stream: Vec::new() });
+/// A draft whose tables are chosen, with an entry for each plane.
+pub(crate) struct Planned {
+    pub(crate) id: BlockId,
+    pub(crate) draft: Draft,
+    pub(crate) choices: Vec<TableChoice>,
+}
+
+/// A block while its streams are written.
+struct Open<'a> {
+    planned: Planned,
+    bytes: &'a [u8],
+    ranks: &'a mut Vec<u8>,
+    /// Tables of its own, by plane.
+    own: Vec<Option<PreparedTable>>,
+    /// None if the block does not become a coded one.
+    payload: Option<PayloadWriter>,
+    stats: Stats,
+}
+
+/// Encodes blocks of a group side by side. `shared` are the tables of the group with their widths.
+/// `zstd` tries that as well.
+pub(crate) fn finish(
+    group: GroupFormat<'_>,
+    blocks: Vec<Planned>,
+    shared: &[(u32, PreparedTable)],
+    zstd: bool,
+) -> Result<Vec<EncodedBlock>> {
+    SCRATCH.with_borrow_mut(|scratch| finish_with(group, blocks, shared, zstd, scratch))
+}
+
+fn finish_with(
+    group: GroupFormat<'_>,
+    blocks: Vec<Planned>,
+    shared: &[(u32, PreparedTable)],
+    zstd: bool,
+    scratch: &mut Scratch,
+) -> Result<Vec<EncodedBlock>> {
+    let size = group.format.element.size();
+    let mut buffers = std::mem::take(&mut scratch.blocks);
+    buffers.resize_with(buffers.len().max(blocks.len()), BlockScratch::default);
+    // All drafts of a group are split alike.
+    let widths: Vec<u32> = match blocks.first() {
+        Some(block) => block.draft.planes.iter().map(DraftPlane::width).collect(),
+        None => Vec::new(),
+    };
+    let mut open = Vec::with_capacity(blocks.len());
+    for (planned, BlockScratch { gathered, ranks }) in blocks.into_iter().zip(&mut buffers) {
+        let bytes = gather(group.bytes, group.base, planned.draft.rect, size, gathered);
+        open.push(Open::new(group, planned, bytes, ranks)?);
+    }
+    let mut shift = group.format.element.bits();
+    for (plane, width) in widths.into_iter().enumerate() {
+        shift -= width;
+        encode_plane(group, &mut open, (plane, shift, width), shared, scratch);
+    }
+    let encoded = open.into_iter().map(|block| block.close(group, zstd)).collect();
+    scratch.blocks = buffers;
+    encoded
+}
+
+/// Writes the streams of one plane of all blocks.
+fn encode_plane(
+    group: GroupFormat<'_>,
+    blocks: &mut [Open<'_>],
+    (plane, shift, width): (usize, u32, u32),
+    shared: &[(u32, PreparedTable)],
+    scratch: &mut Scratch,
+) {
+    let GroupFormat { level, format, .. } = group;
+    let element = format.element;
+    let mut starts = vec![None; blocks.len()];
+    let mut jobs = Vec::with_capacity(blocks.len());
+    for (block, start) in blocks.iter_mut().zip(&mut starts) {
+        let Open { planned, bytes, ranks, own, payload, .. } = block;
+        let Planned { draft, choices, .. } = planned;
+        let constant = matches!(draft.planes[plane], DraftPlane::Constant { .. });
+        let Some(payload) = payload.as_mut().filter(|_| !constant) else { continue };
+        let out = payload.begin();
+        *start = Some(out.len());
+        let source = FieldSource { level, element, bytes, shift, width };
+        let table = match &choices[plane] {
+            TableChoice::Raw => {
+                source.pack(scratch, out);
                 continue;
             }
-            narrow.clear();
-            // Elements of one byte go from bytes to ranks by one table.
-            let predictors = self.predictors.as_ref().filter(|_| planes.is_empty());
-            let fields = (format.element.size() == 1 && predictors.is_none())
-                .then(|| fields_of_bytes(format.element, shift, width));
-            let fields = fields.as_deref();
-            if fields.is_none() {
+            TableChoice::Own(_) => own[plane].as_ref(),
+            TableChoice::Shared(number) => shared.get(usize::from(*number)).map(|t| &t.1),
+        };
+        let Some(table) = table else { continue };
+        ranks.clear();
+        match draft.predictors.as_ref().filter(|_| plane == 0) {
+            Some(predictors) => {
+                let symbols = &mut scratch.symbols;
                 symbols.clear();
-                extract_onto(format.element, bytes, shift, width, symbols);
-                if let Some(predictors) = predictors {
-                    predict::subtract(symbols, tiling, width, predictors);
-                }
+                extract(level, element.kernel(), bytes, shift, width, symbols);
+                let tiling = format.tiling(draft.rect.rows, draft.rect.cols);
+                subtract(level, symbols, tiling, width, predictors);
+                ranks.extend(symbols.iter().map(|&s| table.ranks.get(s)));
             }
-            let prepared;
-            let (kind, table) = match choice {
-                TableChoice::Raw if width > MAX_RAW_WIDTH => return Ok(None),
-                TableChoice::Raw => {
-                    let mut stream = Vec::new();
-                    if fields.is_some() && shift == 0 && !rotated {
-                        // The lowest bits of the bytes themselves; packing masks the others.
-                        wcodec_kernels::pack_bits(bytes, width, &mut stream);
-                    } else {
-                        to_bytes(fields, bytes, symbols, narrow, |s| s as u8);
-                        wcodec_kernels::pack_bits(narrow, width, &mut stream);
-                    }
-                    planes.push(PlaneOut { width, kind: Kind::Raw, stream });
-                    continue;
-                }
-                TableChoice::Own(table) => {
+            None => source.ranks(&table.ranks, scratch, ranks),
+        }
+        if format.scan == Scan::Column {
+            scratch.turned.resize(ranks.len(), 0);
+            to_coding_order(level, ranks, draft.rect.cols, &mut scratch.turned);
+            std::mem::swap(&mut scratch.turned, *ranks);
+        }
+        let classes = Classes::one(&table.encoder);
+        jobs.push(SymbolsJob { classes, ranks, steps: draft.steps(&format), out });
+    }
+    wcodec_kernels::encode(level, &mut jobs, &mut scratch.space);
+    drop(jobs);
+    for (block, start) in blocks.iter_mut().zip(starts) {
+        if let (Some(payload), Some(start)) = (&mut block.payload, start) {
+            payload.end(plane, start);
+        }
+    }
+}
+
+impl<'a> Open<'a> {
+    fn new(
+        group: GroupFormat<'_>,
+        planned: Planned,
+        bytes: &'a [u8],
+        ranks: &'a mut Vec<u8>,
+    ) -> Result<Open<'a>> {
+        let Planned { draft, choices, .. } = &planned;
+        let mut stats = Stats::default();
+        let mut own: Vec<Option<PreparedTable>> = Vec::with_capacity(choices.len());
+        let mut kinds = Vec::with_capacity(choices.len());
+        let mut coded = !draft.constant;
+        for (plane, choice) in draft.planes.iter().zip(choices) {
+            let width = plane.width();
+            let (kind, table) = match (plane, choice) {
+                (DraftPlane::Constant { value, .. }, _) => (Kind::Constant(*value), None),
+                (_, TableChoice::Raw) => (Kind::Raw, None),
+                (_, TableChoice::Shared(number)) => (Kind::Shared(*number), None),
+                (_, TableChoice::Own(table)) => {
                     stats.table_bytes += table.written_len(width) as u64;
-                    prepared = PreparedTable::new(table)?;
-                    (Kind::Own(prepared.table.clone()), &prepared)
-                }
-                TableChoice::Shared(number) => {
-                    (Kind::Shared(number), &shared[usize::from(number)].1)
+                    let prepared = PreparedTable::new(table.clone())?;
+                    (Kind::Own(table.clone()), Some(prepared))
                 }
             };
-            to_bytes(fields, bytes, symbols, narrow, |s| table.ranks.get(s));
-            let turned = scan::to_coding_order(format.scan, narrow, self.rect.cols);
-            let ranks = turned.as_ref().unwrap_or(narrow);
-            let mut stream = Vec::new();
-            let steps = self.steps(format);
-            wcodec_kernels::encode(level, &table.encoder, ranks, steps, space, &mut stream);
-            planes.push(PlaneOut { width, kind, stream });
+            coded &= !(matches!(kind, Kind::Raw) && width > MAX_RAW_WIDTH);
+            kinds.push((width, kind));
+            own.push(table);
         }
+        let tiling = group.format.tiling(draft.rect.rows, draft.rect.cols);
         stats.tiles = tiling.count() as u64;
-        let map = match &self.predictors {
+        let map = match &draft.predictors {
             Some(predictors) => {
                 for &p in predictors {
                     stats.tiles_by_predictor[p as usize] += 1;
                 }
-                predict::map::write(level, predictors)?
+                predict::map::write(group.level, predictors)?
             }
             None => {
                 stats.tiles_by_predictor[Predictor::None as usize] = stats.tiles;
@@ -377,27 +463,81 @@ impl Draft {
             }
         };
         stats.map_bytes = map.len() as u64;
-        let (payload, head) = head::write(&planes, &map);
-        Ok((payload.len() < bytes.len()).then_some((payload, head)))
+        let payload = coded.then(|| PayloadWriter::new(&kinds, &map, bytes.len()));
+        Ok(Open { planned, bytes, ranks, own, payload, stats })
+    }
+
+    fn close(self, group: GroupFormat<'_>, zstd: bool) -> Result<EncodedBlock> {
+        let Open { planned, bytes, payload, mut stats, .. } = self;
+        let element = group.format.element;
+        let (mut mode, mut best, mut head) = (Mode::Raw, None, 0);
+        if planned.draft.constant {
+            (mode, best) = (Mode::Constant, Some(bytes[..element.size()].to_vec()));
+        } else if let Some((coded, head_len)) = payload.map(PayloadWriter::finish)
+            && coded.len() < bytes.len()
+        {
+            (mode, best, head) = (Mode::Coded, Some(coded), head_len);
+        }
+        if zstd && !planned.draft.constant {
+            let frame = frame::compress(bytes, zstd_level(element, bytes.len()))?;
+            if frame.len() < best.as_ref().map_or(bytes.len(), Vec::len) {
+                head = frame.len();
+                (mode, best) = (Mode::Zstd, Some(frame));
+            }
+        }
+        if mode != Mode::Coded {
+            stats = Stats::default();
+        }
+        let payload = best.unwrap_or_else(|| bytes.to_vec());
+        let checksum = block_checksum(planned.id, &payload[..head], bytes);
+        stats.original_bytes = bytes.len() as u64;
+        stats.coded_bytes = payload.len() as u64;
+        stats.elements = planned.draft.rect.elements() as u64;
+        stats.blocks = 1;
+        Ok(EncodedBlock { mode, payload, checksum, stats })
     }
 }
 
-/// Appends `narrow` of every symbol to `out`; symbols come from elements of one byte by their
-/// `fields`, or are there already.
-fn to_bytes(
-    fields: Option<&[u16]>,
-    bytes: &[u8],
-    symbols: &[u16],
-    out: &mut Vec<u8>,
-    narrow: impl Fn(u16) -> u8,
-) {
-    match fields {
-        Some(fields) => {
-            let mut by_byte = [0; 256];
-            by_byte.iter_mut().zip(fields).for_each(|(to, &field)| *to = narrow(field));
-            out.extend(bytes.iter().map(|&b| by_byte[usize::from(b)]));
+/// One plane of a block's elements.
+struct FieldSource<'a> {
+    level: Level,
+    element: ElementType,
+    bytes: &'a [u8],
+    shift: u32,
+    width: u32,
+}
+
+impl FieldSource<'_> {
+    /// Appends the fields as a bit string.
+    fn pack(&self, scratch: &mut Scratch, out: &mut Vec<u8>) {
+        let &FieldSource { level, element, bytes, shift, width } = self;
+        if width == 8 {
+            return extract_bytes(level, element.kernel(), bytes, shift, width, out);
         }
-        None => out.extend(symbols.iter().map(|&s| narrow(s))),
+        scratch.bytes.clear();
+        extract_bytes(level, element.kernel(), bytes, shift, width, &mut scratch.bytes);
+        pack_bits(level, &scratch.bytes, width, out);
+    }
+
+    /// Appends the rank of every field.
+    fn ranks(&self, ranks: &RankOf, scratch: &mut Scratch, out: &mut Vec<u8>) {
+        let &FieldSource { level, element, bytes, shift, width } = self;
+        if element.size() == 1 {
+            // From bytes to ranks by one table.
+            let mut by_byte = [0; 256];
+            for (rank, field) in by_byte.iter_mut().zip(fields_of_bytes(element, shift, width)) {
+                *rank = ranks.get(u16::from(field));
+            }
+            return map_bytes(level, &by_byte, bytes, out);
+        }
+        if width <= 8 {
+            scratch.bytes.clear();
+            extract_bytes(level, element.kernel(), bytes, shift, width, &mut scratch.bytes);
+            return map_bytes(level, ranks.bytes(), &scratch.bytes, out);
+        }
+        scratch.symbols.clear();
+        extract(level, element.kernel(), bytes, shift, width, &mut scratch.symbols);
+        out.extend(scratch.symbols.iter().map(|&s| ranks.get(s)));
     }
 }
 

@@ -180,40 +180,56 @@ impl Head {
     }
 }
 
-/// A plane to be written.
-pub(crate) struct PlaneOut {
-    pub(crate) width: u32,
-    pub(crate) kind: Kind,
-    pub(crate) stream: Vec<u8>,
+/// A coded block while it is written: the head, then streams in plane order.
+pub(crate) struct PayloadWriter {
+    payload: Vec<u8>,
+    head: usize,
 }
 
-/// Serialises a coded block. Returns the payload and the length of its head.
-pub(crate) fn write(planes: &[PlaneOut], map: &[u8]) -> (Vec<u8>, usize) {
-    let mut out = vec![planes.len() as u8, 0, 0, 0, 0, 0, 0, 0];
-    out.extend_from_slice(&(map.len() as u32).to_le_bytes());
-    for plane in planes {
-        let (kind, value) = match plane.kind {
-            Kind::Raw => (0, 0),
-            Kind::Constant(value) => (1, value),
-            Kind::Shared(number) => (2, number),
-            Kind::Own(_) => (3, 0),
-        };
-        out.extend_from_slice(&[plane.width as u8, kind]);
-        out.extend_from_slice(&value.to_le_bytes());
-        out.extend_from_slice(&(plane.stream.len() as u32).to_le_bytes());
-    }
-    out.extend_from_slice(map);
-    for plane in planes {
-        if let Kind::Own(table) = &plane.kind {
-            table.write(plane.width, &mut out);
+impl PayloadWriter {
+    /// Writes the head of planes with these widths, from high to low, and of this tile map. Lengths of streams come with
+    /// the streams.
+    pub(crate) fn new(planes: &[(u32, Kind)], map: &[u8], capacity: usize) -> PayloadWriter {
+        let mut out = Vec::with_capacity(capacity);
+        out.extend_from_slice(&[planes.len() as u8, 0, 0, 0, 0, 0, 0, 0]);
+        out.extend_from_slice(&(map.len() as u32).to_le_bytes());
+        for (width, kind) in planes {
+            let (kind, value) = match *kind {
+                Kind::Raw => (0, 0),
+                Kind::Constant(value) => (1, value),
+                Kind::Shared(number) => (2, number),
+                Kind::Own(_) => (3, 0),
+            };
+            out.extend_from_slice(&[*width as u8, kind]);
+            out.extend_from_slice(&value.to_le_bytes());
+            out.extend_from_slice(&[0; 4]);
         }
-    }
-    out.resize(out.len().next_multiple_of(ALIGN), 0);
-    let head = out.len();
-    out[4..8].copy_from_slice(&(head as u32).to_le_bytes());
-    for plane in planes.iter().filter(|plane| !plane.stream.is_empty()) {
+        out.extend_from_slice(map);
+        for (width, kind) in planes {
+            if let Kind::Own(table) = kind {
+                table.write(*width, &mut out);
+            }
+        }
         out.resize(out.len().next_multiple_of(ALIGN), 0);
-        out.extend_from_slice(&plane.stream);
+        let head = out.len();
+        out[4..8].copy_from_slice(&(head as u32).to_le_bytes());
+        PayloadWriter { payload: out, head }
     }
-    (out, head)
+
+    /// Begins the next stream, which is then appended to the payload.
+    pub(crate) fn begin(&mut self) -> &mut Vec<u8> {
+        self.payload.resize(self.payload.len().next_multiple_of(ALIGN), 0);
+        &mut self.payload
+    }
+
+    /// Ends the stream of plane `plane`, which began at `start` of the payload.
+    pub(crate) fn end(&mut self, plane: usize, start: usize) {
+        let len = (self.payload.len() - start) as u32;
+        self.payload[FIXED + RECORD * plane + 4..][..4].copy_from_slice(&len.to_le_bytes());
+    }
+
+    /// The payload and the length of its head.
+    pub(crate) fn finish(self) -> (Vec<u8>, usize) {
+        (self.payload, self.head)
+    }
 }

@@ -3,7 +3,6 @@
 pub(crate) mod decode;
 pub(crate) mod encode;
 pub(crate) mod head;
-mod scan;
 pub(crate) mod side;
 
 use crate::error::{Result, corrupt};

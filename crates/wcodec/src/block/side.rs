@@ -21,7 +21,7 @@ pub(crate) const MAX_LEN: u32 = 1 << 20;
 /// many that none uses.
 pub(crate) struct SharedTable {
     pub(crate) width: u32,
-    pub(crate) table: Table,
+    table: Table,
     decoder: OnceLock<DecodeTable>,
 }
 

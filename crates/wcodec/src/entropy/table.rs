@@ -34,6 +34,11 @@ pub(crate) struct Table {
 pub(crate) struct RankOf(Box<[u8; 1 << MAX_WIDTH]>);
 
 impl RankOf {
+    /// The ranks of symbols that fit a byte.
+    pub(crate) fn bytes(&self) -> &[u8; 256] {
+        self.0.first_chunk().unwrap_or(&[0; 256])
+    }
+
     /// Symbols have at most [`MAX_WIDTH`] bits; the mask tells the compiler.
     #[inline(always)]
     pub(crate) fn get(&self, symbol: u16) -> u8 {
@@ -51,11 +56,6 @@ impl Table {
         }
         let present: Vec<u32> = symbols.iter().map(|&s| counts[usize::from(s)]).collect();
         Some(Table { symbols, frequencies: normalize(&present) })
-    }
-
-    /// The symbol of each rank.
-    pub(crate) fn symbols(&self) -> &[u16] {
-        &self.symbols
     }
 
     /// What symbols with these counts cost, in units of 2^-16 bit; `None` if one of them is not
@@ -171,7 +171,10 @@ impl Table {
     }
 
     pub(crate) fn decoder(&self) -> Result<DecodeTable> {
-        DecodeTable::new(&self.frequencies).map_err(|e| corrupt!("frequency table: {e}"))
+        // Symbols that fit a byte are put out as they are, others as distances from the lowest.
+        let base = if self.symbols.iter().all(|&s| s < 256) { 0 } else { self.symbols[0] };
+        DecodeTable::new(&self.symbols, &self.frequencies, base)
+            .map_err(|e| corrupt!("frequency table: {e}"))
     }
 
     pub(crate) fn encoder(&self) -> Result<EncodeTable> {

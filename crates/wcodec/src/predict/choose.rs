@@ -1,8 +1,10 @@
 //! Choosing the predictors of a block by bits.
 
-use super::{Edges, Predictor, PredictorSet, Tile, Tiling, mask, subtract};
+use super::{Predictor, PredictorSet};
 use crate::entropy::table::Table;
 use crate::entropy::{cost, count};
+use wcodec_kernels::Level;
+use wcodec_kernels::predict::{Edges, Tile, Tiling, subtract};
 
 /// Bytes that a tile map costs at least: table, state and its place in the head.
 const MAP_BYTES: u64 = 16;
@@ -17,7 +19,12 @@ const RARE: u64 = 14 * cost::BIT;
 /// at least 1 bit in 256. Each sample is the symbols of a rectangle, tiled by its [`Tiling`];
 /// tiles at its upper and left border lack neighbours that they have in the block, and do not
 /// count.
-pub(crate) fn promising(samples: &[(Vec<u16>, Tiling)], width: u32, allowed: PredictorSet) -> bool {
+pub(crate) fn promising(
+    level: Level,
+    samples: &[(Vec<u16>, Tiling)],
+    width: u32,
+    allowed: PredictorSet,
+) -> bool {
     let inner = |tiling: Tiling| tiling.iter().filter(|tile| tile.row > 0 && tile.col > 0);
     let add = |counts: &mut [u32], symbols: &[u16], tiling: Tiling, tile: Tile| {
         for_each_row(tiling, tile, |range| {
@@ -37,7 +44,7 @@ pub(crate) fn promising(samples: &[(Vec<u16>, Tiling)], width: u32, allowed: Pre
         let mut mixed = vec![0u32; 1 << width];
         for (symbols, tiling) in samples {
             let mut residuals = symbols.clone();
-            subtract(&mut residuals, *tiling, width, &vec![predictor; tiling.count()]);
+            subtract(level, &mut residuals, *tiling, width, &vec![predictor; tiling.count()]);
             for tile in inner(*tiling) {
                 let (mut before, mut after) = (0, 0);
                 for_each_row(*tiling, tile, |range| {
@@ -57,7 +64,7 @@ pub(crate) fn promising(samples: &[(Vec<u16>, Tiling)], width: u32, allowed: Pre
 
 fn for_each_row(tiling: Tiling, tile: Tile, mut visit: impl FnMut(std::ops::Range<usize>)) {
     for row in tile.row..tile.row + tile.rows {
-        let start = row * tiling.cols + tile.col;
+        let start = row * tiling.cols() + tile.col;
         visit(start..start + tile.cols);
     }
 }
@@ -65,6 +72,7 @@ fn for_each_row(tiling: Tiling, tile: Tile, mut visit: impl FnMut(std::ops::Rang
 /// Chooses the predictor of each tile by the bits of its residuals under the table that the block
 /// will use; `None` if a map does not pay for itself.
 pub(crate) fn choose(
+    level: Level,
     symbols: &[u16],
     tiling: Tiling,
     width: u32,
@@ -75,7 +83,7 @@ pub(crate) fn choose(
     let mut best: Option<(u64, Vec<Predictor>)> = None;
     let consider = |predictors: Vec<Predictor>, best: &mut Option<(u64, Vec<Predictor>)>| {
         let mut residuals = symbols.to_vec();
-        subtract(&mut residuals, tiling, width, &predictors);
+        subtract(level, &mut residuals, tiling, width, &predictors);
         let counts = count(&residuals, width);
         let mut by_predictor = [0u32; Predictor::COUNT];
         for &p in &predictors {
@@ -118,7 +126,7 @@ fn cheapest(
     allowed: PredictorSet,
     costs: &[u64],
 ) -> Vec<Predictor> {
-    let mask = mask(width);
+    let mask = ((1u32 << width) - 1) as u16;
     let mut edges = Edges::default();
     let mut predicted = Vec::new();
     let mut choice = Vec::with_capacity(tiling.count());
@@ -130,13 +138,13 @@ fn cheapest(
         let mut best = (plain, Predictor::None);
         // Without a neighbour every prediction is 0.
         if tile.row > 0 || tile.col > 0 {
-            edges.read(symbols, tiling.cols, tile);
+            edges.read(symbols, tiling.cols(), tile);
             predicted.resize(tile.cols, 0);
             for predictor in allowed.predicting() {
                 let mut bits = TILE_BITS * cost::BIT;
                 for row in 0..tile.rows {
                     edges.predict_row(predictor, row, &mut predicted);
-                    let start = (tile.row + row) * tiling.cols + tile.col;
+                    let start = (tile.row + row) * tiling.cols() + tile.col;
                     let row = &symbols[start..start + tile.cols];
                     bits += row
                         .iter()

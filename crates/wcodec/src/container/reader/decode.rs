@@ -1,24 +1,29 @@
 //! Runs of bands: read in one piece, decoded in parallel, into memory that is there already.
 
-use super::Reader;
+use super::{PlacedSegment, Reader};
 use crate::block::Mode;
-use crate::block::decode::{Scratch, StoredBlock, decode_block};
+use crate::block::decode::{BlockJob, StoredBlock, decode_blocks};
 use crate::block::side::{self, Side};
 use crate::checksum::{self, BlockId, block_checksum};
 use crate::container::header::HEADER_LEN;
 use crate::container::index::BlockRecord;
 use crate::container::read_at::{ReadAt, read};
 use crate::error::{Error, Result, corrupt};
-use crate::geometry::Rect;
 use crate::stats::Stats;
 use rayon::prelude::*;
 use std::borrow::Cow;
 use std::ops::Range;
+use wcodec_kernels::Place;
 
 /// Bytes decoded at a time, and about what a reader holds.
 pub(super) const BATCH_BYTES: u64 = 16 << 20;
 
-/// A run of bands of one group: what is decoded in one go.
+/// Bytes of small jobs that are decoded together.
+const BUNDLE_BYTES: u64 = 1 << 20;
+/// Blocks that one thread decodes side by side: two rounds of the widest kernel.
+const TASK_BLOCKS: u64 = 8;
+
+/// A run of bands of one group: what is read in one go.
 pub(super) struct Job {
     pub(super) segment: usize,
     pub(super) bands: Range<u64>,
@@ -49,13 +54,64 @@ impl<R: ReadAt> Reader<R> {
 
     /// Decodes jobs one behind the other into `out`, in parallel.
     pub(super) fn decode_jobs(&self, jobs: &[Job], out: &mut [u8]) -> Result<Stats> {
-        deal(out, jobs.iter().map(|job| (job, job.bytes)))?
+        let mut bundles: Vec<Vec<(&Job, &mut [u8])>> = Vec::new();
+        let mut bytes = BUNDLE_BYTES;
+        for (job, part) in deal(out, jobs.iter().map(|job| (job, job.bytes)))? {
+            if bytes >= BUNDLE_BYTES {
+                bundles.push(Vec::new());
+                bytes = 0;
+            }
+            bytes += job.bytes;
+            if let Some(bundle) = bundles.last_mut() {
+                bundle.push((job, part));
+            }
+        }
+        bundles
             .into_par_iter()
-            .map(|(job, part)| self.decode_job(job, part))
+            .map(|bundle| self.decode_bundle(bundle))
             .try_reduce(Stats::default, |sum, part| Ok(sum + part))
     }
 
-    fn decode_job(&self, job: &Job, out: &mut [u8]) -> Result<Stats> {
+    /// Decodes jobs whose blocks are dealt out together, so that small layers fill a kernel too.
+    fn decode_bundle(&self, jobs: Vec<(&Job, &mut [u8])>) -> Result<Stats> {
+        let (jobs, parts): (Vec<&Job>, Vec<&mut [u8]>) = jobs.into_iter().unzip();
+        let side = |job: &&Job| {
+            let placed = self.placed(job.segment)?;
+            self.side(job.segment, placed.segment.geometry.group_of(job.bands.start))
+        };
+        let sides: Vec<Side> = jobs.iter().map(side).collect::<Result<_>>()?;
+        let loaded: Vec<Loaded<'_>> = jobs
+            .iter()
+            .zip(&sides)
+            .map(|(job, side)| self.load(job, side))
+            .collect::<Result<_>>()?;
+        let mut tasks: Vec<Vec<Band<'_>>> = Vec::new();
+        let mut blocks = TASK_BLOCKS;
+        for ((job, loaded), part) in jobs.iter().zip(&loaded).zip(parts) {
+            let geometry = &loaded.placed.segment.geometry;
+            let bands = job.bands.clone().map(|band| {
+                let bytes = geometry.bands_bytes(&(band..band + 1));
+                (band, bytes.end - bytes.start)
+            });
+            for (band, out) in deal(part, bands)? {
+                if blocks >= TASK_BLOCKS {
+                    tasks.push(Vec::new());
+                    blocks = 0;
+                }
+                blocks += geometry.blocks_in_band(band);
+                if let Some(task) = tasks.last_mut() {
+                    task.push(Band { loaded, band, out });
+                }
+            }
+        }
+        tasks
+            .into_par_iter()
+            .map(|task| self.decode_bands(task))
+            .try_reduce(Stats::default, |sum, part| Ok(sum + part))
+    }
+
+    /// Reads what a job needs.
+    fn load<'a>(&'a self, job: &Job, side: &'a Side) -> Result<Loaded<'a>> {
         let placed = self.placed(job.segment)?;
         let geometry = &placed.segment.geometry;
         let last = job.bands.end - 1;
@@ -63,65 +119,86 @@ impl<R: ReadAt> Reader<R> {
         let group = geometry.group_of(job.bands.start);
         let mut blocks =
             number(job.bands.start, 0)..number(last, geometry.blocks_in_band(last) - 1) + 1;
-        let side = self.side(job.segment, group)?;
-        let place = |e| self.locate(placed, e);
         // The padding before a side block belongs to the run that ends with it.
         let ends_group = job.bands.end == geometry.group_range(group).end;
         blocks.end += u64::from(placed.segment.side && ends_group);
+        let place = |e| self.locate(placed, e);
         for band in job.bands.clone() {
             for across in 0..geometry.blocks_in_band(band) {
                 self.check_length(job.segment, band, across).map_err(place)?;
             }
         }
         let run = self.read_blocks(job.segment, blocks).map_err(place)?;
-        let bands = job.bands.clone().map(|band| {
-            let bytes = geometry.bands_bytes(&(band..band + 1));
-            (band, bytes.end - bytes.start)
-        });
-        deal(out, bands)?
-            .into_par_iter()
-            .map(|(band, out)| {
-                let mut stats = Stats::default();
-                let mut scratch = Scratch::default();
-                let mut block = Vec::new();
-                for across in 0..geometry.blocks_in_band(band) {
-                    let rect = geometry.rect(band, across);
-                    let number = number(band, across);
-                    let row_bytes = rect.cols * geometry.element.size();
-                    let mut decode = |out: &mut [u8]| {
-                        self.decode_in_run(
-                            job.segment,
-                            &run,
-                            number,
-                            rect,
-                            &side,
-                            &mut scratch,
-                            out,
-                        )
-                    };
-                    // A block as wide as its band goes straight to its place.
-                    if rect.stride == rect.cols as u64 {
-                        stats += decode(out)?;
-                        continue;
-                    }
-                    block.resize(rect.rows * row_bytes, 0);
-                    stats += decode(&mut block)?;
-                    let first = geometry.band_elements(band).start;
-                    let offset = (rect.start - first) as usize * geometry.element.size();
-                    let pitch = rect.stride as usize * geometry.element.size();
-                    let targets = out.get_mut(offset..).unwrap_or_default();
-                    for (target, row) in
-                        targets.chunks_mut(pitch).zip(block.chunks_exact(row_bytes))
-                    {
-                        if let Some(target) = target.get_mut(..row_bytes) {
-                            target.copy_from_slice(row);
-                        }
-                    }
+        Ok(Loaded { segment: job.segment, placed, side, run })
+    }
+
+    /// Decodes whole bands side by side.
+    fn decode_bands(&self, bands: Vec<Band<'_>>) -> Result<Stats> {
+        let mut jobs = Vec::new();
+        let mut buffers = Vec::with_capacity(bands.len());
+        for (buffer, Band { loaded, band, out }) in bands.into_iter().enumerate() {
+            let geometry = &loaded.placed.segment.geometry;
+            let size = geometry.element.size();
+            let first = geometry.band_elements(band).start;
+            for across in 0..geometry.blocks_in_band(band) {
+                let rect = geometry.rect(band, across);
+                let start = (rect.start - first) as usize * size;
+                let place = Place { buffer, start, pitch: rect.stride as usize * size };
+                jobs.push(self.block_job(loaded, (band, across), place)?);
+            }
+            buffers.push(out);
+        }
+        self.decode_block_jobs(jobs, &mut buffers)
+    }
+
+    /// A block out of what was read of its segment.
+    pub(super) fn block_job<'a>(
+        &self,
+        loaded: &'a Loaded<'_>,
+        (band, across): (u64, u64),
+        place: Place,
+    ) -> Result<PlacedJob<'a>> {
+        let placed = loaded.placed;
+        let geometry = &placed.segment.geometry;
+        let number = geometry.block_number(band, across, placed.segment.side);
+        let record = self.table.get(placed.first_block + number)?;
+        let payload = loaded.run.payload(&record)?;
+        let id = BlockId { segment: loaded.segment as u32, block: number as u32 };
+        let stored = StoredBlock { id, mode: record.mode, payload, checksum: record.checksum };
+        let rect = geometry.rect(band, across);
+        let format = placed.segment.format();
+        let (rows, cols, side) = (rect.rows, rect.cols, loaded.side);
+        Ok(PlacedJob {
+            placed,
+            at: record.at,
+            job: BlockJob { format, rows, cols, stored, side, place },
+        })
+    }
+
+    /// Decodes blocks side by side; of several errors, that of the first block is returned.
+    pub(super) fn decode_block_jobs(
+        &self,
+        mut jobs: Vec<PlacedJob<'_>>,
+        buffers: &mut [&mut [u8]],
+    ) -> Result<Stats> {
+        // Kernels want blocks of one shape beside each other.
+        jobs.sort_by_key(|j| (j.job.format.element, j.job.cols, j.job.rows));
+        let (places, jobs): (Vec<_>, Vec<BlockJob<'_>>) =
+            jobs.into_iter().map(|j| ((j.placed, j.at, j.job.stored.id), j.job)).unzip();
+        let results = decode_blocks(self.level, &jobs, buffers);
+        let mut stats = Stats::default();
+        let mut first: Option<(u64, Error)> = None;
+        for (result, (placed, at, id)) in results.into_iter().zip(places) {
+            match result {
+                Ok(part) => stats += part,
+                Err(error) if first.as_ref().is_none_or(|(before, _)| at < *before) => {
+                    let error = error.in_block(u64::from(id.block)).at_byte(at);
+                    first = Some((at, self.locate(placed, error)));
                 }
-                Ok(stats)
-            })
-            .try_reduce(Stats::default, |sum, part| Ok(sum + part))
-            .map_err(place)
+                Err(_) => {}
+            }
+        }
+        first.map_or(Ok(stats), |(_, error)| Err(error))
     }
 
     /// Refuses a block that is longer than what it decodes to, before it is read.
@@ -137,28 +214,6 @@ impl<R: ReadAt> Reader<R> {
                 .at_byte(record.at));
         }
         Ok(())
-    }
-
-    /// Decodes block `number` of a segment out of a run that holds it.
-    #[expect(clippy::too_many_arguments, reason = "private; a struct would only rename them")]
-    pub(super) fn decode_in_run(
-        &self,
-        segment: usize,
-        run: &Run<'_>,
-        number: u64,
-        rect: Rect,
-        side: &Side,
-        scratch: &mut Scratch,
-        out: &mut [u8],
-    ) -> Result<Stats> {
-        let placed = self.placed(segment)?;
-        let record = self.table.get(placed.first_block + number)?;
-        let payload = run.payload(&record)?;
-        let id = BlockId { segment: segment as u32, block: number as u32 };
-        let block = StoredBlock { id, mode: record.mode, payload, checksum: record.checksum };
-        let format = placed.segment.format();
-        let place = |e: Error| e.in_block(number).at_byte(record.at);
-        decode_block(self.level, &format, rect, &block, side, scratch, out).map_err(place)
     }
 
     /// The side block of a group; empty if the segment has none.
@@ -222,6 +277,28 @@ impl<R: ReadAt> Reader<R> {
         }
         Ok(run)
     }
+}
+
+/// Blocks of a segment, read, with what decoding them needs.
+pub(super) struct Loaded<'a> {
+    pub(super) segment: usize,
+    pub(super) placed: &'a PlacedSegment,
+    pub(super) side: &'a Side,
+    pub(super) run: Run<'a>,
+}
+
+/// A band to be decoded, and where it goes.
+struct Band<'a> {
+    loaded: &'a Loaded<'a>,
+    band: u64,
+    out: &'a mut [u8],
+}
+
+/// A block to be decoded, and its place for messages.
+pub(super) struct PlacedJob<'a> {
+    placed: &'a PlacedSegment,
+    at: u64,
+    job: BlockJob<'a>,
 }
 
 /// Deals a buffer out, to each item as many bytes as come with it.

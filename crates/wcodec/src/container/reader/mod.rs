@@ -250,6 +250,7 @@ impl<R: ReadAt> Reader<R> {
         let start = read(&self.source, record.at, u64::from(record.len.min(12)))?;
         let len = Head::len_of(&start)?.min(record.len as usize);
         let head = read(&self.source, record.at, len as u64)?;
-        head_stats(self.level, &segment.format(), rect, &head, record.len as usize)
+        let shape = (rect.rows, rect.cols);
+        head_stats(self.level, &segment.format(), shape, &head, record.len as usize)
     }
 }

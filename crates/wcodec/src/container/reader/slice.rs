@@ -1,8 +1,7 @@
 //! Parts of a layer: only the blocks that hold them are read.
 
 use super::Reader;
-use super::decode::zeroed;
-use crate::block::decode::Scratch;
+use super::decode::{Loaded, zeroed};
 use crate::block::side::Side;
 use crate::container::directory::LayerEntry;
 use crate::container::read_at::ReadAt;
@@ -12,9 +11,15 @@ use crate::stats::Stats;
 use rayon::prelude::*;
 use std::collections::{BTreeSet, HashMap};
 use std::ops::Range;
+use wcodec_kernels::Place;
 
 /// Blocks decoded at a time.
 const SLICE_BLOCKS: usize = 32;
+/// Of these, blocks that one thread decodes side by side.
+const SIDE_BY_SIDE: usize = 4;
+
+/// Decoded blocks and where they belong.
+type Blocks = Vec<(Rect, Vec<u8>)>;
 
 impl<R: ReadAt> Reader<R> {
     /// Decodes rows and columns of a layer's matrix (see [`Layer::matrix`](crate::Layer::matrix)), row-major; only the
@@ -91,15 +96,12 @@ impl<R: ReadAt> Reader<R> {
                     slot.insert(self.side(segment, group)?);
                 }
             }
-            let decoded: Vec<(Rect, Vec<u8>, Stats)> = chunk
-                .par_iter()
-                .map(|&(band, across)| {
-                    let side = sides.get(&geometry.group_of(band));
-                    self.decode_one(segment, band, across, side)
-                })
+            let decoded: Vec<(Blocks, Stats)> = chunk
+                .par_chunks(SIDE_BY_SIDE)
+                .map(|blocks| self.decode_some(segment, blocks, &sides))
                 .collect::<Result<_>>()?;
-            for (rect, bytes, block_stats) in decoded {
-                stats += block_stats;
+            decoded.iter().for_each(|(_, part)| stats += *part);
+            for (rect, bytes) in decoded.into_iter().flat_map(|(blocks, _)| blocks) {
                 let row_bytes = rect.cols * size as usize;
                 for (row, mut piece) in bytes.chunks_exact(row_bytes).enumerate() {
                     let at = (rect.start + row as u64 * rect.stride) * size;
@@ -131,36 +133,37 @@ impl<R: ReadAt> Reader<R> {
         Ok(stats)
     }
 
-    /// Decodes one block by itself.
-    fn decode_one(
+    /// Decodes some blocks of a segment, each by itself.
+    fn decode_some(
         &self,
         segment: usize,
-        band: u64,
-        across: u64,
-        side: Option<&Side>,
-    ) -> Result<(Rect, Vec<u8>, Stats)> {
+        blocks: &[(u64, u64)],
+        sides: &HashMap<u64, Side>,
+    ) -> Result<(Blocks, Stats)> {
         let placed = self.placed(segment)?;
         let geometry = &placed.segment.geometry;
-        let rect = geometry.rect(band, across);
-        let number = geometry.block_number(band, across, placed.segment.side);
-        let mut out = zeroed(rect.elements() as u64 * geometry.element.size() as u64)?;
         let none = Side::default();
-        self.check_length(segment, band, across).map_err(|e| self.locate(placed, e))?;
-        let run = self.read_blocks(segment, number..number + 1);
-        let stats = run
-            .and_then(|run| {
-                let side = side.unwrap_or(&none);
-                self.decode_in_run(
-                    segment,
-                    &run,
-                    number,
-                    rect,
-                    side,
-                    &mut Scratch::default(),
-                    &mut out,
-                )
-            })
-            .map_err(|e| self.locate(placed, e))?;
-        Ok((rect, out, stats))
+        let mut loaded = Vec::with_capacity(blocks.len());
+        let mut decoded = Vec::with_capacity(blocks.len());
+        for &(band, across) in blocks {
+            let number = geometry.block_number(band, across, placed.segment.side);
+            let run = self
+                .check_length(segment, band, across)
+                .and_then(|()| self.read_blocks(segment, number..number + 1))
+                .map_err(|e| self.locate(placed, e))?;
+            let side = sides.get(&geometry.group_of(band)).unwrap_or(&none);
+            loaded.push(Loaded { segment, placed, side, run });
+            let rect = geometry.rect(band, across);
+            decoded.push((rect, zeroed((rect.elements() * geometry.element.size()) as u64)?));
+        }
+        let mut jobs = Vec::with_capacity(blocks.len());
+        for (buffer, (loaded, &place)) in loaded.iter().zip(blocks).enumerate() {
+            let pitch = geometry.rect(place.0, place.1).cols * geometry.element.size();
+            jobs.push(self.block_job(loaded, place, Place { buffer, start: 0, pitch })?);
+        }
+        let mut buffers: Vec<&mut [u8]> =
+            decoded.iter_mut().map(|(_, bytes)| bytes.as_mut_slice()).collect();
+        let stats = self.decode_block_jobs(jobs, &mut buffers)?;
+        Ok((decoded, stats))
     }
 }

@@ -1,0 +1,280 @@
+//! Decoding blocks: streams to symbols, residuals to symbols, symbols and raw bits to elements,
+//! straight into the caller's memory.
+
+use crate::merge::{Fields, Rows, merge};
+use crate::predict::{Tiling, restore};
+use crate::{
+    Classes, DecodeTable, Element, Level, Predictor, Scan, Steps, StreamError, StreamJob, decode,
+    packed_len, turn,
+};
+#[cfg(target_arch = "x86_64")]
+use crate::{level::Set, x86_64};
+
+/// Where the fields of a plane come from.
+#[derive(Clone, Copy)]
+pub enum Source<'a> {
+    /// All are the same.
+    Constant(u16),
+    /// A bit string, in row-major order.
+    Packed(&'a [u8]),
+    /// A stream of symbols, in the order of the scan.
+    Coded {
+        /// Tables of the stream.
+        classes: Classes<'a, DecodeTable>,
+        /// States and words.
+        stream: &'a [u8],
+    },
+}
+
+/// A plane: one bit field of every element.
+#[derive(Clone, Copy)]
+pub struct Plane<'a> {
+    /// Bits of a field, 1 to 12; packed fields have at most 8.
+    pub width: u32,
+    /// Where the fields come from.
+    pub source: Source<'a>,
+}
+
+/// How the tiles of a block were predicted.
+#[derive(Clone, Copy)]
+pub struct Tiles<'a> {
+    /// The tiles.
+    pub tiling: Tiling,
+    /// The predictor of each.
+    pub predictors: &'a [Predictor],
+}
+
+/// Where the elements of a block go.
+#[derive(Clone, Copy, Debug)]
+pub struct Place {
+    /// Number of the buffer.
+    pub buffer: usize,
+    /// First byte in it.
+    pub start: usize,
+    /// Bytes from one row to the next.
+    pub pitch: usize,
+}
+
+/// A block to be decoded.
+pub struct Block<'a> {
+    /// What its elements are.
+    pub element: Element,
+    /// The order of its symbols.
+    pub scan: Scan,
+    /// Rows, at least 1.
+    pub rows: usize,
+    /// Columns, at least 1.
+    pub cols: usize,
+    /// From the highest bits of an element to its lowest.
+    pub planes: Vec<Plane<'a>>,
+    /// Prediction of the first plane, which is then a coded one.
+    pub tiles: Option<Tiles<'a>>,
+    /// Where it goes.
+    pub place: Place,
+}
+
+/// Why a block was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BlockError {
+    /// Number of the plane.
+    pub plane: usize,
+    /// What is wrong with its stream.
+    pub error: StreamError,
+}
+
+/// Memory to be used again. Its content does not matter.
+#[derive(Default)]
+pub struct DecodeSpace {
+    symbols: Vec<Vec<u8>>,
+    turned: Vec<u8>,
+    wide: Vec<u16>,
+    unpacked: Vec<Vec<u8>>,
+}
+
+impl<'a> Block<'a> {
+    fn elements(&self) -> usize {
+        self.rows * self.cols
+    }
+
+    fn steps(&self) -> Steps {
+        Steps::of(self.scan, self.rows, self.cols)
+    }
+
+    pub(crate) fn place_rows(&self) -> Rows {
+        let width = self.cols * self.element.size();
+        Rows { start: self.place.start, pitch: self.place.pitch, rows: self.rows, width }
+    }
+
+    fn check(&self, buffers: &[&mut [u8]]) {
+        let bits: u32 = self.planes.iter().map(|plane| plane.width).sum();
+        assert_eq!(bits, self.element.bits(), "planes must make up the element");
+        assert!(self.rows > 0 && self.cols > 0, "blocks must not be empty");
+        for plane in &self.planes {
+            assert!((1..=12).contains(&plane.width), "a plane has 1 to 12 bits");
+            if let Source::Packed(packed) = plane.source {
+                assert!(plane.width <= 8, "packed fields have at most 8 bits");
+                assert_eq!(Some(packed.len()), packed_len(self.elements(), plane.width));
+            }
+        }
+        if let Some(tiles) = &self.tiles {
+            assert!(matches!(self.planes[0].source, Source::Coded { .. }));
+            assert_eq!(tiles.predictors.len(), tiles.tiling.count(), "a predictor for each tile");
+            assert_eq!((tiles.tiling.rows(), tiles.tiling.cols()), (self.rows, self.cols));
+        }
+        let Rows { start, pitch, rows, width } = self.place_rows();
+        let end = (rows - 1).checked_mul(pitch).and_then(|at| at.checked_add(start + width));
+        assert!(rows == 1 || pitch >= width, "rows must not overlap");
+        let room = buffers[self.place.buffer].len();
+        assert!(end.is_some_and(|end| end <= room), "the block must lie in its buffer");
+    }
+
+    pub(crate) fn coded(
+        &self,
+    ) -> impl Iterator<Item = (usize, Classes<'a, DecodeTable>, &'a [u8])> {
+        self.planes.iter().enumerate().filter_map(|(k, plane)| match plane.source {
+            Source::Coded { classes, stream } => Some((k, classes, stream)),
+            Source::Constant(_) | Source::Packed(_) => None,
+        })
+    }
+}
+
+/// Streams that are worth decoding side by side.
+const STREAMS: usize = 4;
+
+/// Decodes blocks into their buffers; a processor works on several at once, so a caller should hand
+/// over all that it has. Returns a verdict for each.
+///
+/// # Errors
+/// If a stream is damaged; what the block's place then holds is unspecified but initialised.
+///
+/// # Panics
+/// If a block is not what its fields demand, or does not lie in its buffer.
+pub fn decode_blocks(
+    level: Level,
+    blocks: &[Block<'_>],
+    buffers: &mut [&mut [u8]],
+    space: &mut DecodeSpace,
+) -> Vec<Result<(), BlockError>> {
+    blocks.iter().for_each(|block| block.check(buffers));
+    let mut verdicts = Vec::with_capacity(blocks.len());
+    let mut rest = blocks;
+    while !rest.is_empty() {
+        #[cfg(target_arch = "x86_64")]
+        if level.set() == Set::Avx512
+            && let Some(done) = x86_64::avx512::decode_fused(level, rest, buffers)
+        {
+            rest = &rest[done.len()..];
+            verdicts.extend(done);
+            continue;
+        }
+        // As many blocks as there are streams to decode side by side.
+        let mut streams = 0;
+        let enough = |block: &Block<'_>| {
+            streams += block.coded().count();
+            streams >= STREAMS
+        };
+        let count = rest.iter().position(enough).map_or(rest.len(), |at| at + 1);
+        let (now, later) = rest.split_at(count);
+        decode_stepwise(level, now, buffers, space, &mut verdicts);
+        rest = later;
+    }
+    verdicts
+}
+
+/// First all streams of the blocks, then block after block.
+fn decode_stepwise(
+    level: Level,
+    blocks: &[Block<'_>],
+    buffers: &mut [&mut [u8]],
+    space: &mut DecodeSpace,
+    verdicts: &mut Vec<Result<(), BlockError>>,
+) {
+    let streams: usize = blocks.iter().map(|block| block.coded().count()).sum();
+    if space.symbols.len() < streams {
+        space.symbols.resize_with(streams, Vec::new);
+    }
+    let mut free = space.symbols.iter_mut();
+    let mut jobs = Vec::with_capacity(streams);
+    for block in blocks {
+        for ((_, classes, stream), out) in block.coded().zip(&mut free) {
+            let elements = block.elements();
+            if out.len() < elements {
+                out.resize(elements, 0);
+            }
+            let steps = block.steps();
+            jobs.push(StreamJob { classes, stream, steps, out: &mut out[..elements] });
+        }
+    }
+    let mut results = decode(level, &mut jobs).into_iter();
+    let mut used = 0;
+    for block in blocks {
+        let mut verdict = Ok(());
+        let coded = block.coded().count();
+        for ((plane, ..), result) in block.coded().zip(&mut results) {
+            if let Err(error) = result {
+                verdict = verdict.and(Err(BlockError { plane, error }));
+            }
+        }
+        if verdict.is_ok() {
+            let DecodeSpace { symbols, turned, wide, unpacked } = &mut *space;
+            let symbols = &mut symbols[used..used + coded];
+            let out = &mut *buffers[block.place.buffer];
+            finish(level, block, symbols, out, (turned, wide, unpacked));
+        }
+        used += coded;
+        verdicts.push(verdict);
+    }
+}
+
+/// Puts a block together whose streams are decoded.
+fn finish(
+    level: Level,
+    block: &Block<'_>,
+    symbols: &mut [Vec<u8>],
+    out: &mut [u8],
+    (turned, wide, unpacked): (&mut Vec<u8>, &mut Vec<u16>, &mut Vec<Vec<u8>>),
+) {
+    let elements = block.elements();
+    if block.scan == Scan::Column {
+        for symbols in &mut *symbols {
+            if turned.len() < elements {
+                turned.resize(elements, 0);
+            }
+            turn::to_rows(level, &symbols[..elements], block.cols, &mut turned[..elements]);
+            std::mem::swap(symbols, turned);
+        }
+    }
+    let mut symbols = symbols.iter().map(|symbols| &symbols[..elements]);
+    let mut planes = Vec::with_capacity(block.planes.len());
+    for plane in &block.planes {
+        let fields = match plane.source {
+            Source::Constant(value) => Fields::Constant(value),
+            Source::Packed(packed) => Fields::Packed(packed),
+            Source::Coded { classes, .. } => {
+                let symbols = symbols.next().unwrap_or_default();
+                match classes.base() {
+                    Some(base) => Fields::Bytes(symbols, base),
+                    None => Fields::Ranks(symbols, classes.table(0).symbols()),
+                }
+            }
+        };
+        planes.push((plane.width, fields));
+    }
+    if let Some(Tiles { tiling, predictors }) = block.tiles {
+        let (width, fields) = &mut planes[0];
+        wide.clear();
+        match *fields {
+            Fields::Bytes(bytes, base) => wide.extend(bytes.iter().map(|&b| u16::from(b) + base)),
+            Fields::Ranks(ranks, symbols) => {
+                wide.extend(ranks.iter().map(|&rank| symbols[usize::from(rank)]));
+            }
+            _ => {}
+        }
+        restore(level, wide, tiling, *width, predictors);
+        *fields = Fields::Wide(wide);
+    }
+    merge(level, block.element, &planes, block.place_rows(), out, unpacked);
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,297 @@
+//! Whole blocks at every level: what they decode to, where it goes, and what is refused.
+
+use super::*;
+use crate::predict::subtract;
+use crate::{EncodeSpace, EncodeTable, SymbolsJob, Transform, encode, pack_bits};
+use proptest::prelude::*;
+
+const ELEMENTS: [Element; 9] = [
+    Element::new(1, Transform::Identity),
+    Element::new(1, Transform::FlipSign),
+    Element::new(1, Transform::RotateSign),
+    Element::new(2, Transform::RotateSign),
+    Element::new(2, Transform::FlipSign),
+    Element::new(4, Transform::RotateSign),
+    Element::new(4, Transform::Identity),
+    Element::new(8, Transform::RotateSign),
+    Element::new(8, Transform::FlipSign),
+];
+
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0.wrapping_mul(0x2545_f491_4f6c_dd1d)
+    }
+
+    fn below(&mut self, n: usize) -> usize {
+        (self.next() >> 33) as usize % n
+    }
+}
+
+enum Kind {
+    Constant(u16),
+    Packed(Vec<u8>),
+    Coded(DecodeTable, Vec<u8>),
+}
+
+/// A block that owns what it is decoded from, and its fields.
+struct Made {
+    element: Element,
+    scan: Scan,
+    rows: usize,
+    cols: usize,
+    planes: Vec<(u32, Kind)>,
+    tiles: Option<(Tiling, Vec<Predictor>)>,
+    /// `rows * cols` elements, little-endian.
+    bytes: Vec<u8>,
+}
+
+fn table(symbols: &[u16], width: u32) -> (Vec<u16>, Vec<u16>) {
+    let mut counts = vec![0usize; 1 << width];
+    symbols.iter().for_each(|&s| counts[usize::from(s)] += 1);
+    let present: Vec<u16> = (0..1u16 << width).filter(|&s| counts[usize::from(s)] > 0).collect();
+    let spare = 4096 - present.len();
+    let mut f: Vec<u16> = present
+        .iter()
+        .map(|&s| 1 + (counts[usize::from(s)] * spare / symbols.len()) as u16)
+        .collect();
+    f[0] += 4096 - f.iter().sum::<u16>();
+    (present, f)
+}
+
+fn coded(values: &[u16], width: u32, scan: Scan, rows: usize, cols: usize) -> Kind {
+    let (present, f) = table(values, width);
+    let ranks: Vec<u8> = values.iter().map(|v| present.binary_search(v).unwrap() as u8).collect();
+    let mut order = vec![0; ranks.len()];
+    match scan {
+        Scan::Row => order.copy_from_slice(&ranks),
+        Scan::Column => turn::to_coding_order(Level::SCALAR, &ranks, cols, &mut order),
+    }
+    let mut stream = Vec::new();
+    let steps = Steps::of(scan, rows, cols);
+    let encoder = EncodeTable::new(&f).unwrap();
+    let classes = Classes::one(&encoder);
+    let job = SymbolsJob { classes, ranks: &order, steps, out: &mut stream };
+    encode(Level::SCALAR, &mut [job], &mut EncodeSpace::default());
+    let base = if present[present.len() - 1] < 256 { 0 } else { present[0] };
+    Kind::Coded(DecodeTable::new(&present, &f, base).unwrap(), stream)
+}
+
+fn make(random: &mut Random, element: Element, rows: usize, cols: usize) -> Made {
+    let scan = if random.below(2) == 0 { Scan::Row } else { Scan::Column };
+    let bits = element.bits();
+    let mut planes = Vec::new();
+    let mut u = vec![0u64; rows * cols];
+    let mut tiles = None;
+    let mut left = bits;
+    while left > 0 {
+        let first = planes.is_empty();
+        let width = if first {
+            1 + random.below(12.min(left as usize)) as u32
+        } else {
+            // Mostly as encoders cut: what is left down to a multiple of 8, then bytes.
+            let even = if left % 8 > 0 { left % 8 } else { 8 };
+            if random.below(4) > 0 { even } else { 1 + random.below(8.min(left as usize)) as u32 }
+        };
+        left -= width;
+        let mask = (1u16 << width) - 1;
+        let kind = if first { 2 } else { random.below(5) };
+        // Some planes have few symbols, some all that fit.
+        let most = if random.below(2) == 0 { 60 } else { 250 };
+        let spread = 1 + random.below(most);
+        let offset = random.below(4096);
+        let mut values: Vec<u16> = (0..rows * cols)
+            .map(|_| (offset + random.below(spread).min(random.below(spread))) as u16 & mask)
+            .collect();
+        let plane = match kind {
+            0 => {
+                let value = values[0];
+                values.fill(value);
+                Kind::Constant(value)
+            }
+            1 | 2 if kind == 2 => {
+                let mut residuals = values.clone();
+                if first && random.below(3) == 0 {
+                    let tiling =
+                        Tiling::new(rows, cols, 1 + random.below(20), 1 + random.below(20));
+                    let predictors: Vec<Predictor> =
+                        (0..tiling.count()).map(|_| Predictor::ALL[random.below(5)]).collect();
+                    subtract(Level::SCALAR, &mut residuals, tiling, width, &predictors);
+                    let distinct: std::collections::BTreeSet<_> = residuals.iter().collect();
+                    if distinct.len() <= 256 {
+                        tiles = Some((tiling, predictors));
+                    } else {
+                        residuals.clone_from(&values);
+                    }
+                }
+                coded(&residuals, width, scan, rows, cols)
+            }
+            _ => {
+                values.iter_mut().for_each(|v| *v = random.next() as u16 & mask);
+                let narrow: Vec<u8> = values.iter().map(|&v| v as u8).collect();
+                let mut packed = Vec::new();
+                pack_bits(Level::SCALAR, &narrow, width, &mut packed);
+                Kind::Packed(packed)
+            }
+        };
+        u.iter_mut().zip(&values).for_each(|(u, &v)| *u |= u64::from(v) << left);
+        planes.push((width, plane));
+    }
+    let mask = u64::MAX >> (64 - bits);
+    let bytes = u
+        .iter()
+        .flat_map(|&u| {
+            let x = match element.transform() {
+                Transform::Identity => u,
+                Transform::RotateSign => (u >> 1 | u << (bits - 1)) & mask,
+                Transform::FlipSign => u ^ 1 << (bits - 1),
+            };
+            x.to_le_bytes().into_iter().take(element.size())
+        })
+        .collect();
+    Made { element, scan, rows, cols, planes, tiles, bytes }
+}
+
+/// Decodes blocks side by side at every level, each into rows of a buffer of its own kind, and
+/// compares: verdicts, the rows of sound blocks, and every byte around them.
+fn check(made: &[Made], random: &mut Random, intact: bool) -> Result<Vec<bool>, TestCaseError> {
+    let tables: Vec<Vec<Option<&DecodeTable>>> = made
+        .iter()
+        .map(|made| {
+            let table =
+                |kind| if let &Kind::Coded(ref table, _) = kind { Some(table) } else { None };
+            made.planes.iter().map(|(_, kind)| table(kind)).collect()
+        })
+        .collect();
+    let gaps: Vec<(usize, usize)> =
+        made.iter().map(|_| (random.below(100), random.below(3) * random.below(70))).collect();
+    let blocks: Vec<Block<'_>> = made
+        .iter()
+        .zip(&tables)
+        .zip(&gaps)
+        .enumerate()
+        .map(|(buffer, ((made, tables), &(start, gap)))| {
+            let planes = made.planes.iter().zip(tables).map(|((width, kind), table)| {
+                let source = match kind {
+                    Kind::Constant(value) => Source::Constant(*value),
+                    Kind::Packed(packed) => Source::Packed(packed),
+                    Kind::Coded(_, stream) => {
+                        Source::Coded { classes: Classes::one(table.unwrap()), stream }
+                    }
+                };
+                Plane { width: *width, source }
+            });
+            let tiles = made.tiles.as_ref();
+            Block {
+                element: made.element,
+                scan: made.scan,
+                rows: made.rows,
+                cols: made.cols,
+                planes: planes.collect(),
+                tiles: tiles.map(|(tiling, predictors)| Tiles { tiling: *tiling, predictors }),
+                place: Place { buffer, start, pitch: made.cols * made.element.size() + gap },
+            }
+        })
+        .collect();
+    let mut first: Option<(Vec<Result<(), BlockError>>, Vec<Vec<u8>>)> = None;
+    for level in Level::available() {
+        for fill in [0x00, 0xff] {
+            let mut space = DecodeSpace::default();
+            let mut buffers: Vec<Vec<u8>> = blocks
+                .iter()
+                .map(|block| {
+                    let len = block.place.start + block.rows * block.place.pitch + 64;
+                    vec![fill; len]
+                })
+                .collect();
+            let mut views: Vec<&mut [u8]> = buffers.iter_mut().map(Vec::as_mut_slice).collect();
+            let verdicts = decode_blocks(level, &blocks, &mut views, &mut space);
+            for ((buffer, block), verdict) in buffers.iter_mut().zip(&blocks).zip(&verdicts) {
+                let Rows { start, pitch, rows, width } = block.place_rows();
+                let inside = |at: usize| {
+                    at >= start && (at - start) / pitch < rows && (at - start) % pitch < width
+                };
+                for (at, byte) in buffer.iter_mut().enumerate() {
+                    if !inside(at) {
+                        prop_assert_eq!(*byte, fill, "{:?}: byte {} outside", level, at);
+                        *byte = 0;
+                    } else if verdict.is_err() {
+                        *byte = 0;
+                    }
+                }
+            }
+            match &first {
+                None => first = Some((verdicts, buffers)),
+                Some((expected, bytes)) => {
+                    prop_assert_eq!(&verdicts, expected, "{:?}", level);
+                    for ((found, bytes), block) in buffers.iter().zip(bytes).zip(&blocks) {
+                        let kinds: Vec<_> = block.planes.iter().map(|p| p.width).collect();
+                        prop_assert!(found == bytes, "{:?} {:?} {:?}", level, block.element, kinds);
+                    }
+                }
+            }
+        }
+    }
+    let Some((verdicts, buffers)) = first else { return Ok(Vec::new()) };
+    for (((made, block), buffer), verdict) in made.iter().zip(&blocks).zip(&buffers).zip(&verdicts)
+    {
+        if intact && verdict.is_ok() {
+            let Rows { start, pitch, rows, width } = block.place_rows();
+            let found: Vec<u8> = (0..rows)
+                .flat_map(|row| &buffer[start + row * pitch..][..width])
+                .copied()
+                .collect();
+            prop_assert!(found == made.bytes, "{:?}", made.element);
+        }
+    }
+    Ok(verdicts.iter().map(Result::is_ok).collect())
+}
+
+/// Shapes that fill whole steps, and others.
+fn shape() -> impl Strategy<Value = (usize, usize)> {
+    prop_oneof![
+        (1usize..40, (1usize..6).prop_map(|c| 32 * c)),
+        (1usize..80, 1usize..90),
+        (Just(1), 1usize..3000),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(400))]
+
+    #[test]
+    fn every_level_gives_the_elements(kind in 0usize..ELEMENTS.len(), shape in shape(), count in 1usize..6, seed: u64) {
+        let mut random = Random(seed | 1);
+        let made: Vec<Made> = (0..count).map(|_| make(&mut random, ELEMENTS[kind], shape.0, shape.1)).collect();
+        let verdicts = check(&made, &mut random, true)?;
+        prop_assert!(verdicts.iter().all(|&ok| ok));
+    }
+
+    #[test]
+    fn blocks_of_all_kinds_go_together(parts in prop::collection::vec((0usize..ELEMENTS.len(), shape()), 1..8), seed: u64, damage: bool) {
+        let mut random = Random(seed | 1);
+        let mut made: Vec<Made> = parts.iter().map(|&(kind, (r, c))| make(&mut random, ELEMENTS[kind], r, c)).collect();
+        if damage {
+            let at = random.below(made.len());
+            for (_, kind) in &mut made[at].planes {
+                if let Kind::Coded(_, stream) = kind {
+                    match random.below(3) {
+                        0 => { let at = random.below(stream.len()); stream[at] ^= 1 << random.below(8); }
+                        1 => stream.truncate(random.below(stream.len())),
+                        _ => stream.extend([0, 0]),
+                    }
+                    break;
+                }
+            }
+            // A flip may decode to other elements; all levels must then find the same.
+            let verdicts = check(&made, &mut random, false)?;
+            prop_assert!(verdicts.iter().enumerate().all(|(k, &ok)| ok || k == at));
+        } else {
+            prop_assert!(check(&made, &mut random, true)?.iter().all(|&ok| ok));
+        }
+    }
+}

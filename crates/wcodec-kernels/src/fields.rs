@@ -1,0 +1,130 @@
+//! Taking fields out of elements.
+
+use crate::element::{Transform, Word, with_word};
+use crate::level::compiled_for_levels;
+use crate::{Element, Level};
+
+/// Appends bits `shift..shift + width` of every element to `fields`, the informative bits of an
+/// element being its highest. `width` is at most 16; bytes behind the last whole element do not
+/// count.
+pub fn extract(
+    level: Level,
+    element: Element,
+    bytes: &[u8],
+    shift: u32,
+    width: u32,
+    fields: &mut Vec<u16>,
+) {
+    let start = fields.len();
+    fields.resize(start + bytes.len() / element.size(), 0);
+    let (fields, transform) = (&mut fields[start..], element.transform());
+    let mask = (u32::from(u16::MAX) >> (16 - width)) as u16;
+    with_word!(element, fields_of(level, transform, bytes, shift, mask, fields));
+}
+
+/// As [`extract`], for fields of at most 8 bits.
+pub fn extract_bytes(
+    level: Level,
+    element: Element,
+    bytes: &[u8],
+    shift: u32,
+    width: u32,
+    fields: &mut Vec<u8>,
+) {
+    let start = fields.len();
+    fields.resize(start + bytes.len() / element.size(), 0);
+    let (fields, transform) = (&mut fields[start..], element.transform());
+    let mask = u16::from(u8::MAX >> (8 - width));
+    with_word!(element, fields_of(level, transform, bytes, shift, mask, fields));
+}
+
+/// What a field is stored as.
+trait Field: Copy {
+    fn of(field: u16) -> Self;
+}
+
+impl Field for u8 {
+    #[inline(always)]
+    fn of(field: u16) -> u8 {
+        field as u8
+    }
+}
+
+impl Field for u16 {
+    #[inline(always)]
+    fn of(field: u16) -> u16 {
+        field
+    }
+}
+
+fn fields_of<T: Word>(
+    level: Level,
+    transform: Transform,
+    bytes: &[u8],
+    shift: u32,
+    mask: u16,
+    fields: &mut [impl Field],
+) {
+    take::<T, _>(level, transform, bytes, shift, mask, fields);
+}
+
+compiled_for_levels! {
+    fn take[T: Word, F: Field](
+        transform: Transform,
+        bytes: &[u8],
+        shift: u32,
+        mask: u16,
+        fields: &mut [F],
+    )[T, F] {
+        let mut each = |transform: Transform| {
+            for (field, bytes) in fields.iter_mut().zip(bytes.chunks_exact(T::SIZE)) {
+                *field = F::of(T::read(bytes).forward(transform).shr(shift).to_field() & mask);
+            }
+        };
+        // A transform known to each loop lets the compiler vectorise it.
+        match transform {
+            Transform::Identity => each(Transform::Identity),
+            Transform::RotateSign => each(Transform::RotateSign),
+            Transform::FlipSign => each(Transform::FlipSign),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn fields_are_those_of_the_transformed_element(bytes in prop::collection::vec(any::<u8>(), 0..700), shift in 0u32..64, width in 1u32..=12) {
+            for (size, transform) in [(1, Transform::Identity), (1, Transform::FlipSign), (2, Transform::RotateSign), (2, Transform::FlipSign), (4, Transform::RotateSign), (8, Transform::RotateSign), (8, Transform::Identity)] {
+                let element = Element::new(size, transform);
+                let bits = element.bits();
+                let shift = shift % bits;
+                let width = width.min(bits - shift);
+                let expected: Vec<u16> = bytes.chunks_exact(size).map(|b| {
+                    let x = b.iter().rev().fold(0u64, |x, &b| x << 8 | u64::from(b));
+                    let u = match transform {
+                        Transform::Identity => x,
+                        Transform::FlipSign => x ^ 1 << (bits - 1),
+                        Transform::RotateSign => x << 1 | x >> (bits - 1),
+                    };
+                    (u >> shift) as u16 & ((1 << width) - 1)
+                }).collect();
+                // A rotated element has no bits above its own.
+                prop_assume!(shift + width <= bits);
+                for level in Level::available() {
+                    let mut found = vec![9];
+                    extract(level, element, &bytes, shift, width, &mut found);
+                    prop_assert_eq!(&found[1..], &expected, "{:?} {:?}", level, element);
+                    if width <= 8 {
+                        let mut found = Vec::new();
+                        extract_bytes(level, element, &bytes, shift, width, &mut found);
+                        prop_assert!(found.iter().map(|&b| u16::from(b)).eq(expected.iter().copied()));
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,226 @@
+//! Putting elements together from the fields that their planes hold.
+
+use crate::element::{Transform, Word, with_word};
+use crate::level::compiled_for_levels;
+use crate::{Element, Level, unpack_bits};
+
+/// Planes that one pass sums up.
+const MOST: usize = 4;
+
+/// The fields of one plane for all elements of a block, in row-major order.
+pub(crate) enum Fields<'a> {
+    Constant(u16),
+    /// A bit string.
+    Packed(&'a [u8]),
+    /// Each field is the byte plus a base.
+    Bytes(&'a [u8], u16),
+    /// Each field is the symbol of a rank.
+    Ranks(&'a [u8], &'a [u16]),
+    Wide(&'a [u16]),
+}
+
+/// A plane: its width in bits and its fields. Planes go from the highest bits of an element to
+/// its lowest.
+pub(crate) type Plane<'a> = (u32, Fields<'a>);
+
+/// Where the rows of a block go in a buffer, in bytes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Rows {
+    pub(crate) start: usize,
+    /// From one row to the next.
+    pub(crate) pitch: usize,
+    pub(crate) rows: usize,
+    /// Bytes of a row.
+    pub(crate) width: usize,
+}
+
+impl Rows {
+    /// The rows as one, if they lie one behind the other.
+    pub(crate) fn joined(self) -> Rows {
+        if self.rows > 0 && self.pitch == self.width {
+            let width = self.rows * self.width;
+            return Rows { rows: 1, width, pitch: width, ..self };
+        }
+        self
+    }
+}
+
+/// A plane whose fields are bytes, and where they go.
+type Narrow<'a> = (&'a [u8], u32);
+
+/// Puts the elements of a block together. `space` holds bit strings while they are bytes.
+pub(crate) fn merge(
+    level: Level,
+    element: Element,
+    planes: &[Plane<'_>],
+    rows: Rows,
+    out: &mut [u8],
+    space: &mut Vec<Vec<u8>>,
+) {
+    let elements = rows.rows * rows.width / element.size();
+    let packed = planes.iter().filter_map(|(width, fields)| match fields {
+        Fields::Packed(packed) if *width < 8 => Some((*width, *packed)),
+        _ => None,
+    });
+    let count = packed.clone().count();
+    space.resize_with(space.len().max(count), Vec::new);
+    for ((width, packed), unpacked) in packed.zip(&mut *space) {
+        unpacked.resize(unpacked.len().max(elements), 0);
+        unpack_bits(level, packed, width, 0, &mut unpacked[..elements]);
+    }
+    with_word!(element, merge_as(level, element, planes, rows.joined(), out, space));
+}
+
+fn merge_as<T: Word>(
+    level: Level,
+    element: Element,
+    planes: &[Plane<'_>],
+    rows: Rows,
+    out: &mut [u8],
+    unpacked: &[Vec<u8>],
+) {
+    let mut constant = match element.transform() {
+        // Adding the highest bit inverts it; the carry is lost.
+        Transform::FlipSign => T::top_bit(),
+        Transform::Identity | Transform::RotateSign => T::default(),
+    };
+    let mut unpacked = unpacked.iter();
+    let mut narrow: Vec<Narrow<'_>> = Vec::with_capacity(planes.len());
+    let mut begun = false;
+    let mut shift = T::BITS;
+    for (width, fields) in planes {
+        shift -= width;
+        match *fields {
+            Fields::Constant(value) => constant = constant.plus(T::from_field(value).shl(shift)),
+            Fields::Bytes(bytes, base) => {
+                constant = constant.plus(T::from_field(base).shl(shift));
+                narrow.push((bytes, shift));
+            }
+            Fields::Packed(packed) if *width == 8 => narrow.push((packed, shift)),
+            Fields::Packed(_) => narrow.extend(unpacked.next().map(|bytes| (&bytes[..], shift))),
+            Fields::Ranks(ranks, symbols) => {
+                let fields = ranks.iter().map(|&rank| symbols[usize::from(rank)]);
+                add::<T>(out, rows, begun, shift, fields);
+                begun = true;
+            }
+            Fields::Wide(values) => {
+                add::<T>(out, rows, begun, shift, values.iter().copied());
+                begun = true;
+            }
+        }
+    }
+    let rotate = element.transform() == Transform::RotateSign;
+    let mut groups = narrow.chunks(MOST).peekable();
+    loop {
+        let group = groups.next().unwrap_or_default();
+        let last = groups.peek().is_none();
+        let constant = if last { constant } else { T::default() };
+        let how = (begun, rotate && last);
+        match *group {
+            [] => sum::<T, 0>(level, how, [], constant, rows, out),
+            [a] => sum::<T, 1>(level, how, [a], constant, rows, out),
+            [a, b] => sum::<T, 2>(level, how, [a, b], constant, rows, out),
+            [a, b, c] => sum::<T, 3>(level, how, [a, b, c], constant, rows, out),
+            [a, b, c, d, ..] => sum::<T, 4>(level, how, [a, b, c, d], constant, rows, out),
+        }
+        if last {
+            break;
+        }
+        begun = true;
+    }
+}
+
+/// Sets the elements to these fields, or, once begun, adds them.
+fn add<T: Word>(
+    out: &mut [u8],
+    rows: Rows,
+    begun: bool,
+    shift: u32,
+    mut fields: impl Iterator<Item = u16>,
+) {
+    for row in 0..rows.rows {
+        let out = &mut out[rows.start + row * rows.pitch..][..rows.width];
+        for (out, field) in out.chunks_exact_mut(T::SIZE).zip(&mut fields) {
+            let before = if begun { T::read(out) } else { T::default() };
+            before.plus(T::from_field(field).shl(shift)).write(out);
+        }
+    }
+}
+
+compiled_for_levels! {
+    /// Sums up the fields of planes, each moved left to its place, and a constant, and what `out`
+    /// holds already if that was begun; then rotates the sign to its place if that is wanted.
+    fn sum[T: Word, const P: usize](
+        how: (bool, bool),
+        planes: [(&[u8], u32); P],
+        constant: T,
+        rows: Rows,
+        out: &mut [u8],
+    )[T, P] {
+        match how {
+            (false, true) => sum_rows::<T, P, false, true>(planes, constant, rows, out),
+            (false, false) => sum_rows::<T, P, false, false>(planes, constant, rows, out),
+            (true, true) => sum_rows::<T, P, true, true>(planes, constant, rows, out),
+            (true, false) => sum_rows::<T, P, true, false>(planes, constant, rows, out),
+        }
+    }
+}
+
+/// Elements that are summed up at a time: known to the compiler, which then vectorises.
+const STEP: usize = 32;
+/// Bytes of so many of the largest elements.
+const STEP_BYTES: usize = STEP * 8;
+
+#[inline(always)]
+fn sum_rows<T: Word, const P: usize, const BEGUN: bool, const ROTATE: bool>(
+    planes: [(&[u8], u32); P],
+    constant: T,
+    rows: Rows,
+    out: &mut [u8],
+) {
+    let count = rows.width / T::SIZE;
+    let shifts = planes.map(|(_, shift)| shift);
+    for row in 0..rows.rows {
+        let out = &mut out[rows.start + row * rows.pitch..][..rows.width];
+        let planes = planes.map(|(fields, _)| fields[row * count..][..count].as_chunks::<STEP>());
+        let mut steps = out.chunks_exact_mut(STEP * T::SIZE);
+        for (k, out) in (&mut steps).enumerate() {
+            let fields = planes.map(|(steps, _)| &steps[k]);
+            sum_step::<T, P, BEGUN, ROTATE>(fields, shifts, constant, out);
+        }
+        let rest = steps.into_remainder();
+        if !rest.is_empty() {
+            let fields = planes.map(|(_, last)| {
+                let mut fields = [0; STEP];
+                fields[..last.len()].copy_from_slice(last);
+                fields
+            });
+            let mut last = [0; STEP_BYTES];
+            last[..rest.len()].copy_from_slice(rest);
+            let fields = std::array::from_fn(|p| &fields[p]);
+            sum_step::<T, P, BEGUN, ROTATE>(fields, shifts, constant, &mut last);
+            rest.copy_from_slice(&last[..rest.len()]);
+        }
+    }
+}
+
+#[inline(always)]
+fn sum_step<T: Word, const P: usize, const BEGUN: bool, const ROTATE: bool>(
+    fields: [&[u8; STEP]; P],
+    shifts: [u32; P],
+    constant: T,
+    out: &mut [u8],
+) {
+    let out = &mut out[..STEP * T::SIZE];
+    for k in 0..STEP {
+        let out = &mut out[k * T::SIZE..][..T::SIZE];
+        let mut sum = if BEGUN { constant.plus(T::read(out)) } else { constant };
+        for p in 0..P {
+            sum = sum.plus(T::from_field(u16::from(fields[p][k])).shl(shifts[p]));
+        }
+        if ROTATE {
+            sum = sum.inverse(Transform::RotateSign);
+        }
+        sum.write(out);
+    }
+}

@@ -1,0 +1,180 @@
+//! Decoding with the alias layout: a table of up to 64 symbols lies in vector registers.
+//!
+//! A vector holds the 32 lanes as 16-bit numbers. State `x` is kept as two of them, `high = x >> 12`
+//! and `low = x & 0xffff` (four bits are in both): the slot is the lowest 12 bits of `low`, and
+//! the product of the state's update is one of 16 x 16 bits. One step, with `b = slot / 64` the
+//! bucket and `t = slot % 64` the place in it:
+//!
+//! 1. `e = entry[b]`; the slot belongs to the alias if `t >= e.cut`: with `t` and `cut` in the
+//!    highest six bits of a number this is one comparison, the bits below decide nothing.
+//! 2. The symbol is `e.alias` or `b`; the position `t + shift[b]` or `t`.
+//! 3. `x = frequency[symbol] * high + position`, in two halves, with a carry.
+//! 4. Lanes with `x >> 12 == 0` take the next words, in lane order: one expanding load.
+
+use crate::rans::{check_end, states};
+use crate::slots::AliasTable;
+use crate::x86_64::drive::drive;
+use crate::{LANES, StreamError};
+use std::arch::x86_64::*;
+
+/// Bytes of the most words that a step can take.
+const WINDOW: usize = 2 * LANES;
+
+/// The lanes of one stream between two steps.
+pub(super) struct Lanes<'a> {
+    high: __m512i,
+    low: __m512i,
+    words: &'a [u8],
+    /// Bytes of words taken; in a stream that is too short, more than it has.
+    taken: usize,
+}
+
+/// Half `half` of the numbers of a table.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw")]
+fn half(table: &[u16; 64], half: usize) -> __m512i {
+    let numbers = &table.as_chunks::<32>().0[half];
+    // SAFETY: 32 numbers of 16 bits are the 64 bytes that are read.
+    unsafe { _mm512_loadu_si512(numbers.as_ptr().cast()) }
+}
+
+/// A number of `table` for each of the 16-bit `indices`, of which the lowest six bits count.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw")]
+pub(super) fn look_up(table: &[u16; 64], indices: __m512i) -> __m512i {
+    _mm512_permutex2var_epi16(half(table, 0), indices, half(table, 1))
+}
+
+impl<'a> Lanes<'a> {
+    #[target_feature(enable = "avx512f,avx512bw")]
+    pub(super) fn new(stream: &'a [u8]) -> Result<Lanes<'a>, StreamError> {
+        let (states, words) = states(stream, LANES)?;
+        let high: [u16; LANES] = std::array::from_fn(|lane| (states[lane] >> 12) as u16);
+        let low: [u16; LANES] = std::array::from_fn(|lane| states[lane] as u16);
+        // SAFETY: both arrays have the 64 bytes that are read.
+        let (high, low) = unsafe {
+            (_mm512_loadu_si512(high.as_ptr().cast()), _mm512_loadu_si512(low.as_ptr().cast()))
+        };
+        Ok(Lanes { high, low, words, taken: 0 })
+    }
+
+    /// Steps that the rest of the words is enough for, whatever they take.
+    #[inline(always)]
+    fn safe_steps(&self) -> usize {
+        self.words.len().saturating_sub(self.taken) / WINDOW
+    }
+
+    /// The next words; zeros where there are no more.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw,bmi2")]
+    fn last_words(&self) -> __m512i {
+        let left = self.words.len().saturating_sub(self.taken) / 2;
+        let mask = _bzhi_u32(u32::MAX, left.min(LANES) as u32);
+        let start = self.words.as_ptr().wrapping_add(self.taken);
+        // SAFETY: the mask leaves only words that lie in the stream to be read.
+        unsafe { _mm512_maskz_loadu_epi16(mask, start.cast()) }
+    }
+
+    /// Decodes a symbol in each lane of `active`. Returns, in the lowest six bits of each 16-bit
+    /// number, its rank. With `NEAR_END` the words may end, otherwise a whole window of them must
+    /// be left.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw,avx512vbmi2,bmi2,popcnt")]
+    fn step<const NEAR_END: bool>(&mut self, table: &AliasTable, active: __mmask32) -> __m512i {
+        let (low, high) = (self.low, self.high);
+        let bucket = _mm512_srli_epi16::<6>(low);
+        // `t` in the highest six bits, ones below.
+        let place = _mm512_shldi_epi16::<10>(low, _mm512_set1_epi16(-1));
+        let entry = look_up(&table.entry, bucket);
+        let aliased = _mm512_cmpge_epu16_mask(place, entry);
+        let rank = _mm512_mask_mov_epi16(bucket, aliased, entry);
+        let shift = _mm512_maskz_permutex2var_epi16(
+            aliased,
+            half(&table.shift, 0),
+            bucket,
+            half(&table.shift, 1),
+        );
+        let position = _mm512_add_epi16(_mm512_and_si512(low, _mm512_set1_epi16(63)), shift);
+        let frequency = look_up(&table.frequency, rank);
+        let sum_low = _mm512_add_epi16(_mm512_mullo_epi16(frequency, high), position);
+        let carry = _mm512_cmplt_epu16_mask(sum_low, position);
+        let sum_high = _mm512_mulhi_epu16(frequency, high);
+        let sum_high = _mm512_mask_sub_epi16(sum_high, carry, sum_high, _mm512_set1_epi16(-1));
+        let moved = _mm512_shldi_epi16::<4>(sum_high, sum_low);
+        let mut short = _mm512_testn_epi16_mask(moved, moved);
+        if NEAR_END {
+            short &= active;
+        }
+        let words = if NEAR_END {
+            self.last_words()
+        } else {
+            debug_assert!(self.safe_steps() > 0);
+            // SAFETY: the caller keeps a whole window of words in front of every step.
+            unsafe { _mm512_loadu_si512(self.words.as_ptr().add(self.taken).cast()) }
+        };
+        self.taken += 2 * short.count_ones() as usize;
+        let new_low = _mm512_mask_expand_epi16(sum_low, short, words);
+        let new_high = _mm512_mask_shldi_epi16::<4>(moved, short, sum_low, new_low);
+        if NEAR_END {
+            self.low = _mm512_mask_mov_epi16(low, active, new_low);
+            self.high = _mm512_mask_mov_epi16(high, active, new_high);
+        } else {
+            (self.low, self.high) = (new_low, new_high);
+        }
+        rank
+    }
+
+    /// The verdict behind the last step.
+    #[target_feature(enable = "avx512f")]
+    pub(super) fn end(&self) -> Result<(), StreamError> {
+        let Some(left) = self.words.len().checked_sub(self.taken) else {
+            return Err(StreamError::Truncated);
+        };
+        let (mut high, mut low) = ([0u16; LANES], [0u16; LANES]);
+        // SAFETY: both arrays have the 64 bytes that are written.
+        unsafe {
+            _mm512_storeu_si512(high.as_mut_ptr().cast(), self.high);
+            _mm512_storeu_si512(low.as_mut_ptr().cast(), self.low);
+        }
+        let state = |lane: usize| u32::from(high[lane]) << 12 | u32::from(low[lane] & 0xfff);
+        check_end(&std::array::from_fn(state), left)
+    }
+}
+
+/// The output bytes of ranks.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vbmi,avx512vl")]
+fn bytes(table: &AliasTable, ranks: __m512i) -> __m256i {
+    look_up_bytes(&table.byte, _mm512_cvtepi16_epi8(ranks))
+}
+
+/// A byte of `table` for each of the `indices`, of which the lowest six bits count.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vbmi,avx512vl")]
+pub(super) fn look_up_bytes(table: &[u8; 64], indices: __m256i) -> __m256i {
+    let (halves, _) = table.as_chunks::<32>();
+    // SAFETY: each half has the 32 bytes that are read.
+    let half = |half: &[u8; 32]| unsafe { _mm256_loadu_si256(half.as_ptr().cast()) };
+    _mm256_permutex2var_epi8(half(&halves[0]), indices, half(&halves[1]))
+}
+
+/// Writes the output bytes of the ranks of a step.
+///
+/// # Safety
+/// 32 bytes must be writable at `out`.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vbmi,avx512vl")]
+unsafe fn store(out: *mut u8, table: &AliasTable, ranks: __m512i) {
+    // SAFETY: the caller's promise.
+    unsafe { _mm256_storeu_si256(out.cast(), bytes(table, ranks)) };
+}
+
+drive! {
+    features: "avx512f,avx512bw,avx512vbmi,avx512vbmi2,avx512vl,bmi2,popcnt",
+    table: AliasTable,
+    of: |table| match table.alias() {
+        Some(alias) => alias,
+        None => unreachable!("tables of more than 64 symbols are decoded elsewhere"),
+    },
+    symbols: __m512i
+}

@@ -1,0 +1,162 @@
+//! How streams are decoded side by side, whatever a step looks like.
+
+/// Hands over items `MOST` at a time, then two, then one.
+pub(super) fn in_groups<const MOST: usize, T>(mut items: &mut [T], mut work: impl FnMut(&mut [T])) {
+    while !items.is_empty() {
+        let size = match items.len() {
+            len if len >= MOST => MOST,
+            2.. => 2,
+            _ => 1,
+        };
+        let (now, rest) = items.split_at_mut(size);
+        work(now);
+        items = rest;
+    }
+}
+
+/// All values, or the first error.
+pub(super) fn all_ok<T, E, const N: usize>(results: [Result<T, E>; N]) -> Result<[T; N], E> {
+    let values: Vec<T> = results.into_iter().collect::<Result<_, E>>()?;
+    match values.try_into() {
+        Ok(values) => Ok(values),
+        Err(_) => unreachable!("as many values as results"),
+    }
+}
+
+/// Makes `run` and `decode_group` for a kind of step. The module that calls it has
+///
+/// - `Lanes`: a stream between two steps, with `new(stream)`, `safe_steps()` (how many steps the rest of
+///   the words is enough for, whatever they take), `step::<NEAR_END>(table, active)` and `end()`;
+/// - `store(out, table, symbols)`: writes the 32 output bytes of what a step gave.
+///
+/// `$table` is what a step decodes with, and `$of` finds it in a [`DecodeTable`](crate::DecodeTable).
+macro_rules! drive {
+    (features: $features:literal, table: $table:ty, of: $of:expr, symbols: $symbols:ty) => {
+        /// Decodes full steps of `N` streams in turn. `table(stream, step)` tells what each step
+        /// decodes with, `sink(stream, step, table, symbols)` gets what it gives.
+        #[inline]
+        #[target_feature(enable = $features)]
+        pub(super) fn run<'t, const N: usize>(
+            lanes: &mut [Lanes<'_>; N],
+            steps: std::ops::Range<usize>,
+            table: impl Fn(usize, usize) -> &'t $table,
+            mut sink: impl FnMut(usize, usize, &$table, $symbols),
+        ) {
+            const { assert!(N <= 4) };
+            let mut step = steps.start;
+            while step < steps.end {
+                let safe = lanes.iter().map(Lanes::safe_steps).min().unwrap_or(0);
+                // Written out for each stream: states must stay in registers, and a loop over `N`
+                // is not always unrolled.
+                macro_rules! step_of {
+                    ($near_end:literal, $step:expr, $n:literal) => {
+                        if $n < N {
+                            let table = table($n, $step);
+                            let symbols = lanes[$n].step::<$near_end>(table, u32::MAX);
+                            sink($n, $step, table, symbols);
+                        }
+                    };
+                    ($near_end:literal, $step:expr) => {
+                        step_of!($near_end, $step, 0);
+                        step_of!($near_end, $step, 1);
+                        step_of!($near_end, $step, 2);
+                        step_of!($near_end, $step, 3);
+                    };
+                }
+                if safe == 0 {
+                    for step in step..steps.end {
+                        step_of!(true, step);
+                    }
+                    break;
+                }
+                let end = steps.end.min(step + safe);
+                for step in step..end {
+                    step_of!(false, step);
+                }
+                step = end;
+            }
+        }
+
+        /// Decodes the tail steps of a stream, which have fewer lanes, into `out`.
+        #[target_feature(enable = $features)]
+        pub(super) fn tail<'t>(
+            lanes: &mut Lanes<'_>,
+            steps: $crate::Steps,
+            table: impl Fn(usize) -> &'t $table,
+            out: &mut [u8],
+        ) {
+            let active = !u32::MAX.checked_shl(steps.tail_lanes() as u32).unwrap_or(0);
+            if active == 0 {
+                return;
+            }
+            for (step, out) in (steps.full()..).zip(out.chunks_exact_mut(steps.tail_lanes())) {
+                let table = table(step);
+                let symbols = lanes.step::<true>(table, active);
+                let mut bytes = [0u8; $crate::LANES];
+                // SAFETY: 32 bytes are writable.
+                unsafe { store(bytes.as_mut_ptr(), table, symbols) };
+                out.copy_from_slice(&bytes[..out.len()]);
+            }
+        }
+
+        /// Decodes `N` streams of 32 lanes side by side and sets their verdicts.
+        #[target_feature(enable = $features)]
+        pub(super) fn decode_group<const N: usize>(
+            jobs: [&mut (&mut $crate::StreamJob<'_>, &mut Result<(), $crate::StreamError>); N],
+        ) {
+            let of_class: [Vec<&$table>; N] =
+                std::array::from_fn(|n| jobs[n].0.classes.tables().map($of).collect());
+            if jobs.iter().all(|job| job.0.classes.of_step().is_empty()) {
+                // Known to the compiler: no look-up of classes in the loop.
+                let tables: [&$table; N] = std::array::from_fn(|n| of_class[n][0]);
+                decode_with(jobs, |n, _| tables[n]);
+            } else {
+                let of_step: [&[u8]; N] = std::array::from_fn(|n| jobs[n].0.classes.of_step());
+                decode_with(jobs, |n, step| {
+                    of_class[n][of_step[n].get(step).map_or(0, |&class| usize::from(class))]
+                });
+            }
+        }
+
+        #[inline]
+        #[target_feature(enable = $features)]
+        fn decode_with<'t, const N: usize>(
+            mut jobs: [&mut (&mut $crate::StreamJob<'_>, &mut Result<(), $crate::StreamError>); N],
+            table: impl Fn(usize, usize) -> &'t $table,
+        ) {
+            let streams: [&[u8]; N] = std::array::from_fn(|n| jobs[n].0.stream);
+            let starts = streams.map(|stream| Lanes::new(stream));
+            let mut lanes = match $crate::x86_64::drive::all_ok(starts) {
+                Ok(lanes) => lanes,
+                // A stream that does not even begin leaves the others to be decoded one by one.
+                Err(_) if N > 1 => return jobs.into_iter().for_each(|job| decode_group([job])),
+                Err(error) => return *jobs[0].1 = Err(error),
+            };
+            let common = jobs.iter().map(|job| job.0.steps.full()).min().unwrap_or(0);
+            let starts: [*mut u8; N] = std::array::from_fn(|n| jobs[n].0.out.as_mut_ptr());
+            run(&mut lanes, 0..common, &table, |n, step, table, symbols| {
+                // SAFETY: `step` is below the full steps of each stream, whose `out` has 32 bytes
+                // for each.
+                unsafe { store(starts[n].add($crate::LANES * step), table, symbols) };
+            });
+            for (n, (job, mut lanes)) in jobs.iter_mut().zip(lanes).enumerate() {
+                let steps = job.0.steps;
+                let (full, rest) = job.0.out.split_at_mut(steps.full_symbols());
+                let one = std::array::from_mut(&mut lanes);
+                run(
+                    one,
+                    common..steps.full(),
+                    |_, step| table(n, step),
+                    |_, step, table, symbols| {
+                        let out = &mut full[$crate::LANES * step..][..$crate::LANES];
+                        // SAFETY: `out` has the 32 bytes that are written.
+                        unsafe { store(out.as_mut_ptr(), table, symbols) };
+                    },
+                );
+                tail(&mut lanes, steps, |step| table(n, step), rest);
+                *job.1 = lanes.end();
+            }
+        }
+    };
+}
+pub(super) use drive;
