@@ -22,7 +22,7 @@ pub fn extract(
     with_word!(element, fields_of(level, transform, bytes, shift, mask, fields));
 }
 
-/// As [`extract`], for fields of at most 8 bits.
+/// As [`extract`]; of each field the lowest `width` bits, at most 8.
 pub fn extract_bytes(
     level: Level,
     element: Element,
@@ -36,6 +36,56 @@ pub fn extract_bytes(
     let (fields, transform) = (&mut fields[start..], element.transform());
     let mask = u16::from(u8::MAX >> (8 - width));
     with_word!(element, fields_of(level, transform, bytes, shift, mask, fields));
+}
+
+/// The lowest and the highest of the fields that [`extract`] takes; 0 and 0 if there are none.
+pub fn field_range(
+    level: Level,
+    element: Element,
+    bytes: &[u8],
+    shift: u32,
+    width: u32,
+) -> (u16, u16) {
+    let mask = (u32::from(u16::MAX) >> (16 - width)) as u16;
+    let mut range = (u16::MAX, 0);
+    with_word!(element, range_of(level, element.transform(), bytes, shift, mask, &mut range));
+    if range.0 > range.1 { (0, 0) } else { range }
+}
+
+fn range_of<T: Word>(
+    level: Level,
+    transform: Transform,
+    bytes: &[u8],
+    shift: u32,
+    mask: u16,
+    range: &mut (u16, u16),
+) {
+    span::<T>(level, transform, bytes, shift, mask, range);
+}
+
+compiled_for_levels! {
+    fn span[T: Word](
+        transform: Transform,
+        bytes: &[u8],
+        shift: u32,
+        mask: u16,
+        range: &mut (u16, u16),
+    )[T] {
+        let (mut low, mut high) = *range;
+        let mut each = |transform: Transform| {
+            for bytes in bytes.chunks_exact(T::SIZE) {
+                let field = T::read(bytes).forward(transform).shr(shift).to_field() & mask;
+                low = low.min(field);
+                high = high.max(field);
+            }
+        };
+        match transform {
+            Transform::Identity => each(Transform::Identity),
+            Transform::RotateSign => each(Transform::RotateSign),
+            Transform::FlipSign => each(Transform::FlipSign),
+        }
+        *range = (low, high);
+    }
 }
 
 /// What a field is stored as.
@@ -118,6 +168,9 @@ mod tests {
                     let mut found = vec![9];
                     extract(level, element, &bytes, shift, width, &mut found);
                     prop_assert_eq!(&found[1..], &expected, "{:?} {:?}", level, element);
+                    let range = expected.iter().min().zip(expected.iter().max());
+                    let range = range.map_or((0, 0), |(&low, &high)| (low, high));
+                    prop_assert_eq!(field_range(level, element, &bytes, shift, width), range);
                     if width <= 8 {
                         let mut found = Vec::new();
                         extract_bytes(level, element, &bytes, shift, width, &mut found);

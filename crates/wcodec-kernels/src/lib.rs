@@ -20,10 +20,11 @@ mod slots;
 mod turn;
 #[cfg(target_arch = "x86_64")]
 mod x86_64;
+mod xxh3;
 
 pub use blocks::{Block, BlockError, DecodeSpace, Place, Plane, Source, Tiles, decode_blocks};
 pub use element::{Element, Transform};
-pub use fields::{extract, extract_bytes};
+pub use fields::{extract, extract_bytes, field_range};
 pub use level::Level;
 pub use map::map_bytes;
 pub use pack::{pack_bits, packed_len, unpack_bits};
@@ -37,3 +38,4 @@ pub use slots::{
     ALIAS_SYMBOLS, DecodeTable, EncodeTable, MAX_SYMBOLS, TABLE_BITS, TABLE_SIZE, TableError,
 };
 pub use turn::to_coding_order;
+pub use xxh3::{XXH3_SECRET, XXH3_STRIPE, xxh3_rows};

@@ -2,6 +2,8 @@
 
 use std::hash::Hasher as _;
 use twox_hash::XxHash3_64;
+use twox_hash::xxhash3_64::SecretBuffer;
+use wcodec_kernels::{Level, XXH3_SECRET, xxh3_rows};
 
 /// Number of a block in the file: the seed of its checksum, so that blocks that change places
 /// fail.
@@ -18,17 +20,22 @@ pub(crate) fn block_checksum(id: BlockId, head: &[u8], decoded: &[u8]) -> u64 {
     XxHash3_64::oneshot_with_seed(block_seed(id, head), decoded)
 }
 
-/// As [`block_checksum`], of bytes that lie in rows.
-pub(crate) fn rows_checksum<'a>(
+/// As [`block_checksum`], of `rows` rows of `width` bytes that lie `pitch` bytes apart.
+pub(crate) fn rows_checksum(
+    level: Level,
     id: BlockId,
     head: &[u8],
-    mut rows: impl Iterator<Item = &'a [u8]>,
+    bytes: &[u8],
+    (rows, width, pitch): (usize, usize, usize),
 ) -> u64 {
     let seed = block_seed(id, head);
-    let first = rows.next().unwrap_or_default();
-    let Some(second) = rows.next() else { return XxHash3_64::oneshot_with_seed(seed, first) };
+    if let Ok(secret) = SecretBuffer::with_seed(seed, [0; XXH3_SECRET])
+        && let Some(hash) = xxh3_rows(level, &secret.into_secret(), bytes, (rows, width, pitch))
+    {
+        return hash;
+    }
     let mut hasher = XxHash3_64::with_seed(seed);
-    [first, second].into_iter().chain(rows).for_each(|row| hasher.write(row));
+    bytes.chunks(pitch.max(1)).take(rows).for_each(|row| hasher.write(&row[..width]));
     hasher.finish()
 }
 

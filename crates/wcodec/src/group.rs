@@ -3,8 +3,8 @@
 
 use crate::block::decode::BlockFormat;
 use crate::block::encode::{
-    self, Draft, DraftPlane, EncodedBlock, GroupFormat, PlanePlan, Planned, PreparedTable, Split,
-    TableChoice, gather,
+    self, Draft, DraftPlane, EncodedBlock, GroupFormat, Payloads, PlanePlan, Planned,
+    PreparedTable, Split, TableChoice, gather,
 };
 use crate::block::{Mode, side};
 use crate::checksum::{BlockId, block_checksum};
@@ -84,10 +84,20 @@ impl GroupJob<'_> {
     /// Encodes the group. Block checksums depend on the block's number, which depends on whether
     /// the segment has side blocks; `side` fixes that where it is known, and `None` lets bits
     /// decide, which only a segment of one group may do.
-    pub(crate) fn encode(&self, level: Level, side: Option<bool>) -> Result<EncodedGroup> {
+    pub(crate) fn encode(
+        &self,
+        level: Level,
+        side: Option<bool>,
+        payloads: &Payloads,
+    ) -> Result<EncodedGroup> {
         let rects = self.rects();
-        let format =
-            GroupFormat { level, format: self.format, bytes: self.bytes, base: self.base() };
+        let format = GroupFormat {
+            payloads,
+            level,
+            format: self.format,
+            bytes: self.bytes,
+            base: self.base(),
+        };
         let split = self.choose_split(level, &rects, format.base);
         let zstd = self.try_zstd(level, &split);
         let drafts: Vec<Draft> =

@@ -1,5 +1,6 @@
 //! Writing a `.wcodec` file segment by segment: groups are encoded in parallel and written in order.
 
+use crate::block::encode::Payloads;
 use crate::checksum::BlockId;
 use crate::container::directory::{Directory, LayerEntry, Segment};
 use crate::container::footer::SourceKind;
@@ -49,6 +50,7 @@ pub struct Writer<W> {
     predictors: PredictorSet,
     options: EncodeOptions,
     level: Level,
+    payloads: Payloads,
     stats: Stats,
 }
 
@@ -102,6 +104,7 @@ impl<W: Write> Writer<W> {
             predictors: options.predictors,
             options: options.clone(),
             level: Level::detect(),
+            payloads: Payloads::default(),
             stats: Stats::default(),
         })
     }
@@ -194,14 +197,16 @@ impl<W: Write> Writer<W> {
                 };
                 // A single group decides by itself whether it has a side block.
                 let free = layer && geometry.groups() == 1;
-                group.encode(self.level, if free { None } else { Some(segment.side) })
+                let side = if free { None } else { Some(segment.side) };
+                group.encode(self.level, side, &self.payloads)
             })
             .collect::<Result<_>>()?;
         let mut sum = Stats::default();
         for (job, encoded) in jobs.iter().zip(groups) {
             sum += encoded.stats;
-            for block in &encoded.blocks {
-                self.container.block(block)?;
+            for block in encoded.blocks {
+                self.container.block(&block)?;
+                self.payloads.give_back(block.payload);
             }
             if let Some(side) = encoded.side {
                 let segment = &mut self.directory.segments[job.segment];

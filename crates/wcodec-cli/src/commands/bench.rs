@@ -137,11 +137,12 @@ fn measure_once(
 ) -> Result<Run> {
     let source = vec![1u8; COPY_BYTES];
     let mut target = vec![0u8; COPY_BYTES];
+    // One piece of memory for all layers, as a loader would have it.
+    let mut decoded = vec![1u8; original.len()];
     let piece = COPY_BYTES / threads;
     let (mut coded, _) = wcodec::encode_bytes(original, options, &())?;
     let sizes = layer_sizes(&coded)?;
-    let mut layers: Vec<Vec<u8>> = sizes.iter().map(|&size| vec![1; size]).collect();
-    let mut whole = vec![1u8; if layers.is_empty() { original.len() } else { 0 }];
+    let bytes = if sizes.is_empty() { original.len() } else { sizes.iter().sum() };
     let (mut copy, mut encode, mut decode) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..runs {
         let (seconds, ()) = timed(|| {
@@ -154,17 +155,18 @@ fn measure_once(
         result?;
         encode.push(gbps(original.len() as u64, seconds));
         let reader = Reader::open(coded.as_slice(), &Limits::unlimited())?;
-        let (seconds, result) = timed(|| {
-            if layers.is_empty() {
-                return reader.restore(&mut whole.as_mut_slice(), &()).map(|_| ());
-            }
-            layers
-                .par_iter_mut()
-                .enumerate()
-                .try_for_each(|(index, layer)| reader.decode_layer_into(index, layer).map(|_| ()))
+        let mut rest = &mut decoded[..bytes];
+        let mut layers: Vec<(usize, &mut [u8])> = Vec::with_capacity(sizes.len());
+        for &size in &sizes {
+            let (layer, after) = std::mem::take(&mut rest).split_at_mut(size);
+            layers.push((layers.len(), layer));
+            rest = after;
+        }
+        let (seconds, result) = timed(|| match layers.as_mut_slice() {
+            [] => reader.restore(&mut rest, &()).map(|_| ()),
+            layers => reader.decode_layers_into(layers).map(|_| ()),
         });
         result?;
-        let bytes = if layers.is_empty() { original.len() } else { sizes.iter().sum() };
         decode.push(gbps(bytes as u64, seconds));
     }
     *coded_len = coded.len() as u64;

@@ -70,13 +70,22 @@ impl BlockJob<'_> {
         self.cols * self.format.element.size()
     }
 
-    /// Its rows in the buffers; as one if they lie one behind the other.
+    /// Rows, bytes of a row, and bytes from one row to the next; as one row if they lie one behind
+    /// the other.
+    fn shape(&self, pitch: usize) -> (usize, usize, usize) {
+        let width = self.row_bytes();
+        if pitch == width {
+            let bytes = self.rows * width;
+            return (1, bytes, bytes);
+        }
+        (self.rows, width, pitch)
+    }
+
+    /// Its rows in the buffers.
     fn rows<'b>(&self, buffers: &'b mut [&mut [u8]]) -> impl Iterator<Item = &'b mut [u8]> {
         let Place { buffer, start, pitch } = self.place;
-        let width = self.row_bytes();
-        let (count, width) =
-            if pitch == width { (1, self.rows * width) } else { (self.rows, width) };
-        let rows = buffers[buffer][start..].chunks_mut(pitch.max(width)).take(count);
+        let (rows, width, pitch) = self.shape(pitch);
+        let rows = buffers[buffer][start..].chunks_mut(pitch).take(rows);
         rows.map(move |row| &mut row[..width])
     }
 
@@ -130,8 +139,10 @@ fn decode_with(
         }
         for (job, parsed) in jobs.iter().zip(parsed) {
             results.push(parsed.and_then(|Parsed { stats, head, .. }| {
-                let rows = job.rows(buffers).map(|row| &*row);
-                let found = rows_checksum(job.stored.id, &job.stored.payload[..head], rows);
+                let Place { buffer, start, pitch } = job.place;
+                let (bytes, shape) = (&buffers[buffer][start..], job.shape(pitch));
+                let head = &job.stored.payload[..head];
+                let found = rows_checksum(level, job.stored.id, head, bytes, shape);
                 if checksum::matches(found, job.stored.checksum) {
                     Ok(stats)
                 } else {

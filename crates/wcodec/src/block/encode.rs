@@ -16,10 +16,11 @@ use crate::planes::MAX_RAW_WIDTH;
 use crate::predict::{self, Predictor, PredictorSet};
 use crate::stats::Stats;
 use std::cell::RefCell;
+use std::sync::Mutex;
 use wcodec_kernels::predict::subtract;
 use wcodec_kernels::{
     ByteCounts, Classes, EncodeSpace, EncodeTable, Level, Steps, SymbolsJob, extract,
-    extract_bytes, map_bytes, pack_bits, to_coding_order,
+    extract_bytes, field_range, map_bytes, pack_bits, to_coding_order,
 };
 
 /// How the elements of a group are split into planes.
@@ -46,9 +47,29 @@ pub(crate) struct EncodedBlock {
     pub(crate) stats: Stats,
 }
 
+/// Payloads that were written, for the next ones to use their memory again: asking the system for
+/// it block by block costs more than coding some of them.
+#[derive(Default)]
+pub(crate) struct Payloads(Mutex<Vec<Vec<u8>>>);
+
+impl Payloads {
+    fn take(&self) -> Vec<u8> {
+        let free = self.0.lock().ok().and_then(|mut free| free.pop());
+        free.unwrap_or_default()
+    }
+
+    pub(crate) fn give_back(&self, mut payload: Vec<u8>) {
+        payload.clear();
+        if let Ok(mut free) = self.0.lock() {
+            free.push(payload);
+        }
+    }
+}
+
 /// What all blocks of a group are encoded with.
 #[derive(Clone, Copy)]
 pub(crate) struct GroupFormat<'a> {
+    pub(crate) payloads: &'a Payloads,
     pub(crate) level: Level,
     pub(crate) format: BlockFormat,
     /// The elements of the group.
@@ -103,13 +124,16 @@ pub(crate) struct PreparedTable {
     pub(crate) table: Table,
     encoder: EncodeTable,
     ranks: RankOf,
+    /// By the lowest 8 bits of a symbol, if they tell it.
+    ranks_by_byte: Option<[u8; 256]>,
 }
 
 impl PreparedTable {
     pub(crate) fn new(table: Table) -> Result<PreparedTable> {
         let encoder = table.encoder()?;
         let ranks = table.ranks();
-        Ok(PreparedTable { table, encoder, ranks })
+        let ranks_by_byte = table.ranks_by_byte();
+        Ok(PreparedTable { table, encoder, ranks, ranks_by_byte })
     }
 }
 
@@ -136,7 +160,7 @@ thread_local! {
 
 /// The rows of a rectangle out of a group's bytes, the first of them being element `base`; as one
 /// if they are contiguous.
-fn rows(group: &[u8], base: u64, rect: Rect, size: usize) -> impl Iterator<Item = &[u8]> {
+fn rows(group: &[u8], base: u64, rect: Rect, size: usize) -> impl Iterator<Item = &[u8]> + Clone {
     let start = (rect.start - base) as usize * size;
     let contiguous = rect.rows == 1 || rect.stride == rect.cols as u64;
     let (count, length) = if contiguous { (1, rect.elements()) } else { (rect.rows, rect.cols) };
@@ -176,7 +200,7 @@ impl Draft {
     }
 
     fn with(group: GroupFormat<'_>, rect: Rect, split: &Split, scratch: &mut Scratch) -> Draft {
-        let GroupFormat { level, format, bytes, base } = group;
+        let GroupFormat { level, format, bytes, base, .. } = group;
         let element = format.element;
         let rows = || rows(bytes, base, rect, element.size());
         let mut draft = Draft { rect, constant: false, planes: Vec::new(), predictors: None };
@@ -282,20 +306,33 @@ impl Draft {
 fn count_fields<'a>(
     level: Level,
     element: ElementType,
-    rows: impl Iterator<Item = &'a [u8]>,
+    rows: impl Iterator<Item = &'a [u8]> + Clone,
     shift: u32,
     width: u32,
     scratch: &mut Scratch,
 ) -> Vec<u32> {
     let element = element.kernel();
-    if width <= 8 {
+    let (low, high) = match width {
+        ..=8 => (0, 255),
+        _ => rows.clone().fold((u16::MAX, 0), |(low, high), row| {
+            let range = field_range(level, element, row, shift, width);
+            (low.min(range.0), high.max(range.1))
+        }),
+    };
+    if high - low.min(high) < 256 {
+        // Bytes are counted faster, and the lowest 8 bits tell a field.
         let mut counts = ByteCounts::default();
         for row in rows {
             scratch.bytes.clear();
-            extract_bytes(level, element, row, shift, width, &mut scratch.bytes);
+            extract_bytes(level, element, row, shift, width.min(8), &mut scratch.bytes);
             counts.add(&scratch.bytes);
         }
-        return counts.counts()[..1 << width].to_vec();
+        let by_byte = counts.counts();
+        let mut counts = vec![0; 1 << width];
+        for (field, count) in (0..).zip(&mut counts).skip(usize::from(low)).take(256) {
+            *count = by_byte[usize::from(field as u8)];
+        }
+        return counts;
     }
     scratch.symbols.clear();
     rows.for_each(|row| extract(level, element, row, shift, width, &mut scratch.symbols));
@@ -401,7 +438,7 @@ fn encode_plane(
                 subtract(level, symbols, tiling, width, predictors);
                 ranks.extend(symbols.iter().map(|&s| table.ranks.get(s)));
             }
-            None => source.ranks(&table.ranks, scratch, ranks),
+            None => source.ranks(table, scratch, ranks),
         }
         if format.scan == Scan::Column {
             scratch.turned.resize(ranks.len(), 0);
@@ -463,32 +500,45 @@ impl<'a> Open<'a> {
             }
         };
         stats.map_bytes = map.len() as u64;
-        let payload = coded.then(|| PayloadWriter::new(&kinds, &map, bytes.len()));
+        let payload = coded.then(|| PayloadWriter::new(&kinds, &map, group.payloads.take()));
         Ok(Open { planned, bytes, ranks, own, payload, stats })
     }
 
     fn close(self, group: GroupFormat<'_>, zstd: bool) -> Result<EncodedBlock> {
         let Open { planned, bytes, payload, mut stats, .. } = self;
         let element = group.format.element;
-        let (mut mode, mut best, mut head) = (Mode::Raw, None, 0);
-        if planned.draft.constant {
-            (mode, best) = (Mode::Constant, Some(bytes[..element.size()].to_vec()));
-        } else if let Some((coded, head_len)) = payload.map(PayloadWriter::finish)
-            && coded.len() < bytes.len()
-        {
-            (mode, best, head) = (Mode::Coded, Some(coded), head_len);
-        }
-        if zstd && !planned.draft.constant {
-            let frame = frame::compress(bytes, zstd_level(element, bytes.len()))?;
-            if frame.len() < best.as_ref().map_or(bytes.len(), Vec::len) {
-                head = frame.len();
-                (mode, best) = (Mode::Zstd, Some(frame));
+        let (mut mode, mut head) = (Mode::Raw, 0);
+        let (mut best, coded) = match payload {
+            Some(payload) => {
+                (mode, head) = (Mode::Coded, payload.head_len());
+                (payload.finish(), true)
             }
+            None => (group.payloads.take(), false),
+        };
+        if !coded || best.len() >= bytes.len() {
+            best.clear();
+            (mode, head) = (Mode::Raw, 0);
+            if planned.draft.constant {
+                mode = Mode::Constant;
+                best.extend_from_slice(&bytes[..element.size()]);
+            }
+        }
+        if zstd && mode != Mode::Constant {
+            let frame = frame::compress(bytes, zstd_level(element, bytes.len()))?;
+            let least = if mode == Mode::Coded { best.len() } else { bytes.len() };
+            if frame.len() < least {
+                (mode, head) = (Mode::Zstd, frame.len());
+                best.clear();
+                best.extend_from_slice(&frame);
+            }
+        }
+        if mode == Mode::Raw {
+            best.extend_from_slice(bytes);
         }
         if mode != Mode::Coded {
             stats = Stats::default();
         }
-        let payload = best.unwrap_or_else(|| bytes.to_vec());
+        let payload = best;
         let checksum = block_checksum(planned.id, &payload[..head], bytes);
         stats.original_bytes = bytes.len() as u64;
         stats.coded_bytes = payload.len() as u64;
@@ -520,24 +570,25 @@ impl FieldSource<'_> {
     }
 
     /// Appends the rank of every field.
-    fn ranks(&self, ranks: &RankOf, scratch: &mut Scratch, out: &mut Vec<u8>) {
+    fn ranks(&self, table: &PreparedTable, scratch: &mut Scratch, out: &mut Vec<u8>) {
         let &FieldSource { level, element, bytes, shift, width } = self;
         if element.size() == 1 {
             // From bytes to ranks by one table.
             let mut by_byte = [0; 256];
             for (rank, field) in by_byte.iter_mut().zip(fields_of_bytes(element, shift, width)) {
-                *rank = ranks.get(u16::from(field));
+                *rank = table.ranks.get(u16::from(field));
             }
             return map_bytes(level, &by_byte, bytes, out);
         }
-        if width <= 8 {
+        if let Some(ranks) = &table.ranks_by_byte {
             scratch.bytes.clear();
+            let width = width.min(8);
             extract_bytes(level, element.kernel(), bytes, shift, width, &mut scratch.bytes);
-            return map_bytes(level, ranks.bytes(), &scratch.bytes, out);
+            return map_bytes(level, ranks, &scratch.bytes, out);
         }
         scratch.symbols.clear();
         extract(level, element.kernel(), bytes, shift, width, &mut scratch.symbols);
-        out.extend(scratch.symbols.iter().map(|&s| ranks.get(s)));
+        out.extend(scratch.symbols.iter().map(|&s| table.ranks.get(s)));
     }
 }
 

@@ -187,10 +187,9 @@ pub(crate) struct PayloadWriter {
 }
 
 impl PayloadWriter {
-    /// Writes the head of planes with these widths, from high to low, and of this tile map. Lengths of streams come with
-    /// the streams.
-    pub(crate) fn new(planes: &[(u32, Kind)], map: &[u8], capacity: usize) -> PayloadWriter {
-        let mut out = Vec::with_capacity(capacity);
+    /// Writes the head of planes with these widths, from high to low, and of this tile map, into
+    /// the empty `out`. Lengths of streams come with the streams.
+    pub(crate) fn new(planes: &[(u32, Kind)], map: &[u8], mut out: Vec<u8>) -> PayloadWriter {
         out.extend_from_slice(&[planes.len() as u8, 0, 0, 0, 0, 0, 0, 0]);
         out.extend_from_slice(&(map.len() as u32).to_le_bytes());
         for (width, kind) in planes {
@@ -228,8 +227,13 @@ impl PayloadWriter {
         self.payload[FIXED + RECORD * plane + 4..][..4].copy_from_slice(&len.to_le_bytes());
     }
 
-    /// The payload and the length of its head.
-    pub(crate) fn finish(self) -> (Vec<u8>, usize) {
-        (self.payload, self.head)
+    /// Length of the head.
+    pub(crate) fn head_len(&self) -> usize {
+        self.head
+    }
+
+    /// The payload.
+    pub(crate) fn finish(self) -> Vec<u8> {
+        self.payload
     }
 }

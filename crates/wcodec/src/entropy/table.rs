@@ -34,11 +34,6 @@ pub(crate) struct Table {
 pub(crate) struct RankOf(Box<[u8; 1 << MAX_WIDTH]>);
 
 impl RankOf {
-    /// The ranks of symbols that fit a byte.
-    pub(crate) fn bytes(&self) -> &[u8; 256] {
-        self.0.first_chunk().unwrap_or(&[0; 256])
-    }
-
     /// Symbols have at most [`MAX_WIDTH`] bits; the mask tells the compiler.
     #[inline(always)]
     pub(crate) fn get(&self, symbol: u16) -> u8 {
@@ -180,6 +175,16 @@ impl Table {
     pub(crate) fn encoder(&self) -> Result<EncodeTable> {
         EncodeTable::new(&self.frequencies)
             .map_err(|e| Error::argument(format!("frequency table: {e}")))
+    }
+
+    /// Rank of each symbol by its lowest 8 bits; `None` if two symbols have the same.
+    pub(crate) fn ranks_by_byte(&self) -> Option<[u8; 256]> {
+        let (first, last) = (self.symbols.first()?, self.symbols.last()?);
+        let mut ranks = [0; 256];
+        for (rank, &symbol) in self.symbols.iter().enumerate() {
+            ranks[usize::from(symbol as u8)] = rank as u8;
+        }
+        (last - first < 256).then_some(ranks)
     }
 
     /// Rank of each symbol (0 for those not in the table).

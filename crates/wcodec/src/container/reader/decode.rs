@@ -54,9 +54,14 @@ impl<R: ReadAt> Reader<R> {
 
     /// Decodes jobs one behind the other into `out`, in parallel.
     pub(super) fn decode_jobs(&self, jobs: &[Job], out: &mut [u8]) -> Result<Stats> {
+        self.decode_parts(deal(out, jobs.iter().map(|job| (job, job.bytes)))?)
+    }
+
+    /// Decodes jobs, each into its part, in parallel.
+    pub(super) fn decode_parts(&self, parts: Vec<(&Job, &mut [u8])>) -> Result<Stats> {
         let mut bundles: Vec<Vec<(&Job, &mut [u8])>> = Vec::new();
         let mut bytes = BUNDLE_BYTES;
-        for (job, part) in deal(out, jobs.iter().map(|job| (job, job.bytes)))? {
+        for (job, part) in parts {
             if bytes >= BUNDLE_BYTES {
                 bundles.push(Vec::new());
                 bytes = 0;
@@ -302,7 +307,7 @@ pub(super) struct PlacedJob<'a> {
 }
 
 /// Deals a buffer out, to each item as many bytes as come with it.
-fn deal<T>(
+pub(super) fn deal<T>(
     mut out: &mut [u8],
     items: impl Iterator<Item = (T, u64)>,
 ) -> Result<Vec<(T, &mut [u8])>> {

@@ -15,7 +15,7 @@ use crate::error::{Error, ErrorKind, Result, corrupt};
 use crate::geometry::Rect;
 use crate::layer::Layer;
 use crate::stats::Stats;
-use decode::{BATCH_BYTES, Job, to_len, zeroed};
+use decode::{BATCH_BYTES, Job, deal, to_len, zeroed};
 use wcodec_kernels::Level;
 
 /// An open `.wcodec` file.
@@ -117,26 +117,47 @@ impl<R: ReadAt> Reader<R> {
     /// # Errors
     /// As [`Reader::decode_layer`], or if `out` has another size.
     pub fn decode_layer_into(&self, layer: usize, out: &mut [u8]) -> Result<Stats> {
-        let entry = self.entry(layer)?;
-        if out.len() as u64 != entry.layer.bytes {
-            let (have, want) = (out.len(), entry.layer.bytes);
-            return Err(Error::argument(format!("buffer of {have} bytes, expected {want}"))
-                .in_layer(&entry.layer.name));
-        }
-        if out.is_empty() {
-            return Ok(Stats::default());
-        }
-        let placed = self.placed(entry.segment as usize)?;
-        let result = if entry.layer.bytes == placed.segment.geometry.bytes() {
-            self.jobs(entry.segment as usize).and_then(|jobs| self.decode_jobs(&jobs, out))
-        } else {
-            let bytes = out.len() as u64;
-            self.copy_runs(entry, 0..1, 0..bytes, bytes, out)
-        };
+        self.decode_layers_into(&mut [(layer, out)])
+    }
+
+    /// Decodes layers, each into a buffer of its size, in parallel. That is faster than one after
+    /// another: small ones are decoded side by side. After an error all buffers are all zero.
+    ///
+    /// # Errors
+    /// As [`Reader::decode_layer_into`].
+    pub fn decode_layers_into(&self, layers: &mut [(usize, &mut [u8])]) -> Result<Stats> {
+        let result = self.decode_all(layers);
         if result.is_err() {
-            out.fill(0);
+            layers.iter_mut().for_each(|(_, out)| out.fill(0));
         }
         result
+    }
+
+    fn decode_all(&self, layers: &mut [(usize, &mut [u8])]) -> Result<Stats> {
+        let mut jobs: Vec<(Vec<Job>, &mut [u8])> = Vec::new();
+        let mut shares = Vec::new();
+        for (layer, out) in layers {
+            let entry = self.entry(*layer)?;
+            if out.len() as u64 != entry.layer.bytes {
+                let (have, want) = (out.len(), entry.layer.bytes);
+                return Err(Error::argument(format!("buffer of {have} bytes, expected {want}"))
+                    .in_layer(&entry.layer.name));
+            }
+            if out.is_empty() {
+                continue;
+            }
+            let placed = self.placed(entry.segment as usize)?;
+            if entry.layer.bytes == placed.segment.geometry.bytes() {
+                jobs.push((self.jobs(entry.segment as usize)?, out));
+            } else {
+                shares.push((entry, &mut **out));
+            }
+        }
+        let mut parts = Vec::new();
+        for (jobs, out) in &mut jobs {
+            parts.extend(deal(out, jobs.iter().map(|job| (job, job.bytes)))?);
+        }
+        Ok(self.decode_parts(parts)? + self.copy_shares(shares)?)
     }
 
     /// Restores the original.

@@ -1,15 +1,15 @@
 //! Parts of a layer: only the blocks that hold them are read.
 
 use super::Reader;
-use super::decode::{Loaded, zeroed};
+use super::decode::{Loaded, to_len, zeroed};
 use crate::block::side::Side;
 use crate::container::directory::LayerEntry;
 use crate::container::read_at::ReadAt;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, corrupt};
 use crate::geometry::Rect;
 use crate::stats::Stats;
 use rayon::prelude::*;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Range;
 use wcodec_kernels::Place;
 
@@ -54,6 +54,58 @@ impl<R: ReadAt> Reader<R> {
             self.copy_runs(entry, rows, cols, all_cols * size, &mut out)?;
         }
         Ok(out)
+    }
+
+    /// Decodes layers that share their segments with other bytes. Those that lie in one block, as
+    /// most do, have it decoded once for all of them.
+    pub(super) fn copy_shares(&self, shares: Vec<(&LayerEntry, &mut [u8])>) -> Result<Stats> {
+        let mut stats = Stats::default();
+        let mut by_block: BTreeMap<_, Vec<(usize, &mut [u8])>> = BTreeMap::new();
+        for (entry, out) in shares {
+            let segment = entry.segment as usize;
+            let geometry = &self.placed(segment)?.segment.geometry;
+            let size = geometry.element.size() as u64;
+            let bytes = out.len() as u64;
+            let (first, last) = (entry.offset / size, (entry.offset + bytes - 1) / size);
+            let mut blocks = geometry.blocks_of(first, last);
+            let place = match (blocks.next(), blocks.next()) {
+                (Some((band, across)), None) if across.end == across.start + 1 => {
+                    Some((band, across.start))
+                }
+                _ => None,
+            };
+            let whole = |(band, across): &(u64, u64)| {
+                let rect = geometry.rect(*band, *across);
+                rect.rows == 1 || rect.stride == rect.cols as u64
+            };
+            match place.filter(whole) {
+                Some((band, across)) => {
+                    let start = geometry.rect(band, across).start * size;
+                    let at = to_len(entry.offset - start)?;
+                    by_block.entry((segment, band, across)).or_default().push((at, out));
+                }
+                None => stats += self.copy_runs(entry, 0..1, 0..bytes, bytes, out)?,
+            }
+        }
+        let parts: Vec<_> = by_block.into_iter().collect();
+        let decoded = parts
+            .into_par_iter()
+            .map(|((segment, band, across), mut targets)| {
+                let group = self.placed(segment)?.segment.geometry.group_of(band);
+                let sides = HashMap::from([(group, self.side(segment, group)?)]);
+                let (blocks, stats) = self.decode_some(segment, &[(band, across)], &sides)?;
+                for (_, bytes) in &blocks {
+                    for (at, out) in &mut targets {
+                        let source = bytes.get(*at..).and_then(|rest| rest.get(..out.len()));
+                        out.copy_from_slice(
+                            source.ok_or_else(|| corrupt!("layer exceeds its block"))?,
+                        );
+                    }
+                }
+                Ok(stats)
+            })
+            .try_reduce(Stats::default, |sum, part| Ok(sum + part));
+        decoded.map(|decoded| stats + decoded)
     }
 
     /// Copies bytes `cols` of each of the `rows` of a layer, `pitch` bytes a row, into `out`.
