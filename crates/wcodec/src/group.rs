@@ -3,8 +3,8 @@
 
 use crate::block::decode::BlockFormat;
 use crate::block::encode::{
-    self, Draft, DraftPlane, EncodedBlock, GroupFormat, Payloads, PlanePlan, Planned,
-    PreparedTable, Split, TableChoice, gather,
+    self, BlockBytes, Draft, DraftPlane, EncodedBlock, GroupFormat, Payloads, PlanePlan, Planned,
+    PreparedTable, Split, TableChoice,
 };
 use crate::block::{Mode, side};
 use crate::checksum::{BlockId, block_checksum};
@@ -207,9 +207,18 @@ impl GroupJob<'_> {
                     + ((rect.rows - rows) / 2) as u64 * rect.stride
                     + ((rect.cols - cols) / 2) as u64;
                 let part = Rect { start, rows, cols, ..rect };
-                let mut buffer = Vec::new();
-                let bytes = gather(self.bytes, base, part, element.size(), &mut buffer);
-                let symbols = extract(level, element, bytes, element.bits() - width, width);
+                let mut symbols = Vec::new();
+                for row in BlockBytes::new(self.bytes, base, part, element.size()).rows() {
+                    let shift = element.bits() - width;
+                    wcodec_kernels::extract(
+                        level,
+                        element.kernel(),
+                        row,
+                        shift,
+                        width,
+                        &mut symbols,
+                    );
+                }
                 (tiling.count() > 1).then_some((symbols, tiling))
             })
             .collect();

@@ -4,7 +4,7 @@
 use super::Mode;
 use super::decode::BlockFormat;
 use super::head::{Kind, PayloadWriter};
-use crate::checksum::{BlockId, block_checksum};
+use crate::checksum::{BlockId, rows_checksum};
 use crate::dtype::ElementType;
 use crate::entropy::cost::BIT;
 use crate::entropy::count;
@@ -145,44 +145,50 @@ struct Scratch {
     turned: Vec<u8>,
     space: EncodeSpace,
     /// Of the blocks that are encoded side by side.
-    blocks: Vec<BlockScratch>,
-}
-
-#[derive(Default)]
-struct BlockScratch {
-    gathered: Vec<u8>,
-    ranks: Vec<u8>,
+    ranks: Vec<Vec<u8>>,
 }
 
 thread_local! {
     static SCRATCH: RefCell<Scratch> = RefCell::default();
 }
 
-/// The rows of a rectangle out of a group's bytes, the first of them being element `base`; as one
-/// if they are contiguous.
-fn rows(group: &[u8], base: u64, rect: Rect, size: usize) -> impl Iterator<Item = &[u8]> + Clone {
-    let start = (rect.start - base) as usize * size;
-    let contiguous = rect.rows == 1 || rect.stride == rect.cols as u64;
-    let (count, length) = if contiguous { (1, rect.elements()) } else { (rect.rows, rect.cols) };
-    let pitch = rect.stride as usize * size;
-    (0..count).map(move |row| &group[start + row * pitch..][..length * size])
+/// The elements of a rectangle, where they lie in the bytes of a group.
+#[derive(Clone, Copy)]
+pub(crate) struct BlockBytes<'a> {
+    /// From its first element on.
+    bytes: &'a [u8],
+    /// As one row if they lie one behind the other.
+    rows: usize,
+    width: usize,
+    pitch: usize,
 }
 
-/// The elements of a rectangle in row-major order; copied to `buffer` unless they are contiguous.
-pub(crate) fn gather<'a>(
-    group: &'a [u8],
-    base: u64,
-    rect: Rect,
-    size: usize,
-    buffer: &'a mut Vec<u8>,
-) -> &'a [u8] {
-    let mut rows = rows(group, base, rect, size);
-    if let (1, Some(whole)) = (rows.size_hint().0, rows.next()) {
-        return whole;
+impl<'a> BlockBytes<'a> {
+    /// The rectangle `rect` of elements of `size` bytes, the first one in `group` being number
+    /// `base`.
+    pub(crate) fn new(group: &'a [u8], base: u64, rect: Rect, size: usize) -> BlockBytes<'a> {
+        let bytes = &group[(rect.start - base) as usize * size..];
+        let joined = rect.rows == 1 || rect.stride == rect.cols as u64;
+        if joined {
+            let width = rect.elements() * size;
+            return BlockBytes { bytes, rows: 1, width, pitch: width };
+        }
+        let pitch = rect.stride as usize * size;
+        BlockBytes { bytes, rows: rect.rows, width: rect.cols * size, pitch }
     }
-    buffer.clear();
-    self::rows(group, base, rect, size).for_each(|row| buffer.extend_from_slice(row));
-    buffer
+
+    pub(crate) fn rows(self) -> impl Iterator<Item = &'a [u8]> + Clone {
+        (0..self.rows).map(move |row| &self.bytes[row * self.pitch..][..self.width])
+    }
+
+    fn len(self) -> usize {
+        self.rows * self.width
+    }
+
+    /// Appends the elements in row-major order.
+    fn append_to(self, out: &mut Vec<u8>) {
+        self.rows().for_each(|row| out.extend_from_slice(row));
+    }
 }
 
 /// Bits `shift..shift + width` of each of the 256 elements of one byte.
@@ -202,7 +208,7 @@ impl Draft {
     fn with(group: GroupFormat<'_>, rect: Rect, split: &Split, scratch: &mut Scratch) -> Draft {
         let GroupFormat { level, format, bytes, base, .. } = group;
         let element = format.element;
-        let rows = || rows(bytes, base, rect, element.size());
+        let rows = || BlockBytes::new(bytes, base, rect, element.size()).rows();
         let mut draft = Draft { rect, constant: false, planes: Vec::new(), predictors: None };
         let mut by_byte = None;
         let mut shift = element.bits();
@@ -349,7 +355,7 @@ pub(crate) struct Planned {
 /// A block while its streams are written.
 struct Open<'a> {
     planned: Planned,
-    bytes: &'a [u8],
+    bytes: BlockBytes<'a>,
     ranks: &'a mut Vec<u8>,
     /// Tables of its own, by plane.
     own: Vec<Option<PreparedTable>>,
@@ -377,16 +383,16 @@ fn finish_with(
     scratch: &mut Scratch,
 ) -> Result<Vec<EncodedBlock>> {
     let size = group.format.element.size();
-    let mut buffers = std::mem::take(&mut scratch.blocks);
-    buffers.resize_with(buffers.len().max(blocks.len()), BlockScratch::default);
+    let mut buffers = std::mem::take(&mut scratch.ranks);
+    buffers.resize_with(buffers.len().max(blocks.len()), Vec::new);
     // All drafts of a group are split alike.
     let widths: Vec<u32> = match blocks.first() {
         Some(block) => block.draft.planes.iter().map(DraftPlane::width).collect(),
         None => Vec::new(),
     };
     let mut open = Vec::with_capacity(blocks.len());
-    for (planned, BlockScratch { gathered, ranks }) in blocks.into_iter().zip(&mut buffers) {
-        let bytes = gather(group.bytes, group.base, planned.draft.rect, size, gathered);
+    for (planned, ranks) in blocks.into_iter().zip(&mut buffers) {
+        let bytes = BlockBytes::new(group.bytes, group.base, planned.draft.rect, size);
         open.push(Open::new(group, planned, bytes, ranks)?);
     }
     let mut shift = group.format.element.bits();
@@ -395,7 +401,7 @@ fn finish_with(
         encode_plane(group, &mut open, (plane, shift, width), shared, scratch);
     }
     let encoded = open.into_iter().map(|block| block.close(group, zstd)).collect();
-    scratch.blocks = buffers;
+    scratch.ranks = buffers;
     encoded
 }
 
@@ -418,7 +424,7 @@ fn encode_plane(
         let Some(payload) = payload.as_mut().filter(|_| !constant) else { continue };
         let out = payload.begin();
         *start = Some(out.len());
-        let source = FieldSource { level, element, bytes, shift, width };
+        let source = FieldSource { level, element, bytes: *bytes, shift, width };
         let table = match &choices[plane] {
             TableChoice::Raw => {
                 source.pack(scratch, out);
@@ -433,7 +439,9 @@ fn encode_plane(
             Some(predictors) => {
                 let symbols = &mut scratch.symbols;
                 symbols.clear();
-                extract(level, element.kernel(), bytes, shift, width, symbols);
+                for row in bytes.rows() {
+                    extract(level, element.kernel(), row, shift, width, symbols);
+                }
                 let tiling = format.tiling(draft.rect.rows, draft.rect.cols);
                 subtract(level, symbols, tiling, width, predictors);
                 ranks.extend(symbols.iter().map(|&s| table.ranks.get(s)));
@@ -461,7 +469,7 @@ impl<'a> Open<'a> {
     fn new(
         group: GroupFormat<'_>,
         planned: Planned,
-        bytes: &'a [u8],
+        bytes: BlockBytes<'a>,
         ranks: &'a mut Vec<u8>,
     ) -> Result<Open<'a>> {
         let Planned { draft, choices, .. } = &planned;
@@ -520,11 +528,13 @@ impl<'a> Open<'a> {
             (mode, head) = (Mode::Raw, 0);
             if planned.draft.constant {
                 mode = Mode::Constant;
-                best.extend_from_slice(&bytes[..element.size()]);
+                best.extend_from_slice(&bytes.bytes[..element.size()]);
             }
         }
         if zstd && mode != Mode::Constant {
-            let frame = frame::compress(bytes, zstd_level(element, bytes.len()))?;
+            let mut whole = Vec::with_capacity(bytes.len());
+            bytes.append_to(&mut whole);
+            let frame = frame::compress(&whole, zstd_level(element, whole.len()))?;
             let least = if mode == Mode::Coded { best.len() } else { bytes.len() };
             if frame.len() < least {
                 (mode, head) = (Mode::Zstd, frame.len());
@@ -533,13 +543,14 @@ impl<'a> Open<'a> {
             }
         }
         if mode == Mode::Raw {
-            best.extend_from_slice(bytes);
+            bytes.append_to(&mut best);
         }
         if mode != Mode::Coded {
             stats = Stats::default();
         }
         let payload = best;
-        let checksum = block_checksum(planned.id, &payload[..head], bytes);
+        let shape = (bytes.rows, bytes.width, bytes.pitch);
+        let checksum = rows_checksum(group.level, planned.id, &payload[..head], bytes.bytes, shape);
         stats.original_bytes = bytes.len() as u64;
         stats.coded_bytes = payload.len() as u64;
         stats.elements = planned.draft.rect.elements() as u64;
@@ -552,21 +563,27 @@ impl<'a> Open<'a> {
 struct FieldSource<'a> {
     level: Level,
     element: ElementType,
-    bytes: &'a [u8],
+    bytes: BlockBytes<'a>,
     shift: u32,
     width: u32,
 }
 
 impl FieldSource<'_> {
+    /// Appends the lowest `width` bits of every field, at most 8.
+    fn extract_bytes(&self, width: u32, out: &mut Vec<u8>) {
+        for row in self.bytes.rows() {
+            extract_bytes(self.level, self.element.kernel(), row, self.shift, width, out);
+        }
+    }
+
     /// Appends the fields as a bit string.
     fn pack(&self, scratch: &mut Scratch, out: &mut Vec<u8>) {
-        let &FieldSource { level, element, bytes, shift, width } = self;
-        if width == 8 {
-            return extract_bytes(level, element.kernel(), bytes, shift, width, out);
+        if self.width == 8 {
+            return self.extract_bytes(8, out);
         }
         scratch.bytes.clear();
-        extract_bytes(level, element.kernel(), bytes, shift, width, &mut scratch.bytes);
-        pack_bits(level, &scratch.bytes, width, out);
+        self.extract_bytes(self.width, &mut scratch.bytes);
+        pack_bits(self.level, &scratch.bytes, self.width, out);
     }
 
     /// Appends the rank of every field.
@@ -578,16 +595,17 @@ impl FieldSource<'_> {
             for (rank, field) in by_byte.iter_mut().zip(fields_of_bytes(element, shift, width)) {
                 *rank = table.ranks.get(u16::from(field));
             }
-            return map_bytes(level, &by_byte, bytes, out);
+            return bytes.rows().for_each(|row| map_bytes(level, &by_byte, row, out));
         }
         if let Some(ranks) = &table.ranks_by_byte {
             scratch.bytes.clear();
-            let width = width.min(8);
-            extract_bytes(level, element.kernel(), bytes, shift, width, &mut scratch.bytes);
+            self.extract_bytes(width.min(8), &mut scratch.bytes);
             return map_bytes(level, ranks, &scratch.bytes, out);
         }
         scratch.symbols.clear();
-        extract(level, element.kernel(), bytes, shift, width, &mut scratch.symbols);
+        for row in bytes.rows() {
+            extract(level, element.kernel(), row, shift, width, &mut scratch.symbols);
+        }
         out.extend(scratch.symbols.iter().map(|&s| table.ranks.get(s)));
     }
 }
