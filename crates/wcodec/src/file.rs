@@ -246,8 +246,15 @@ pub fn decode_file(
 ) -> Result<DecodeStats> {
     let source = open(input)?;
     let mut file = AtomicFile::create(output, options.force)?;
-    let stats = decode_to(&source, file.file(), options, observer).map_err(|e| e.in_file(input))?;
+    let started = Instant::now();
+    let mut stats = with_threads(options.threads, || {
+        let place = |e: Error| e.in_file(input);
+        let reader = Reader::open(&source, &options.limits).map_err(place)?;
+        file.reserve(reader.original_len())?;
+        reader.restore(file.file(), observer).map_err(place)
+    })?;
     file.commit()?;
+    stats.elapsed = started.elapsed();
     Ok(stats)
 }
 

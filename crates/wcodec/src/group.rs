@@ -3,7 +3,7 @@
 
 use crate::block::decode::BlockFormat;
 use crate::block::encode::{
-    self, BlockBytes, Draft, DraftPlane, EncodedBlock, GroupFormat, Payloads, PlanePlan, Planned,
+    self, BlockBytes, Draft, DraftPlane, EncodedBlock, GroupFormat, PlanePlan, Planned,
     PreparedTable, Split, TableChoice,
 };
 use crate::block::{Mode, side};
@@ -16,6 +16,7 @@ use crate::error::Result;
 use crate::frame;
 use crate::geometry::{Geometry, Rect};
 use crate::planes::{extract, low_widths, varying_bits};
+use crate::pool::Pool;
 use crate::predict::{self, PredictorSet};
 use crate::stats::Stats;
 use rayon::prelude::*;
@@ -59,9 +60,12 @@ pub(crate) struct EncodedGroup {
 }
 
 /// The side block of a group, as a block.
-pub(crate) fn side_block(id: BlockId, payload: Vec<u8>) -> EncodedBlock {
-    let checksum = block_checksum(id, &[], &payload);
-    let stats = Stats { blocks: 1, coded_bytes: payload.len() as u64, ..Stats::default() };
+pub(crate) fn side_block(id: BlockId, side: &[u8], pool: &Pool) -> EncodedBlock {
+    let checksum = block_checksum(id, &[], side);
+    let stats = Stats { blocks: 1, coded_bytes: side.len() as u64, ..Stats::default() };
+    let mut payload = pool.take();
+    payload.clear();
+    payload.extend_from_slice(side);
     EncodedBlock { mode: Mode::Side, payload, checksum, stats }
 }
 
@@ -88,16 +92,11 @@ impl GroupJob<'_> {
         &self,
         level: Level,
         side: Option<bool>,
-        payloads: &Payloads,
+        pool: &Pool,
     ) -> Result<EncodedGroup> {
         let rects = self.rects();
-        let format = GroupFormat {
-            payloads,
-            level,
-            format: self.format,
-            bytes: self.bytes,
-            base: self.base(),
-        };
+        let format =
+            GroupFormat { pool, level, format: self.format, bytes: self.bytes, base: self.base() };
         let split = self.choose_split(level, &rects, format.base);
         let zstd = self.try_zstd(level, &split);
         let drafts: Vec<Draft> =

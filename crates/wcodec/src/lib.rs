@@ -36,6 +36,7 @@ mod layer;
 mod limits;
 mod options;
 mod planes;
+mod pool;
 mod predict;
 mod source;
 mod stats;

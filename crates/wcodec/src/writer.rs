@@ -1,6 +1,5 @@
 //! Writing a `.wcodec` file segment by segment: groups are encoded in parallel and written in order.
 
-use crate::block::encode::Payloads;
 use crate::checksum::BlockId;
 use crate::container::directory::{Directory, LayerEntry, Segment};
 use crate::container::footer::SourceKind;
@@ -11,6 +10,7 @@ use crate::error::{Error, Result, corrupt};
 use crate::group::{EncodedGroup, GroupJob, side_block};
 use crate::layer::Layer;
 use crate::options::EncodeOptions;
+use crate::pool::Pool;
 use crate::predict::PredictorSet;
 use crate::stats::{EncodeStats, Stats};
 use rayon::prelude::*;
@@ -50,7 +50,7 @@ pub struct Writer<W> {
     predictors: PredictorSet,
     options: EncodeOptions,
     level: Level,
-    payloads: Payloads,
+    pool: Pool,
     stats: Stats,
 }
 
@@ -104,7 +104,7 @@ impl<W: Write> Writer<W> {
             predictors: options.predictors,
             options: options.clone(),
             level: Level::detect(),
-            payloads: Payloads::default(),
+            pool: Pool::default(),
             stats: Stats::default(),
         })
     }
@@ -198,7 +198,7 @@ impl<W: Write> Writer<W> {
                 // A single group decides by itself whether it has a side block.
                 let free = layer && geometry.groups() == 1;
                 let side = if free { None } else { Some(segment.side) };
-                group.encode(self.level, side, &self.payloads)
+                group.encode(self.level, side, &self.pool)
             })
             .collect::<Result<_>>()?;
         let mut sum = Stats::default();
@@ -206,14 +206,13 @@ impl<W: Write> Writer<W> {
             sum += encoded.stats;
             for block in encoded.blocks {
                 self.container.block(&block)?;
-                self.payloads.give_back(block.payload);
             }
             if let Some(side) = encoded.side {
                 let segment = &mut self.directory.segments[job.segment];
                 segment.side = true;
                 let block = segment.geometry.side_number(job.group) as u32;
                 let id = BlockId { segment: job.segment as u32, block };
-                self.container.block(&side_block(id, side))?;
+                self.container.block(&side_block(id, &side, &self.pool))?;
             }
         }
         self.stats += sum;

@@ -13,10 +13,10 @@ use crate::error::Result;
 use crate::frame;
 use crate::geometry::{Rect, Scan};
 use crate::planes::MAX_RAW_WIDTH;
+use crate::pool::{Pool, Pooled};
 use crate::predict::{self, Predictor, PredictorSet};
 use crate::stats::Stats;
 use std::cell::RefCell;
-use std::sync::Mutex;
 use wcodec_kernels::predict::subtract;
 use wcodec_kernels::{
     ByteCounts, Classes, EncodeSpace, EncodeTable, Level, Steps, SymbolsJob, extract,
@@ -42,34 +42,16 @@ pub(crate) struct PlanePlan {
 /// A finished block.
 pub(crate) struct EncodedBlock {
     pub(crate) mode: Mode,
-    pub(crate) payload: Vec<u8>,
+    pub(crate) payload: Pooled,
     pub(crate) checksum: u64,
     pub(crate) stats: Stats,
-}
-
-/// Payloads that were written, for the next ones to use their memory again: asking the system for
-/// it block by block costs more than coding some of them.
-#[derive(Default)]
-pub(crate) struct Payloads(Mutex<Vec<Vec<u8>>>);
-
-impl Payloads {
-    fn take(&self) -> Vec<u8> {
-        let free = self.0.lock().ok().and_then(|mut free| free.pop());
-        free.unwrap_or_default()
-    }
-
-    pub(crate) fn give_back(&self, mut payload: Vec<u8>) {
-        payload.clear();
-        if let Ok(mut free) = self.0.lock() {
-            free.push(payload);
-        }
-    }
 }
 
 /// What all blocks of a group are encoded with.
 #[derive(Clone, Copy)]
 pub(crate) struct GroupFormat<'a> {
-    pub(crate) payloads: &'a Payloads,
+    /// Where payloads get their memory.
+    pub(crate) pool: &'a Pool,
     pub(crate) level: Level,
     pub(crate) format: BlockFormat,
     /// The elements of the group.
@@ -508,7 +490,7 @@ impl<'a> Open<'a> {
             }
         };
         stats.map_bytes = map.len() as u64;
-        let payload = coded.then(|| PayloadWriter::new(&kinds, &map, group.payloads.take()));
+        let payload = coded.then(|| PayloadWriter::new(&kinds, &map, group.pool.take()));
         Ok(Open { planned, bytes, ranks, own, payload, stats })
     }
 
@@ -521,7 +503,7 @@ impl<'a> Open<'a> {
                 (mode, head) = (Mode::Coded, payload.head_len());
                 (payload.finish(), true)
             }
-            None => (group.payloads.take(), false),
+            None => (group.pool.take(), false),
         };
         if !coded || best.len() >= bytes.len() {
             best.clear();

@@ -20,6 +20,7 @@ use crate::dtype::ElementType;
 use crate::entropy::table::{MAX_WIDTH, Table};
 use crate::error::{Result, corrupt};
 use crate::planes::{MAX_PLANES, MAX_RAW_WIDTH};
+use crate::pool::Pooled;
 use std::ops::Range;
 
 /// Alignment of the head's length and of each stream in a payload.
@@ -182,14 +183,15 @@ impl Head {
 
 /// A coded block while it is written: the head, then streams in plane order.
 pub(crate) struct PayloadWriter {
-    payload: Vec<u8>,
+    payload: Pooled,
     head: usize,
 }
 
 impl PayloadWriter {
     /// Writes the head of planes with these widths, from high to low, and of this tile map, into
-    /// the empty `out`. Lengths of streams come with the streams.
-    pub(crate) fn new(planes: &[(u32, Kind)], map: &[u8], mut out: Vec<u8>) -> PayloadWriter {
+    /// `out`, whose content is lost. Lengths of streams come with the streams.
+    pub(crate) fn new(planes: &[(u32, Kind)], map: &[u8], mut out: Pooled) -> PayloadWriter {
+        out.clear();
         out.extend_from_slice(&[planes.len() as u8, 0, 0, 0, 0, 0, 0, 0]);
         out.extend_from_slice(&(map.len() as u32).to_le_bytes());
         for (width, kind) in planes {
@@ -206,18 +208,19 @@ impl PayloadWriter {
         out.extend_from_slice(map);
         for (width, kind) in planes {
             if let Kind::Own(table) = kind {
-                table.write(*width, &mut out);
+                table.write(*width, &mut *out);
             }
         }
-        out.resize(out.len().next_multiple_of(ALIGN), 0);
-        let head = out.len();
+        let head = out.len().next_multiple_of(ALIGN);
+        out.resize(head, 0);
         out[4..8].copy_from_slice(&(head as u32).to_le_bytes());
         PayloadWriter { payload: out, head }
     }
 
     /// Begins the next stream, which is then appended to the payload.
     pub(crate) fn begin(&mut self) -> &mut Vec<u8> {
-        self.payload.resize(self.payload.len().next_multiple_of(ALIGN), 0);
+        let start = self.payload.len().next_multiple_of(ALIGN);
+        self.payload.resize(start, 0);
         &mut self.payload
     }
 
@@ -233,7 +236,7 @@ impl PayloadWriter {
     }
 
     /// The payload.
-    pub(crate) fn finish(self) -> Vec<u8> {
+    pub(crate) fn finish(self) -> Pooled {
         self.payload
     }
 }

@@ -47,6 +47,26 @@ impl AtomicFile {
         self.temp.as_file_mut()
     }
 
+    /// Asks for room for `len` bytes at once: a disk that is full shows now, and the file lies in few
+    /// pieces. What the system cannot do is left out.
+    ///
+    /// # Errors
+    /// If there is not enough room.
+    pub fn reserve(&mut self, len: u64) -> Result<()> {
+        #[cfg(target_os = "linux")]
+        if len > 0 {
+            let flags = rustix::fs::FallocateFlags::empty();
+            let file = self.temp.as_file();
+            if let Err(e) = rustix::fs::fallocate(file, flags, 0, len)
+                && matches!(e, rustix::io::Errno::NOSPC | rustix::io::Errno::DQUOT)
+            {
+                return Err(Error::from(io::Error::from(e)).in_file(&self.target));
+            }
+        }
+        let _ = len;
+        Ok(())
+    }
+
     /// Makes the file durable and gives it its name.
     ///
     /// # Errors

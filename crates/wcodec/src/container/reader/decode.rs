@@ -9,14 +9,16 @@ use crate::container::header::HEADER_LEN;
 use crate::container::index::BlockRecord;
 use crate::container::read_at::{ReadAt, read};
 use crate::error::{Error, Result, corrupt};
+use crate::pool::Pooled;
 use crate::stats::Stats;
 use rayon::prelude::*;
 use std::borrow::Cow;
 use std::ops::Range;
 use wcodec_kernels::Place;
 
-/// Bytes decoded at a time, and about what a reader holds.
-pub(super) const BATCH_BYTES: u64 = 16 << 20;
+/// Bytes decoded at a time; a reader that restores a file holds two batches, which a processor's
+/// last cache should hold too.
+const BATCH_BYTES: u64 = 8 << 20;
 
 /// Bytes of small jobs that are decoded together.
 const BUNDLE_BYTES: u64 = 1 << 20;
@@ -50,6 +52,27 @@ impl<R: ReadAt> Reader<R> {
             }
         }
         Ok(jobs)
+    }
+
+    /// All jobs of the file in order, a batch at a time.
+    pub(super) fn batches(&self) -> Result<Vec<Vec<Job>>> {
+        let mut batches: Vec<Vec<Job>> = Vec::new();
+        let mut bytes = 0;
+        for segment in 0..self.segments.len() {
+            for job in self.jobs(segment)? {
+                match batches.last_mut() {
+                    Some(batch) if bytes + job.bytes <= BATCH_BYTES => {
+                        bytes += job.bytes;
+                        batch.push(job);
+                    }
+                    _ => {
+                        bytes = job.bytes;
+                        batches.push(vec![job]);
+                    }
+                }
+            }
+        }
+        Ok(batches)
     }
 
     /// Decodes jobs one behind the other into `out`, in parallel.
@@ -263,6 +286,19 @@ impl<R: ReadAt> Reader<R> {
         self.read_padded(start, end, &records)
     }
 
+    /// Reads into a buffer that is used again.
+    fn read_pooled(&self, at: u64, len: u64) -> Result<Pooled> {
+        let len = to_len(len)?;
+        let mut buffer = self.pool.take();
+        let more = len.saturating_sub(buffer.len());
+        buffer
+            .try_reserve_exact(more)
+            .map_err(|_| Error::from(std::io::Error::from(std::io::ErrorKind::OutOfMemory)))?;
+        buffer.resize(len, 0);
+        self.source.read_exact_at(&mut buffer, at)?;
+        Ok(buffer)
+    }
+
     /// Reads `start..end` and checks that everything outside `records` is zero.
     pub(super) fn read_padded(
         &self,
@@ -270,7 +306,11 @@ impl<R: ReadAt> Reader<R> {
         end: u64,
         records: &[BlockRecord],
     ) -> Result<Run<'_>> {
-        let run = Run { bytes: read(&self.source, start, end - start)?, start };
+        let bytes = match self.source.in_memory() {
+            Some(_) => RunBytes::Borrowed(read(&self.source, start, end - start)?),
+            None => RunBytes::Pooled(self.read_pooled(start, end - start)?),
+        };
+        let run = Run { bytes, start };
         let mut at = start;
         let ends = records.iter().map(|r| (r.at, r.end())).chain([(end, end)]);
         for (block_start, block_end) in ends {
@@ -324,8 +364,13 @@ pub(super) fn deal<T>(
 
 /// A piece of the file.
 pub(super) struct Run<'a> {
-    bytes: Cow<'a, [u8]>,
+    bytes: RunBytes<'a>,
     start: u64,
+}
+
+enum RunBytes<'a> {
+    Borrowed(Cow<'a, [u8]>),
+    Pooled(Pooled),
 }
 
 impl Run<'_> {
@@ -333,7 +378,10 @@ impl Run<'_> {
         let relative = |at: u64| at.checked_sub(self.start).and_then(|at| usize::try_from(at).ok());
         relative(from)
             .zip(relative(to))
-            .and_then(|(from, to)| self.bytes.get(from..to))
+            .and_then(|(from, to)| match &self.bytes {
+                RunBytes::Borrowed(bytes) => bytes.get(from..to),
+                RunBytes::Pooled(bytes) => bytes.get(from..to),
+            })
             .ok_or_else(|| corrupt!("bytes {from} to {to} were not read"))
     }
 

@@ -14,8 +14,9 @@ use crate::block::head::Head;
 use crate::error::{Error, ErrorKind, Result, corrupt};
 use crate::geometry::Rect;
 use crate::layer::Layer;
+use crate::pool::Pool;
 use crate::stats::Stats;
-use decode::{BATCH_BYTES, Job, deal, to_len, zeroed};
+use decode::{Job, deal, to_len, zeroed};
 use wcodec_kernels::Level;
 
 /// An open `.wcodec` file.
@@ -29,6 +30,8 @@ pub struct Reader<R> {
     /// Numbers of the layers in the order of their names.
     by_name: Vec<u32>,
     level: Level,
+    /// What blocks are read into.
+    pool: Pool,
 }
 
 struct PlacedSegment {
@@ -167,40 +170,39 @@ impl<R: ReadAt> Reader<R> {
     /// was written by then is not the original.
     pub fn restore(
         &self,
-        out: &mut impl std::io::Write,
+        out: &mut (impl std::io::Write + Send),
         observer: &dyn crate::Observer,
     ) -> Result<Stats> {
         let mut stats = Stats { coded_bytes: self.size, ..Stats::default() };
         let mut hasher = blake3::Hasher::new();
         let mut done = 0;
-        let mut batch = Vec::new();
-        let mut batch_bytes = 0;
-        let mut buffer = Vec::new();
-        let mut flush = |batch: &mut Vec<Job>, bytes: u64, done: &mut u64| -> Result<()> {
-            // Zeroing is cheap beside decoding, and keeps stale bytes out of sight.
-            buffer.clear();
-            buffer.resize(to_len(bytes)?, 0);
-            let mut part = self.decode_jobs(batch, &mut buffer)?;
+        // While a batch is hashed and written, the next one is decoded.
+        let (mut ready, mut next) = (Vec::new(), Vec::new());
+        for batch in self.batches()? {
+            let bytes = to_len(batch.iter().map(|job| job.bytes).sum())?;
+            // What an earlier batch left is overwritten, or an error ends this.
+            next.resize(bytes, 0);
+            let (decoded, written) = rayon::join(
+                || self.decode_jobs(&batch, &mut next),
+                || -> Result<()> {
+                    hasher.update_rayon(&ready);
+                    Ok(out.write_all(&ready)?)
+                },
+            );
+            written?;
+            done += ready.len() as u64;
+            observer.progress(done, self.footer.original_len);
+            if observer.cancelled() {
+                return Err(ErrorKind::Interrupted.into());
+            }
+            let mut part = decoded?;
             part.coded_bytes = 0;
             stats += part;
-            hasher.update_rayon(&buffer);
-            out.write_all(&buffer)?;
-            batch.clear();
-            *done += bytes;
-            observer.progress(*done, self.footer.original_len);
-            if observer.cancelled() { Err(ErrorKind::Interrupted.into()) } else { Ok(()) }
-        };
-        for segment in 0..self.segments.len() {
-            for job in self.jobs(segment)? {
-                if batch_bytes > 0 && batch_bytes + job.bytes > BATCH_BYTES {
-                    flush(&mut batch, batch_bytes, &mut done)?;
-                    batch_bytes = 0;
-                }
-                batch_bytes += job.bytes;
-                batch.push(job);
-            }
+            std::mem::swap(&mut ready, &mut next);
         }
-        flush(&mut batch, batch_bytes, &mut done)?;
+        hasher.update_rayon(&ready);
+        out.write_all(&ready)?;
+        observer.progress(self.footer.original_len, self.footer.original_len);
         let found = hasher.finalize();
         if found != blake3::Hash::from_bytes(self.footer.blake3) {
             return Err(ErrorKind::Checksum {

@@ -13,6 +13,7 @@ use crate::container::writer::{FREE_DIRECTORY, MAX_DIRECTORY_RATIO};
 use crate::error::{Error, ErrorKind, Result, corrupt};
 use crate::frame;
 use crate::limits::Limits;
+use crate::pool::Pool;
 use std::borrow::Cow;
 use wcodec_kernels::Level;
 
@@ -112,7 +113,8 @@ impl<R: ReadAt> Reader<R> {
         }
         let level = Level::detect();
         let layers = directory.layers;
-        Ok(Reader { source, size, footer, table, segments, layers, by_name, level })
+        let pool = Pool::default();
+        Ok(Reader { source, size, footer, table, segments, layers, by_name, level, pool })
     }
 }
 
