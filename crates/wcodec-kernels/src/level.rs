@@ -53,7 +53,10 @@ impl Set {
         match self {
             Set::Scalar => true,
             #[cfg(target_arch = "aarch64")]
-            Set::Neon => std::arch::is_aarch64_feature_detected!("neon"),
+            Set::Neon => {
+                // The kernels read bytes as 16-bit words.
+                cfg!(target_endian = "little") && std::arch::is_aarch64_feature_detected!("neon")
+            }
             #[cfg(target_arch = "x86_64")]
             Set::Avx2 => {
                 is_x86_feature_detected!("avx2")

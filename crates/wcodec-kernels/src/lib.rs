@@ -6,7 +6,11 @@
 //! input, and is chosen by [`Level`]. Code that needs `unsafe` lives in this crate and nowhere
 //! else.
 
+#[cfg(target_arch = "aarch64")]
+mod aarch64;
 mod blocks;
+#[cfg(any(target_arch = "aarch64", target_arch = "x86_64"))]
+mod drive;
 mod element;
 mod fields;
 mod level;

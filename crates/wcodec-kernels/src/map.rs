@@ -1,6 +1,7 @@
 //! Bytes by a table of 256.
 
 use crate::Level;
+#[cfg(target_arch = "x86_64")]
 use crate::level::Set;
 
 /// Appends `table[b]` for every byte `b`.

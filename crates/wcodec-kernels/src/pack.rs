@@ -2,6 +2,7 @@
 //! little-endian bit string.
 
 use crate::Level;
+#[cfg(target_arch = "x86_64")]
 use crate::level::Set;
 
 /// Bytes that `count` elements of `width` bits take, or `None` if that overflows.

@@ -5,6 +5,9 @@
 //! A *step* decodes one symbol in each of its lanes, in lane order; a lane whose state falls
 //! below [`STATE_MIN`] takes the next word. FORMAT.md section 7 is normative.
 
+#[cfg(target_arch = "aarch64")]
+use crate::aarch64;
+#[cfg(any(target_arch = "aarch64", target_arch = "x86_64"))]
 use crate::level::Set;
 #[cfg(target_arch = "x86_64")]
 use crate::x86_64;
@@ -241,6 +244,8 @@ pub fn decode(level: Level, jobs: &mut [StreamJob<'_>]) -> Vec<Result<(), Stream
         Set::Avx512 => x86_64::avx512::decode(level, jobs),
         #[cfg(target_arch = "x86_64")]
         Set::Avx2 => x86_64::avx2::decode(level, jobs),
+        #[cfg(target_arch = "aarch64")]
+        Set::Neon => aarch64::neon::decode(level, jobs),
         _ => jobs.iter_mut().map(scalar::rans::decode).collect(),
     }
 }

@@ -262,7 +262,9 @@ pub struct EncodeTable {
     /// The slots of each symbol by position, symbol after symbol. One more entry than needed: vector loads of an
     /// entry take the next one along.
     pub(crate) slots: Box<[u16; TABLE_SIZE + 1]>,
+    #[cfg_attr(not(target_arch = "x86_64"), allow(dead_code, reason = "no other encoder uses it"))]
     pub(crate) vector: Box<EncodeVector>,
+    #[cfg_attr(not(target_arch = "x86_64"), allow(dead_code, reason = "no other encoder uses it"))]
     pub(crate) ranks: usize,
 }
 

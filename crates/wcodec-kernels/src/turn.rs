@@ -3,6 +3,7 @@
 //! The column scan takes strips of 32 rows, in each of them column by column, row by row inside a
 //! column: a strip is a matrix that lies transposed.
 
+#[cfg(target_arch = "x86_64")]
 use crate::level::Set;
 use crate::{LANES, Level};
 

@@ -1,7 +1,7 @@
 //! AVX2: slots are looked up by gathers, words dealt to lanes by a permutation for each of the 256
 //! patterns of eight lanes.
 
-use super::drive::{drive, in_groups};
+use crate::drive::{drive, in_groups};
 use crate::level::Set;
 use crate::rans::{StreamJob, check_end, states};
 use crate::slots::{Slot, TABLE_SIZE};

@@ -6,7 +6,6 @@
 
 pub(crate) mod avx2;
 pub(crate) mod avx512;
-mod drive;
 pub(crate) mod map;
 pub(crate) mod pack;
 pub(crate) mod turn;

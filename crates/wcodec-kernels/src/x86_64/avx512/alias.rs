@@ -11,9 +11,9 @@
 //! 3. `x = frequency[symbol] * high + position`, in two halves, with a carry.
 //! 4. Lanes with `x >> 12 == 0` take the next words, in lane order: one expanding load.
 
+use crate::drive::drive;
 use crate::rans::{check_end, states};
 use crate::slots::AliasTable;
-use crate::x86_64::drive::drive;
 use crate::{LANES, StreamError};
 use std::arch::x86_64::*;
 

@@ -4,11 +4,11 @@
 use super::SIDE_BY_SIDE;
 use super::alias::{self, Lanes, look_up, look_up_bytes};
 use crate::blocks::{Block, BlockError, Source};
+use crate::drive::all_ok;
 use crate::element::Word as _;
 use crate::level::Set;
 use crate::merge::Rows;
 use crate::slots::AliasTable;
-use crate::x86_64::drive::all_ok;
 use crate::{DecodeTable, Element, LANES, Level, Scan, StreamError, Transform};
 use std::arch::x86_64::*;
 

@@ -6,9 +6,9 @@ mod fused;
 
 mod wide;
 
-use super::drive::in_groups;
 pub(crate) use fused::decode_fused;
 
+use crate::drive::in_groups;
 use crate::level::Set;
 use crate::rans::{EncodeSpace, StreamJob, SymbolsJob};
 use crate::{Level, StreamError, scalar};

@@ -1,8 +1,8 @@
 //! Decoding with tables of more than 64 symbols: slots are looked up by gathers.
 
+use crate::drive::drive;
 use crate::rans::{check_end, states};
 use crate::slots::{Slot, TABLE_SIZE};
-use crate::x86_64::drive::drive;
 use crate::{LANES, StreamError};
 use std::arch::x86_64::*;
 

@@ -1,7 +1,7 @@
 //! How streams are decoded side by side, whatever a step looks like.
 
 /// Hands over items `MOST` at a time, then two, then one.
-pub(super) fn in_groups<const MOST: usize, T>(mut items: &mut [T], mut work: impl FnMut(&mut [T])) {
+pub(crate) fn in_groups<const MOST: usize, T>(mut items: &mut [T], mut work: impl FnMut(&mut [T])) {
     while !items.is_empty() {
         let size = match items.len() {
             len if len >= MOST => MOST,
@@ -15,7 +15,7 @@ pub(super) fn in_groups<const MOST: usize, T>(mut items: &mut [T], mut work: imp
 }
 
 /// All values, or the first error.
-pub(super) fn all_ok<T, E, const N: usize>(results: [Result<T, E>; N]) -> Result<[T; N], E> {
+pub(crate) fn all_ok<T, E, const N: usize>(results: [Result<T, E>; N]) -> Result<[T; N], E> {
     let values: Vec<T> = results.into_iter().collect::<Result<_, E>>()?;
     match values.try_into() {
         Ok(values) => Ok(values),
@@ -29,7 +29,8 @@ pub(super) fn all_ok<T, E, const N: usize>(results: [Result<T, E>; N]) -> Result
 ///   the words is enough for, whatever they take), `step::<NEAR_END>(table, active)` and `end()`;
 /// - `store(out, table, symbols)`: writes the 32 output bytes of what a step gave.
 ///
-/// `$table` is what a step decodes with, and `$of` finds it in a [`DecodeTable`](crate::DecodeTable).
+/// `$table` is what a step decodes with; `$of` finds it in a [`DecodeTable`](crate::DecodeTable), or
+/// makes it from one.
 macro_rules! drive {
     (features: $features:literal, table: $table:ty, of: $of:expr, symbols: $symbols:ty) => {
         /// Decodes full steps of `N` streams in turn. `table(stream, step)` tells what each step
@@ -104,16 +105,17 @@ macro_rules! drive {
         pub(super) fn decode_group<const N: usize>(
             jobs: [&mut (&mut $crate::StreamJob<'_>, &mut Result<(), $crate::StreamError>); N],
         ) {
-            let of_class: [Vec<&$table>; N] =
+            // Tables, or references to them.
+            let of_class: [Vec<_>; N] =
                 std::array::from_fn(|n| jobs[n].0.classes.tables().map($of).collect());
             if jobs.iter().all(|job| job.0.classes.of_step().is_empty()) {
                 // Known to the compiler: no look-up of classes in the loop.
-                let tables: [&$table; N] = std::array::from_fn(|n| of_class[n][0]);
+                let tables: [&$table; N] = std::array::from_fn(|n| -> &$table { &of_class[n][0] });
                 decode_with(jobs, |n, _| tables[n]);
             } else {
                 let of_step: [&[u8]; N] = std::array::from_fn(|n| jobs[n].0.classes.of_step());
-                decode_with(jobs, |n, step| {
-                    of_class[n][of_step[n].get(step).map_or(0, |&class| usize::from(class))]
+                decode_with(jobs, |n, step| -> &$table {
+                    &of_class[n][of_step[n].get(step).map_or(0, |&class| usize::from(class))]
                 });
             }
         }
@@ -126,7 +128,7 @@ macro_rules! drive {
         ) {
             let streams: [&[u8]; N] = std::array::from_fn(|n| jobs[n].0.stream);
             let starts = streams.map(|stream| Lanes::new(stream));
-            let mut lanes = match $crate::x86_64::drive::all_ok(starts) {
+            let mut lanes = match $crate::drive::all_ok(starts) {
                 Ok(lanes) => lanes,
                 // A stream that does not even begin leaves the others to be decoded one by one.
                 Err(_) if N > 1 => return jobs.into_iter().for_each(|job| decode_group([job])),
@@ -159,4 +161,4 @@ macro_rules! drive {
         }
     };
 }
-pub(super) use drive;
+pub(crate) use drive;
