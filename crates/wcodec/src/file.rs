@@ -1,6 +1,6 @@
 //! Whole files and single layers: what most callers need.
 
-use crate::container::commit::AtomicFile;
+use crate::container::commit::{AtomicFile, reserve};
 use crate::container::footer::SourceKind;
 use crate::container::read_at::ReadAt;
 use crate::container::reader::Reader;
@@ -246,32 +246,44 @@ pub fn decode_file(
 ) -> Result<DecodeStats> {
     let source = open(input)?;
     let mut file = AtomicFile::create(output, options.force)?;
-    let started = Instant::now();
-    let mut stats = with_threads(options.threads, || {
-        let place = |e: Error| e.in_file(input);
-        let reader = Reader::open(&source, &options.limits).map_err(place)?;
-        file.reserve(reader.original_len())?;
-        reader.restore(file.file(), observer).map_err(place)
-    })?;
+    let stats = decode_to(&source, file.file(), options, observer).map_err(|e| e.in_file(input))?;
     file.commit()?;
-    stats.elapsed = started.elapsed();
     Ok(stats)
 }
 
-/// Restores the original of a `.wcodec` file that `source` holds into `out`. What was written
+/// Restores the original of a `.wcodec` file that `source` holds into an empty file. What was written
 /// before an error is not the original.
 ///
 /// # Errors
 /// As [`decode_file`].
 pub fn decode_to(
     source: &impl ReadAt,
-    out: &mut (impl Write + Send),
+    out: &mut File,
     options: &DecodeOptions,
     observer: &dyn Observer,
 ) -> Result<DecodeStats> {
     let started = Instant::now();
     with_threads(options.threads, || {
-        let mut stats = Reader::open(source, &options.limits)?.restore(out, observer)?;
+        let reader = Reader::open(source, &options.limits)?;
+        reserve(out, reader.original_len())?;
+        let mut stats = reader.restore(out, observer)?;
+        stats.elapsed = started.elapsed();
+        Ok(stats)
+    })
+}
+
+/// Checks every hash of the `.wcodec` file that `source` holds by decoding it.
+///
+/// # Errors
+/// As [`decode_file`]; the error names the damaged layer and block.
+pub fn verify(
+    source: &impl ReadAt,
+    options: &DecodeOptions,
+    observer: &dyn Observer,
+) -> Result<DecodeStats> {
+    let started = Instant::now();
+    with_threads(options.threads, || {
+        let mut stats = Reader::open(source, &options.limits)?.verify(observer)?;
         stats.elapsed = started.elapsed();
         Ok(stats)
     })
@@ -286,7 +298,7 @@ pub fn verify_file(
     options: &DecodeOptions,
     observer: &dyn Observer,
 ) -> Result<DecodeStats> {
-    decode_to(&open(input)?, &mut std::io::sink(), options, observer).map_err(|e| e.in_file(input))
+    verify(&open(input)?, options, observer).map_err(|e| e.in_file(input))
 }
 
 /// Opens a `.wcodec` file for reading layers and slices.

@@ -66,7 +66,7 @@ pub use dtype::ElementType;
 pub use error::{Error, ErrorKind, Result};
 pub use file::{
     decode_file, decode_layer, decode_layer_into, decode_to, encode_bytes, encode_bytes_into,
-    encode_file, encode_layer, encode_to, max_encoded_len, open_file, verify_file,
+    encode_file, encode_layer, encode_to, max_encoded_len, open_file, verify, verify_file,
 };
 pub use geometry::{Scan, TileConfig};
 pub use layer::Layer;

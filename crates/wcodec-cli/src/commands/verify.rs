@@ -12,8 +12,7 @@ pub(super) fn run(args: &VerifyArgs) -> Result<()> {
     options.limits = super::limits(&args.limits);
     let input = Input::open(&args.input)?;
     let terminal = Terminal::new(args.run.quiet)?;
-    let stats = wcodec::decode_to(&input.file, &mut std::io::sink(), &options, &terminal)
-        .map_err(|e| input.place(e))?;
+    let stats = wcodec::verify(&input.file, &options, &terminal).map_err(|e| input.place(e))?;
     terminal.finish();
     if args.run.json {
         return report::print_json(&report::stats_json(&stats));

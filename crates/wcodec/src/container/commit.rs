@@ -47,26 +47,6 @@ impl AtomicFile {
         self.temp.as_file_mut()
     }
 
-    /// Asks for room for `len` bytes at once: a disk that is full shows now, and the file lies in few
-    /// pieces. What the system cannot do is left out.
-    ///
-    /// # Errors
-    /// If there is not enough room.
-    pub fn reserve(&mut self, len: u64) -> Result<()> {
-        #[cfg(target_os = "linux")]
-        if len > 0 {
-            let flags = rustix::fs::FallocateFlags::empty();
-            let file = self.temp.as_file();
-            if let Err(e) = rustix::fs::fallocate(file, flags, 0, len)
-                && matches!(e, rustix::io::Errno::NOSPC | rustix::io::Errno::DQUOT)
-            {
-                return Err(Error::from(io::Error::from(e)).in_file(&self.target));
-            }
-        }
-        let _ = len;
-        Ok(())
-    }
-
     /// Makes the file durable and gives it its name.
     ///
     /// # Errors
@@ -82,6 +62,29 @@ impl AtomicFile {
         })?;
         sync_folder(folder(&target)).map_err(place)
     }
+}
+
+/// Asks for room for `len` bytes at once: a disk that is full shows before anything is written, and
+/// the file lies in few pieces. Where that cannot be done, nothing is; nor in memory, where it
+/// would only take time.
+pub(crate) fn reserve(file: &File, len: u64) -> io::Result<()> {
+    #[cfg(target_os = "linux")]
+    {
+        use rustix::fs::{FallocateFlags, fallocate, fstatfs};
+        use rustix::io::Errno;
+        /// `TMPFS_MAGIC` of linux/magic.h.
+        const TMPFS: u64 = 0x0102_1994;
+        let in_memory = fstatfs(file).is_ok_and(|fs| fs.f_type as u64 == TMPFS);
+        if len > 0
+            && !in_memory
+            && let Err(error @ (Errno::NOSPC | Errno::DQUOT)) =
+                fallocate(file, FallocateFlags::empty(), 0, len)
+        {
+            return Err(error.into());
+        }
+    }
+    let _ = (file, len);
+    Ok(())
 }
 
 fn already_exists() -> Error {

@@ -176,18 +176,18 @@ impl<R: ReadAt> Reader<R> {
         let mut stats = Stats { coded_bytes: self.size, ..Stats::default() };
         let mut hasher = blake3::Hasher::new();
         let mut done = 0;
-        // While a batch is hashed and written, the next one is decoded.
+        // While a batch is written, it is hashed and the next one is decoded.
         let (mut ready, mut next) = (Vec::new(), Vec::new());
         for batch in self.batches()? {
             let bytes = to_len(batch.iter().map(|job| job.bytes).sum())?;
             // What an earlier batch left is overwritten, or an error ends this.
             next.resize(bytes, 0);
             let (decoded, written) = rayon::join(
-                || self.decode_jobs(&batch, &mut next),
-                || -> Result<()> {
+                || {
                     hasher.update_rayon(&ready);
-                    Ok(out.write_all(&ready)?)
+                    self.decode_jobs(&batch, &mut next)
                 },
+                || out.write_all(&ready),
             );
             written?;
             done += ready.len() as u64;
