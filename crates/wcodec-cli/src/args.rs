@@ -140,7 +140,11 @@ pub(crate) struct DecodeArgs {
 #[derive(Debug, ClapArgs)]
 pub(crate) struct InfoArgs {
     /// File to look at
-    pub(crate) input: PathBuf,
+    #[arg(required_unless_present = "system")]
+    pub(crate) input: Option<PathBuf>,
+    /// Show what this machine offers instead: instruction sets, threads, versions
+    #[arg(long, conflicts_with_all = ["input", "layers"])]
+    pub(crate) system: bool,
     /// Show every layer
     #[arg(long)]
     pub(crate) layers: bool,

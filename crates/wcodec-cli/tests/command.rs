@@ -49,6 +49,42 @@ fn fails(output: &Output, code: i32, text: &str) {
     assert!(output.stdout.is_empty());
 }
 
+/// Instruction-set levels of this machine.
+fn levels(folder: &Path) -> Vec<String> {
+    let info = ok(&wcodec(&["info", "--system", "--json"], folder));
+    let info: serde_json::Value = serde_json::from_str(&info).unwrap();
+    info["levels"].as_array().unwrap().iter().map(|l| l.as_str().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn every_level_and_thread_count_writes_the_same_bytes() {
+    let folder = folder();
+    let at = folder.path();
+    let levels = levels(at);
+    assert!(levels.contains(&"scalar".to_owned()), "{levels:?}");
+    let run = |level: &str, args: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_wcodec"));
+        ok(&command.args(args).env("WCODEC_LEVEL", level).current_dir(at).output().unwrap())
+    };
+    for scan in ["row", "column"] {
+        let mut files = Vec::new();
+        for level in &levels {
+            for threads in ["1", "2", "5"] {
+                let options = ["--scan", scan, "--threads", threads, "--force", "-o", "out.wcodec"];
+                let args: Vec<&str> =
+                    ["encode", "model.safetensors"].into_iter().chain(options).collect();
+                run(level, &args);
+                files.push(std::fs::read(at.join("out.wcodec")).unwrap());
+                let args = ["decode", "out.wcodec", "-o", "back", "--force", "--threads", threads];
+                run(level, &args);
+                assert!(std::fs::read(at.join("back")).unwrap() == model(), "{level}");
+            }
+        }
+        assert!(files.windows(2).all(|pair| pair[0] == pair[1]), "{scan}");
+    }
+    assert!(run("scalar", &["info", "--system"]).contains("level scalar of"));
+}
+
 #[test]
 fn encode_and_decode_by_their_default_names() {
     let folder = folder();

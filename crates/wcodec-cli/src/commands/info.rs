@@ -5,10 +5,41 @@ use crate::args::InfoArgs;
 use crate::report;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
+use std::path::Path;
 use wcodec::{Layer, Reader, Result, Stats};
+use wcodec_kernels::Level;
 
 pub(super) fn run(args: &InfoArgs) -> Result<()> {
-    let input = Input::open(&args.input)?;
+    match &args.input {
+        Some(path) => file(path, args),
+        None => system(args.json),
+    }
+}
+
+/// What decides how fast this machine is.
+fn system(json: bool) -> Result<()> {
+    let level = Level::detect().name();
+    let levels: Vec<&str> = Level::available().map(Level::name).collect();
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let (major, minor) = wcodec::FORMAT_VERSION;
+    let version = env!("CARGO_PKG_VERSION");
+    if json {
+        return report::print_json(&json!({
+            "version": version,
+            "format": format!("{major}.{minor}"),
+            "level": level,
+            "levels": levels,
+            "threads": threads,
+        }));
+    }
+    report::print(&format!(
+        "wcodec {version}, format {major}.{minor}\nlevel {level} of {} (WCODEC_LEVEL lowers it), {threads} threads",
+        levels.join(", ")
+    ))
+}
+
+fn file(path: &Path, args: &InfoArgs) -> Result<()> {
+    let input = Input::open(path)?;
     let place = |e| input.place(e);
     let reader = Reader::open(&input.file, &super::limits(&args.limits)).map_err(place)?;
     let layers = reader
@@ -58,7 +89,7 @@ pub(super) fn run(args: &InfoArgs) -> Result<()> {
 
     report::print(&format!(
         "{}: {}, {} layers, {} blocks\n{original} -> {coded} bytes ({:.2} %)\nBLAKE3 {blake3}",
-        args.input.display(),
+        path.display(),
         reader.source_kind().name(),
         layers.len(),
         reader.blocks(),

@@ -35,7 +35,7 @@ impl Random {
 enum Kind {
     Constant(u16),
     Packed(Vec<u8>),
-    Coded(DecodeTable, Vec<u8>),
+    Coded(Box<DecodeTable>, Vec<u8>),
 }
 
 /// A block that owns what it is decoded from, and its fields.
@@ -78,7 +78,7 @@ fn coded(values: &[u16], width: u32, scan: Scan, rows: usize, cols: usize) -> Ki
     let job = SymbolsJob { classes, ranks: &order, steps, out: &mut stream };
     encode(Level::SCALAR, &mut [job], &mut EncodeSpace::default());
     let base = if present[present.len() - 1] < 256 { 0 } else { present[0] };
-    Kind::Coded(DecodeTable::new(&present, &f, base).unwrap(), stream)
+    Kind::Coded(Box::new(DecodeTable::new(&present, &f, base).unwrap()), stream)
 }
 
 fn make(random: &mut Random, element: Element, rows: usize, cols: usize) -> Made {
@@ -94,7 +94,7 @@ fn make(random: &mut Random, element: Element, rows: usize, cols: usize) -> Made
             1 + random.below(12.min(left as usize)) as u32
         } else {
             // Mostly as encoders cut: what is left down to a multiple of 8, then bytes.
-            let even = if left % 8 > 0 { left % 8 } else { 8 };
+            let even = if left.is_multiple_of(8) { 8 } else { left % 8 };
             if random.below(4) > 0 { even } else { 1 + random.below(8.min(left as usize)) as u32 }
         };
         left -= width;
@@ -156,31 +156,25 @@ fn make(random: &mut Random, element: Element, rows: usize, cols: usize) -> Made
     Made { element, scan, rows, cols, planes, tiles, bytes }
 }
 
+/// Verdicts, and what the buffers then hold.
+type Found = (Vec<Result<(), BlockError>>, Vec<Vec<u8>>);
+
 /// Decodes blocks side by side at every level, each into rows of a buffer of its own kind, and
 /// compares: verdicts, the rows of sound blocks, and every byte around them.
 fn check(made: &[Made], random: &mut Random, intact: bool) -> Result<Vec<bool>, TestCaseError> {
-    let tables: Vec<Vec<Option<&DecodeTable>>> = made
-        .iter()
-        .map(|made| {
-            let table =
-                |kind| if let &Kind::Coded(ref table, _) = kind { Some(table) } else { None };
-            made.planes.iter().map(|(_, kind)| table(kind)).collect()
-        })
-        .collect();
     let gaps: Vec<(usize, usize)> =
         made.iter().map(|_| (random.below(100), random.below(3) * random.below(70))).collect();
     let blocks: Vec<Block<'_>> = made
         .iter()
-        .zip(&tables)
         .zip(&gaps)
         .enumerate()
-        .map(|(buffer, ((made, tables), &(start, gap)))| {
-            let planes = made.planes.iter().zip(tables).map(|((width, kind), table)| {
+        .map(|(buffer, (made, &(start, gap)))| {
+            let planes = made.planes.iter().map(|(width, kind)| {
                 let source = match kind {
                     Kind::Constant(value) => Source::Constant(*value),
                     Kind::Packed(packed) => Source::Packed(packed),
-                    Kind::Coded(_, stream) => {
-                        Source::Coded { classes: Classes::one(table.unwrap()), stream }
+                    Kind::Coded(table, stream) => {
+                        Source::Coded { classes: Classes::one(table), stream }
                     }
                 };
                 Plane { width: *width, source }
@@ -197,7 +191,7 @@ fn check(made: &[Made], random: &mut Random, intact: bool) -> Result<Vec<bool>, 
             }
         })
         .collect();
-    let mut first: Option<(Vec<Result<(), BlockError>>, Vec<Vec<u8>>)> = None;
+    let mut first: Option<Found> = None;
     for level in Level::available() {
         for fill in [0x00, 0xff] {
             let mut space = DecodeSpace::default();

@@ -104,8 +104,11 @@ fn random(seed: u64) -> impl FnMut(usize) -> usize {
     }
 }
 
+/// Tables by class, the class of each step, bytes, and steps.
+type Stream = (Vec<Oracle>, Vec<u8>, Vec<u8>, Steps);
+
 /// What a stream decodes to at every level, alone and beside others; all must agree.
-fn decode_everywhere(streams: &[(Vec<Oracle>, Vec<u8>, Vec<u8>, Steps)]) -> Vec<Option<Vec<u8>>> {
+fn decode_everywhere(streams: &[Stream]) -> Vec<Option<Vec<u8>>> {
     let expected: Vec<Option<Vec<u8>>> = streams
         .iter()
         .map(|(oracles, of_step, stream, steps)| naive_decode(oracles, of_step, stream, *steps))

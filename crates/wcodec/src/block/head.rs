@@ -208,7 +208,7 @@ impl PayloadWriter {
         out.extend_from_slice(map);
         for (width, kind) in planes {
             if let Kind::Own(table) = kind {
-                table.write(*width, &mut *out);
+                table.write(*width, &mut out);
             }
         }
         let head = out.len().next_multiple_of(ALIGN);
