@@ -219,6 +219,9 @@ struct Cursor<const N: usize> {
     step: usize,
     /// Bytes from the end of a row to the beginning of the next.
     gaps: [usize; N],
+    /// Bytes to a place that is written later: the next row, which lies too far away for the
+    /// processor to guess.
+    ahead: [usize; N],
     row: usize,
     left: usize,
 }
@@ -228,13 +231,16 @@ impl<const N: usize> Cursor<N> {
         let width = plans[0].rows.width;
         let step = LANES * plans[0].element.size();
         let gaps = plans.map(|plan| plan.rows.pitch.saturating_sub(width));
-        Cursor { at: out, step, gaps, row: width / step, left: width / step }
+        let ahead = plans.map(|plan| if plan.rows.rows > 1 { plan.rows.pitch } else { 1024 });
+        Cursor { at: out, step, gaps, ahead, row: width / step, left: width / step }
     }
 
     /// The place of block `n` for this step; blocks must come in order.
     #[inline(always)]
     fn next(&mut self, n: usize) -> *mut u8 {
         let at = self.at[n];
+        // SAFETY: any address may be prefetched.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(at.wrapping_add(self.ahead[n]).cast()) };
         self.at[n] = at.wrapping_add(self.step);
         if n + 1 == N {
             self.left -= 1;
