@@ -34,6 +34,8 @@ const SAMPLE_SIDE: usize = 64;
 const SAMPLE_SHARE: usize = 32;
 /// A split whose symbols exceed one alias table must save more than one part in this.
 const WIDE_GAIN: u64 = 300;
+/// Avoiding wide tables may cost one part in this.
+const NARROW_LOSS: u64 = 1000;
 /// A split that codes more bits than another must save more than one part in this.
 const SPLIT_GAIN: u64 = 2000;
 /// Blocks that one thread encodes side by side.
@@ -97,10 +99,16 @@ impl GroupJob<'_> {
         let rects = self.rects();
         let format =
             GroupFormat { pool, level, format: self.format, bytes: self.bytes, base: self.base() };
-        let split = self.choose_split(level, &rects, format.base);
+        let mut split = self.choose_split(level, &rects, format.base, None);
         let zstd = self.try_zstd(level, &split);
-        let drafts: Vec<Draft> =
-            rects.par_iter().map(|&(_, _, rect)| Draft::new(format, rect, &split)).collect();
+        let draft = |split: &Split| -> Vec<Draft> {
+            rects.par_iter().map(|&(_, _, rect)| Draft::new(format, rect, split)).collect()
+        };
+        let mut drafts = draft(&split);
+        if let Some(width) = narrower(self.format.element, &split, &drafts) {
+            split = self.choose_split(level, &rects, format.base, Some(width));
+            drafts = draft(&split);
+        }
 
         let (shared, choices) = choose_tables(&self.format, &split, &drafts, side != Some(false))?;
         let has_side = side.unwrap_or(!shared.is_empty());
@@ -153,11 +161,20 @@ impl GroupJob<'_> {
         sample
     }
 
-    fn choose_split(&self, level: Level, rects: &[(u64, u64, Rect)], base: u64) -> Split {
+    /// Cuts elements into planes, the first one of `width` bits or as a sample suggests.
+    fn choose_split(
+        &self,
+        level: Level,
+        rects: &[(u64, u64, Rect)],
+        base: u64,
+        width: Option<u32>,
+    ) -> Split {
         let element = self.format.element;
         let sample = self.sample();
-        let first =
-            first_width(level, element, &sample, self.bytes.len() / element.size(), rects.len());
+        let first = width.unwrap_or_else(|| {
+            let elements = self.bytes.len() / element.size();
+            first_width(level, element, &sample, elements, rects.len())
+        });
         let varying = varying_bits(element, &sample);
         let mut shift = element.bits() - first;
         let mut planes = vec![PlanePlan { width: first, coded: true }];
@@ -248,6 +265,38 @@ impl GroupJob<'_> {
         let coded = (cost::entropy(&counts) / BIT + raw) / 8;
         compressed as u64 * 50 < coded * 49
     }
+}
+
+/// The width of a narrower first plane that needs no wide tables, if the counted symbols show that it
+/// costs next to nothing: a sample does not see the rare symbols that make a table wide. Where other
+/// planes are coded too, decoding would gain less.
+fn narrower(element: ElementType, split: &Split, drafts: &[Draft]) -> Option<u32> {
+    let (first, below) = split.planes.split_first()?;
+    if below.iter().any(|plane| plane.coded) {
+        return None;
+    }
+    let counted: Vec<&[u32]> =
+        drafts.iter().map(Draft::counts_of_values).collect::<Option<Vec<_>>>()?;
+    let wide = |counts: &[u32]| counts.iter().filter(|&&c| c > 0).count() > ALIAS_SYMBOLS;
+    let now = counted.iter().filter(|counts| wide(counts)).count();
+    if now == 0 {
+        return None;
+    }
+    let elements: u64 = counted.iter().flat_map(|c| c.iter()).map(|&c| u64::from(c)).sum();
+    let bits = |width: u32| elements * u64::from(element.bits() - width) * BIT;
+    let before = bits(first.width) + counted.iter().map(|c| cost::entropy(c)).sum::<u64>();
+    (1..first.width).rev().find_map(|width| {
+        let merged = |counts: &&[u32]| -> Vec<u32> {
+            counts.chunks(1 << (first.width - width)).map(|part| part.iter().sum()).collect()
+        };
+        let merged: Vec<Vec<u32>> = counted.iter().map(merged).collect();
+        let price = bits(width) + merged.iter().map(|c| cost::entropy(c)).sum::<u64>();
+        if price > before + before / NARROW_LOSS {
+            return Some(None);
+        }
+        // A few blocks may stay wide.
+        (merged.iter().filter(|counts| wide(counts)).count() <= now / 8).then_some(Some(width))
+    })?
 }
 
 /// Bits of the first plane: where coding one bit more no longer pays, by the entropy of the

@@ -137,35 +137,35 @@ fn measure_once(
 ) -> Result<Run> {
     let source = vec![1u8; COPY_BYTES];
     let mut target = vec![0u8; COPY_BYTES];
-    // One piece of memory for all layers, as a loader would have it.
-    let mut decoded = vec![1u8; original.len()];
     let piece = COPY_BYTES / threads;
     let (mut coded, _) = wcodec::encode_bytes(original, options, &())?;
     let sizes = layer_sizes(&coded)?;
-    let bytes = if sizes.is_empty() { original.len() } else { sizes.iter().sum() };
+    let mut layers: Vec<Vec<u8>> = sizes.iter().map(|&size| vec![1; size]).collect();
+    let mut whole = vec![1u8; if layers.is_empty() { original.len() } else { 0 }];
+    let bytes = whole.len() + sizes.iter().sum::<usize>();
     let (mut copy, mut encode, mut decode) = (Vec::new(), Vec::new(), Vec::new());
+    // In turn, so that all see the machine in the same moods. Copying and decoding are timed warm, each
+    // behind a run of its own kind that does not count.
     for _ in 0..runs {
-        let (seconds, ()) = timed(|| {
+        let mut copy_once = || {
             let pieces = target.par_chunks_mut(piece).zip(source.par_chunks(piece));
             pieces.for_each(|(to, from)| to.copy_from_slice(from));
-        });
-        copy.push(gbps(COPY_BYTES as u64, seconds));
+        };
+        copy_once();
+        copy.push(gbps(COPY_BYTES as u64, timed(copy_once).0));
         let (seconds, result) =
             timed(|| wcodec::encode_bytes_into(original, &mut coded, options, &()));
         result?;
         encode.push(gbps(original.len() as u64, seconds));
         let reader = Reader::open(coded.as_slice(), &Limits::unlimited())?;
-        let mut rest = &mut decoded[..bytes];
-        let mut layers: Vec<(usize, &mut [u8])> = Vec::with_capacity(sizes.len());
-        for &size in &sizes {
-            let (layer, after) = std::mem::take(&mut rest).split_at_mut(size);
-            layers.push((layers.len(), layer));
-            rest = after;
-        }
-        let (seconds, result) = timed(|| match layers.as_mut_slice() {
-            [] => reader.restore(&mut rest, &()).map(|_| ()),
+        let mut wanted: Vec<(usize, &mut [u8])> =
+            layers.iter_mut().map(Vec::as_mut_slice).enumerate().collect();
+        let mut decode_once = || match wanted.as_mut_slice() {
+            [] => reader.restore(&mut whole.as_mut_slice(), &()).map(|_| ()),
             layers => reader.decode_layers_into(layers).map(|_| ()),
-        });
+        };
+        decode_once()?;
+        let (seconds, result) = timed(decode_once);
         result?;
         decode.push(gbps(bytes as u64, seconds));
     }

@@ -246,6 +246,16 @@ impl Draft {
         draft
     }
 
+    /// How often each value of the first plane occurs; empty if that is constant, `None` if it is
+    /// predicted or not coded.
+    pub(crate) fn counts_of_values(&self) -> Option<&[u32]> {
+        match self.planes.first()? {
+            DraftPlane::Counted { counts, .. } if self.predictors.is_none() => Some(counts),
+            DraftPlane::Constant { .. } => Some(&[]),
+            _ => None,
+        }
+    }
+
     /// The lanes of a coded plane: their states are part of its price.
     fn steps(&self, format: &BlockFormat) -> Steps {
         Steps::of(format.scan, self.rect.rows, self.rect.cols)
