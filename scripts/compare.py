@@ -7,8 +7,7 @@ usage: compare.py --files A,B [--wcodec WCODEC] [--peers-dir FOLDER] [--corpus F
 The others, "peers", are measured by the `bench.py` in --peers-dir, one after another: medians of three runs in
 memory (in files held in memory, for peers that know only files). It takes the environment's PEERS_HOME.
 Directly before and after the peers of a file runs `wcodec bench`: medians of five, in memory; encoding is not
-verified, decoding checks every block's checksum. The better of the two counts for each speed, which the peers
-are not granted; both are kept as `runs`.
+verified, decoding checks every block's checksum. The mean of the two counts; both are kept as `runs`.
 With one thread, everything is pinned to one CPU. `memcpy_gbps` is what either side measured beside the codec:
 `wcodec bench` copies 128 MiB, the peers' copies the file, which may lie in a cache; so the table divides every
 decode speed by the former. `exact` says whether a file came back byte for byte; for wcodec that is `wcodec
@@ -56,8 +55,8 @@ def wcodec_entry(measured, exact):
     """One entry out of what `bench` said before and after the peers."""
     runs = [{speed: round(each["runs"][0][speed], 4) for speed in SPEEDS} for each in measured]
     size = round(measured[0]["coded_bytes"] / measured[0]["original_bytes"], 5)
-    best = {speed: max(run[speed] for run in runs) for speed in SPEEDS}
-    return {"name": "wcodec", "size": size, **best, "exact": exact, "runs": runs}
+    mean = {speed: sum(run[speed] for run in runs) / len(runs) for speed in SPEEDS}
+    return {"name": "wcodec", "size": size, **mean, "exact": exact, "runs": runs}
 
 
 def peer_entry(name, line, trouble):

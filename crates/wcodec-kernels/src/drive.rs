@@ -1,5 +1,8 @@
 //! How streams are decoded side by side, whatever a step looks like.
 
+use crate::rans::StreamJob;
+use crate::{LANES, StreamError, scalar};
+
 /// Hands over items `MOST` at a time, then two, then one.
 pub(crate) fn in_groups<const MOST: usize, T>(mut items: &mut [T], mut work: impl FnMut(&mut [T])) {
     while !items.is_empty() {
@@ -12,6 +15,28 @@ pub(crate) fn in_groups<const MOST: usize, T>(mut items: &mut [T], mut work: imp
         work(now);
         items = rest;
     }
+}
+
+/// A stream, and where the verdict on it goes.
+pub(crate) type Judged<'j, 'a> = (&'j mut StreamJob<'a>, &'j mut Result<(), StreamError>);
+
+/// Hands the streams of 32 lanes that `fits` takes to `vectors`, all others to the portable decoder.
+pub(crate) fn decode_jobs<'a>(
+    jobs: &mut [StreamJob<'a>],
+    fits: impl Fn(&StreamJob<'_>) -> bool,
+    vectors: impl FnOnce(Vec<Judged<'_, 'a>>),
+) -> Vec<Result<(), StreamError>> {
+    let mut verdicts: Vec<Result<(), StreamError>> = jobs.iter().map(|_| Ok(())).collect();
+    let mut fitting = Vec::with_capacity(jobs.len());
+    for (job, verdict) in jobs.iter_mut().zip(&mut verdicts) {
+        if job.steps.lanes() == LANES && fits(job) {
+            fitting.push((job, verdict));
+        } else {
+            *verdict = scalar::rans::decode(job);
+        }
+    }
+    vectors(fitting);
+    verdicts
 }
 
 /// All values, or the first error.

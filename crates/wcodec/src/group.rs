@@ -3,9 +3,10 @@
 
 use crate::block::decode::BlockFormat;
 use crate::block::encode::{
-    self, BlockBytes, Draft, DraftPlane, EncodedBlock, GroupFormat, PlanePlan, Planned,
-    PreparedTable, Split, TableChoice,
+    self, Draft, DraftPlane, EncodedBlock, GroupFormat, PlanePlan, Planned, PreparedTable, Split,
+    TableChoice,
 };
+use crate::block::fields::BlockBytes;
 use crate::block::{Mode, side};
 use crate::checksum::{BlockId, block_checksum};
 use crate::dtype::ElementType;

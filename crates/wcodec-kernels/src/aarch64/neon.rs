@@ -13,11 +13,11 @@
 //! Buckets, places and ranks are bytes, so that one look-up serves 16 lanes; numbers of 16 bits
 //! take two.
 
-use crate::drive::{drive, in_groups};
+use crate::drive::{decode_jobs, drive, in_groups};
 use crate::level::Set;
 use crate::rans::{StreamJob, check_end, states};
 use crate::slots::{ALIAS_SYMBOLS, AliasTable};
-use crate::{DecodeTable, LANES, Level, StreamError, scalar};
+use crate::{DecodeTable, LANES, Level, StreamError};
 use std::arch::aarch64::*;
 
 /// Lanes of a vector of 16-bit numbers; a step has four.
@@ -47,26 +47,18 @@ static DEALS: [[u8; 2 * QUARTER]; 256] = {
 /// Twin of [`crate::decode`].
 pub(crate) fn decode(level: Level, jobs: &mut [StreamJob<'_>]) -> Vec<Result<(), StreamError>> {
     assert_eq!(level.set(), Set::Neon);
-    let mut verdicts: Vec<Result<(), StreamError>> = jobs.iter().map(|_| Ok(())).collect();
-    let mut aliased = Vec::new();
-    for (job, verdict) in jobs.iter_mut().zip(&mut verdicts) {
-        let narrow = job.classes.tables().all(|table| table.alias().is_some());
-        if job.steps.lanes() < LANES || !narrow {
-            *verdict = scalar::rans::decode(job);
-        } else {
-            aliased.push((job, verdict));
-        }
-    }
-    in_groups::<SIDE_BY_SIDE, _>(&mut aliased, |group| {
-        // SAFETY: the level says that the processor has the instructions.
-        unsafe {
-            match group {
-                [a, b] => decode_group([a, b]),
-                _ => group.iter_mut().for_each(|job| decode_group([job])),
+    let narrow = |job: &StreamJob<'_>| job.classes.tables().all(|table| table.alias().is_some());
+    decode_jobs(jobs, narrow, |mut aliased| {
+        in_groups::<SIDE_BY_SIDE, _>(&mut aliased, |group| {
+            // SAFETY: the level says that the processor has the instructions.
+            unsafe {
+                match group {
+                    [a, b] => decode_group([a, b]),
+                    _ => group.iter_mut().for_each(|job| decode_group([job])),
+                }
             }
-        }
-    });
-    verdicts
+        });
+    })
 }
 
 /// The alias layout in bytes.

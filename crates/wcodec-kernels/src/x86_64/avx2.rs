@@ -1,11 +1,11 @@
 //! AVX2: slots are looked up by gathers, words dealt to lanes by a permutation for each of the 256
 //! patterns of eight lanes.
 
-use crate::drive::{drive, in_groups};
+use crate::drive::{decode_jobs, drive, in_groups};
 use crate::level::Set;
 use crate::rans::{StreamJob, check_end, states};
 use crate::slots::{Slot, TABLE_SIZE};
-use crate::{LANES, Level, StreamError, scalar};
+use crate::{LANES, Level, StreamError};
 use std::arch::x86_64::*;
 
 /// Lanes of a vector; a step has four.
@@ -36,25 +36,21 @@ type Slots = [Slot; TABLE_SIZE];
 /// Twin of [`crate::decode`].
 pub(crate) fn decode(level: Level, jobs: &mut [StreamJob<'_>]) -> Vec<Result<(), StreamError>> {
     assert!(level.set() >= Set::Avx2);
-    let mut verdicts: Vec<Result<(), StreamError>> = jobs.iter().map(|_| Ok(())).collect();
-    let mut whole = Vec::new();
-    for (job, verdict) in jobs.iter_mut().zip(&mut verdicts) {
-        if job.steps.lanes() < LANES {
-            *verdict = scalar::rans::decode(job);
-        } else {
-            whole.push((job, verdict));
-        }
-    }
-    in_groups::<SIDE_BY_SIDE, _>(&mut whole, |group| {
-        // SAFETY: the level says that the processor has the instructions.
-        unsafe {
-            match group {
-                [a, b] => decode_group([a, b]),
-                _ => group.iter_mut().for_each(|job| decode_group([job])),
-            }
-        }
-    });
-    verdicts
+    decode_jobs(
+        jobs,
+        |_| true,
+        |mut whole| {
+            in_groups::<SIDE_BY_SIDE, _>(&mut whole, |group| {
+                // SAFETY: the level says that the processor has the instructions.
+                unsafe {
+                    match group {
+                        [a, b] => decode_group([a, b]),
+                        _ => group.iter_mut().for_each(|job| decode_group([job])),
+                    }
+                }
+            });
+        },
+    )
 }
 
 /// The lanes of one stream between two steps.

@@ -3,6 +3,7 @@
 
 use super::Mode;
 use super::decode::BlockFormat;
+use super::fields::{BlockBytes, FieldSource, FieldSpace, fields_of_bytes};
 use super::head::{Kind, PayloadWriter};
 use crate::checksum::{BlockId, rows_checksum};
 use crate::dtype::ElementType;
@@ -20,7 +21,7 @@ use std::cell::RefCell;
 use wcodec_kernels::predict::subtract;
 use wcodec_kernels::{
     ByteCounts, Classes, EncodeSpace, EncodeTable, Level, Steps, SymbolsJob, extract,
-    extract_bytes, field_range, map_bytes, pack_bits, to_coding_order,
+    extract_bytes, field_range, to_coding_order,
 };
 
 /// How the elements of a group are split into planes.
@@ -104,10 +105,10 @@ pub(crate) enum TableChoice {
 /// A table ready for encoding.
 pub(crate) struct PreparedTable {
     pub(crate) table: Table,
-    encoder: EncodeTable,
-    ranks: RankOf,
+    pub(super) encoder: EncodeTable,
+    pub(super) ranks: RankOf,
     /// By the lowest 8 bits of a symbol, if they tell it.
-    ranks_by_byte: Option<[u8; 256]>,
+    pub(super) ranks_by_byte: Option<[u8; 256]>,
 }
 
 impl PreparedTable {
@@ -122,8 +123,7 @@ impl PreparedTable {
 /// Memory that one thread uses for block after block.
 #[derive(Default)]
 struct Scratch {
-    symbols: Vec<u16>,
-    bytes: Vec<u8>,
+    fields: FieldSpace,
     turned: Vec<u8>,
     space: EncodeSpace,
     /// Of the blocks that are encoded side by side.
@@ -132,53 +132,6 @@ struct Scratch {
 
 thread_local! {
     static SCRATCH: RefCell<Scratch> = RefCell::default();
-}
-
-/// The elements of a rectangle, where they lie in the bytes of a group.
-#[derive(Clone, Copy)]
-pub(crate) struct BlockBytes<'a> {
-    /// From its first element on.
-    bytes: &'a [u8],
-    /// As one row if they lie one behind the other.
-    rows: usize,
-    width: usize,
-    pitch: usize,
-}
-
-impl<'a> BlockBytes<'a> {
-    /// The rectangle `rect` of elements of `size` bytes, the first one in `group` being number
-    /// `base`.
-    pub(crate) fn new(group: &'a [u8], base: u64, rect: Rect, size: usize) -> BlockBytes<'a> {
-        let bytes = &group[(rect.start - base) as usize * size..];
-        let joined = rect.rows == 1 || rect.stride == rect.cols as u64;
-        if joined {
-            let width = rect.elements() * size;
-            return BlockBytes { bytes, rows: 1, width, pitch: width };
-        }
-        let pitch = rect.stride as usize * size;
-        BlockBytes { bytes, rows: rect.rows, width: rect.cols * size, pitch }
-    }
-
-    pub(crate) fn rows(self) -> impl Iterator<Item = &'a [u8]> + Clone {
-        (0..self.rows).map(move |row| &self.bytes[row * self.pitch..][..self.width])
-    }
-
-    fn len(self) -> usize {
-        self.rows * self.width
-    }
-
-    /// Appends the elements in row-major order.
-    fn append_to(self, out: &mut Vec<u8>) {
-        self.rows().for_each(|row| out.extend_from_slice(row));
-    }
-}
-
-/// Bits `shift..shift + width` of each of the 256 elements of one byte.
-fn fields_of_bytes(element: ElementType, shift: u32, width: u32) -> Vec<u8> {
-    let every: Vec<u8> = (0..=u8::MAX).collect();
-    let mut fields = Vec::new();
-    extract_bytes(Level::SCALAR, element.kernel(), &every, shift, width, &mut fields);
-    fields
 }
 
 impl Draft {
@@ -197,7 +150,7 @@ impl Draft {
         for (index, &PlanePlan { width, coded }) in split.planes.iter().enumerate() {
             shift -= width;
             if index == 0 && split.predictors != PredictorSet::NONE {
-                let Scratch { symbols, .. } = scratch;
+                let symbols = &mut scratch.fields.symbols;
                 symbols.clear();
                 rows().for_each(|row| {
                     extract(level, element.kernel(), row, shift, width, symbols);
@@ -217,9 +170,16 @@ impl Draft {
                 // A few elements mostly show that a raw plane is not constant.
                 let few = rows().next().unwrap_or_default();
                 let few = &few[..few.len().min(64 * element.size())];
-                scratch.bytes.clear();
-                extract_bytes(level, element.kernel(), few, shift, width, &mut scratch.bytes);
-                if scratch.bytes.iter().any(|&s| s != scratch.bytes[0]) {
+                scratch.fields.bytes.clear();
+                extract_bytes(
+                    level,
+                    element.kernel(),
+                    few,
+                    shift,
+                    width,
+                    &mut scratch.fields.bytes,
+                );
+                if scratch.fields.bytes.iter().any(|&s| s != scratch.fields.bytes[0]) {
                     draft.planes.push(DraftPlane::Raw { width });
                     continue;
                 }
@@ -321,9 +281,9 @@ fn count_fields<'a>(
         // Bytes are counted faster, and the lowest 8 bits tell a field.
         let mut counts = ByteCounts::default();
         for row in rows {
-            scratch.bytes.clear();
-            extract_bytes(level, element, row, shift, width.min(8), &mut scratch.bytes);
-            counts.add(&scratch.bytes);
+            scratch.fields.bytes.clear();
+            extract_bytes(level, element, row, shift, width.min(8), &mut scratch.fields.bytes);
+            counts.add(&scratch.fields.bytes);
         }
         let by_byte = counts.counts();
         let mut counts = vec![0; 1 << width];
@@ -332,9 +292,9 @@ fn count_fields<'a>(
         }
         return counts;
     }
-    scratch.symbols.clear();
-    rows.for_each(|row| extract(level, element, row, shift, width, &mut scratch.symbols));
-    count(&scratch.symbols, width)
+    scratch.fields.symbols.clear();
+    rows.for_each(|row| extract(level, element, row, shift, width, &mut scratch.fields.symbols));
+    count(&scratch.fields.symbols, width)
 }
 
 /// A draft whose tables are chosen, with an entry for each plane.
@@ -419,7 +379,7 @@ fn encode_plane(
         let source = FieldSource { level, element, bytes: *bytes, shift, width };
         let table = match &choices[plane] {
             TableChoice::Raw => {
-                source.pack(scratch, out);
+                source.pack(&mut scratch.fields, out);
                 continue;
             }
             TableChoice::Own(_) => own[plane].as_ref(),
@@ -429,7 +389,7 @@ fn encode_plane(
         ranks.clear();
         match draft.predictors.as_ref().filter(|_| plane == 0) {
             Some(predictors) => {
-                let symbols = &mut scratch.symbols;
+                let symbols = &mut scratch.fields.symbols;
                 symbols.clear();
                 for row in bytes.rows() {
                     extract(level, element.kernel(), row, shift, width, symbols);
@@ -438,7 +398,7 @@ fn encode_plane(
                 subtract(level, symbols, tiling, width, predictors);
                 ranks.extend(symbols.iter().map(|&s| table.ranks.get(s)));
             }
-            None => source.ranks(table, scratch, ranks),
+            None => source.ranks(table, &mut scratch.fields, ranks),
         }
         if format.scan == Scan::Column {
             scratch.turned.resize(ranks.len(), 0);
@@ -520,7 +480,7 @@ impl<'a> Open<'a> {
             (mode, head) = (Mode::Raw, 0);
             if planned.draft.constant {
                 mode = Mode::Constant;
-                best.extend_from_slice(&bytes.bytes[..element.size()]);
+                best.extend_from_slice(&bytes.bytes()[..element.size()]);
             }
         }
         if zstd && mode != Mode::Constant {
@@ -541,64 +501,13 @@ impl<'a> Open<'a> {
             stats = Stats::default();
         }
         let payload = best;
-        let shape = (bytes.rows, bytes.width, bytes.pitch);
-        let checksum = rows_checksum(group.level, planned.id, &payload[..head], bytes.bytes, shape);
+        let head = &payload[..head];
+        let checksum = rows_checksum(group.level, planned.id, head, bytes.bytes(), bytes.shape());
         stats.original_bytes = bytes.len() as u64;
         stats.coded_bytes = payload.len() as u64;
         stats.elements = planned.draft.rect.elements() as u64;
         stats.blocks = 1;
         Ok(EncodedBlock { mode, payload, checksum, stats })
-    }
-}
-
-/// One plane of a block's elements.
-struct FieldSource<'a> {
-    level: Level,
-    element: ElementType,
-    bytes: BlockBytes<'a>,
-    shift: u32,
-    width: u32,
-}
-
-impl FieldSource<'_> {
-    /// Appends the lowest `width` bits of every field, at most 8.
-    fn extract_bytes(&self, width: u32, out: &mut Vec<u8>) {
-        for row in self.bytes.rows() {
-            extract_bytes(self.level, self.element.kernel(), row, self.shift, width, out);
-        }
-    }
-
-    /// Appends the fields as a bit string.
-    fn pack(&self, scratch: &mut Scratch, out: &mut Vec<u8>) {
-        if self.width == 8 {
-            return self.extract_bytes(8, out);
-        }
-        scratch.bytes.clear();
-        self.extract_bytes(self.width, &mut scratch.bytes);
-        pack_bits(self.level, &scratch.bytes, self.width, out);
-    }
-
-    /// Appends the rank of every field.
-    fn ranks(&self, table: &PreparedTable, scratch: &mut Scratch, out: &mut Vec<u8>) {
-        let &FieldSource { level, element, bytes, shift, width } = self;
-        if element.size() == 1 {
-            // From bytes to ranks by one table.
-            let mut by_byte = [0; 256];
-            for (rank, field) in by_byte.iter_mut().zip(fields_of_bytes(element, shift, width)) {
-                *rank = table.ranks.get(u16::from(field));
-            }
-            return bytes.rows().for_each(|row| map_bytes(level, &by_byte, row, out));
-        }
-        if let Some(ranks) = &table.ranks_by_byte {
-            scratch.bytes.clear();
-            self.extract_bytes(width.min(8), &mut scratch.bytes);
-            return map_bytes(level, ranks, &scratch.bytes, out);
-        }
-        scratch.symbols.clear();
-        for row in bytes.rows() {
-            extract(level, element.kernel(), row, shift, width, &mut scratch.symbols);
-        }
-        out.extend(scratch.symbols.iter().map(|&s| table.ranks.get(s)));
     }
 }
 

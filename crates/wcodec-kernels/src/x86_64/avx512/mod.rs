@@ -3,12 +3,11 @@
 mod alias;
 mod encode;
 mod fused;
-
 mod wide;
 
 pub(crate) use fused::decode_fused;
 
-use crate::drive::in_groups;
+use crate::drive::{Judged, decode_jobs, in_groups};
 use crate::level::Set;
 use crate::rans::{EncodeSpace, StreamJob, SymbolsJob};
 use crate::{Level, StreamError, scalar};
@@ -20,38 +19,35 @@ const SIDE_BY_SIDE: usize = 4;
 /// Twin of [`crate::decode`].
 pub(crate) fn decode(level: Level, jobs: &mut [StreamJob<'_>]) -> Vec<Result<(), StreamError>> {
     assert_eq!(level.set(), Set::Avx512);
-    let mut verdicts: Vec<Result<(), StreamError>> = jobs.iter().map(|_| Ok(())).collect();
-    let (mut aliased, mut wide) = (Vec::new(), Vec::new());
-    for (job, verdict) in jobs.iter_mut().zip(&mut verdicts) {
-        if job.steps.lanes() < crate::LANES {
-            *verdict = scalar::rans::decode(job);
-        } else if job.classes.tables().all(|table| table.alias().is_some()) {
-            aliased.push((job, verdict));
-        } else {
-            wide.push((job, verdict));
-        }
-    }
-    in_groups::<SIDE_BY_SIDE, _>(&mut aliased, |group| {
-        // SAFETY: the level says that the processor has the instructions.
-        unsafe {
-            match group {
-                [a, b, c, d] => alias::decode_group([a, b, c, d]),
-                [a, b] => alias::decode_group([a, b]),
-                _ => group.iter_mut().for_each(|job| alias::decode_group([job])),
-            }
-        }
-    });
-    in_groups::<SIDE_BY_SIDE, _>(&mut wide, |group| {
-        // SAFETY: as above.
-        unsafe {
-            match group {
-                [a, b, c, d] => wide::decode_group([a, b, c, d]),
-                [a, b] => wide::decode_group([a, b]),
-                _ => group.iter_mut().for_each(|job| wide::decode_group([job])),
-            }
-        }
-    });
-    verdicts
+    decode_jobs(
+        jobs,
+        |_| true,
+        |whole| {
+            let (mut aliased, mut wide): (Vec<Judged<'_, '_>>, Vec<_>) = whole
+                .into_iter()
+                .partition(|job| job.0.classes.tables().all(|table| table.alias().is_some()));
+            in_groups::<SIDE_BY_SIDE, _>(&mut aliased, |group| {
+                // SAFETY: the level says that the processor has the instructions.
+                unsafe {
+                    match group {
+                        [a, b, c, d] => alias::decode_group([a, b, c, d]),
+                        [a, b] => alias::decode_group([a, b]),
+                        _ => group.iter_mut().for_each(|job| alias::decode_group([job])),
+                    }
+                }
+            });
+            in_groups::<SIDE_BY_SIDE, _>(&mut wide, |group| {
+                // SAFETY: as above.
+                unsafe {
+                    match group {
+                        [a, b, c, d] => wide::decode_group([a, b, c, d]),
+                        [a, b] => wide::decode_group([a, b]),
+                        _ => group.iter_mut().for_each(|job| wide::decode_group([job])),
+                    }
+                }
+            });
+        },
+    )
 }
 
 /// Twin of [`crate::encode`].

@@ -1,0 +1,122 @@
+//! The elements of a block where they lie, and the fields of its planes, for encoding.
+
+use super::encode::PreparedTable;
+use crate::dtype::ElementType;
+use crate::geometry::Rect;
+use wcodec_kernels::{Level, extract, extract_bytes, map_bytes, pack_bits};
+
+/// Memory to be used again.
+#[derive(Default)]
+pub(super) struct FieldSpace {
+    pub(super) symbols: Vec<u16>,
+    pub(super) bytes: Vec<u8>,
+}
+
+/// The elements of a rectangle, where they lie in the bytes of a group.
+#[derive(Clone, Copy)]
+pub(crate) struct BlockBytes<'a> {
+    /// From its first element on.
+    bytes: &'a [u8],
+    /// As one row if they lie one behind the other.
+    rows: usize,
+    width: usize,
+    pitch: usize,
+}
+
+impl<'a> BlockBytes<'a> {
+    /// The rectangle `rect` of elements of `size` bytes, the first one in `group` being number
+    /// `base`.
+    pub(crate) fn new(group: &'a [u8], base: u64, rect: Rect, size: usize) -> BlockBytes<'a> {
+        let bytes = &group[(rect.start - base) as usize * size..];
+        let joined = rect.rows == 1 || rect.stride == rect.cols as u64;
+        if joined {
+            let width = rect.elements() * size;
+            return BlockBytes { bytes, rows: 1, width, pitch: width };
+        }
+        let pitch = rect.stride as usize * size;
+        BlockBytes { bytes, rows: rect.rows, width: rect.cols * size, pitch }
+    }
+
+    /// Its rows.
+    pub(crate) fn rows(self) -> impl Iterator<Item = &'a [u8]> + Clone {
+        (0..self.rows).map(move |row| &self.bytes[row * self.pitch..][..self.width])
+    }
+
+    /// Rows, bytes of a row, and bytes from one row to the next.
+    pub(super) fn shape(self) -> (usize, usize, usize) {
+        (self.rows, self.width, self.pitch)
+    }
+
+    /// From its first element on, up to the end of the group.
+    pub(super) fn bytes(self) -> &'a [u8] {
+        self.bytes
+    }
+
+    pub(super) fn len(self) -> usize {
+        self.rows * self.width
+    }
+
+    /// Appends the elements in row-major order.
+    pub(super) fn append_to(self, out: &mut Vec<u8>) {
+        self.rows().for_each(|row| out.extend_from_slice(row));
+    }
+}
+
+/// Bits `shift..shift + width` of each of the 256 elements of one byte.
+pub(super) fn fields_of_bytes(element: ElementType, shift: u32, width: u32) -> Vec<u8> {
+    let every: Vec<u8> = (0..=u8::MAX).collect();
+    let mut fields = Vec::new();
+    extract_bytes(Level::SCALAR, element.kernel(), &every, shift, width, &mut fields);
+    fields
+}
+
+/// One plane of a block's elements.
+pub(super) struct FieldSource<'a> {
+    pub(super) level: Level,
+    pub(super) element: ElementType,
+    pub(super) bytes: BlockBytes<'a>,
+    pub(super) shift: u32,
+    pub(super) width: u32,
+}
+
+impl FieldSource<'_> {
+    /// Appends the lowest `width` bits of every field, at most 8.
+    fn extract_bytes(&self, width: u32, out: &mut Vec<u8>) {
+        for row in self.bytes.rows() {
+            extract_bytes(self.level, self.element.kernel(), row, self.shift, width, out);
+        }
+    }
+
+    /// Appends the fields as a bit string.
+    pub(super) fn pack(&self, space: &mut FieldSpace, out: &mut Vec<u8>) {
+        if self.width == 8 {
+            return self.extract_bytes(8, out);
+        }
+        space.bytes.clear();
+        self.extract_bytes(self.width, &mut space.bytes);
+        pack_bits(self.level, &space.bytes, self.width, out);
+    }
+
+    /// Appends the rank of every field.
+    pub(super) fn ranks(&self, table: &PreparedTable, space: &mut FieldSpace, out: &mut Vec<u8>) {
+        let &FieldSource { level, element, bytes, shift, width } = self;
+        if element.size() == 1 {
+            // From bytes to ranks by one table.
+            let mut by_byte = [0; 256];
+            for (rank, field) in by_byte.iter_mut().zip(fields_of_bytes(element, shift, width)) {
+                *rank = table.ranks.get(u16::from(field));
+            }
+            return bytes.rows().for_each(|row| map_bytes(level, &by_byte, row, out));
+        }
+        if let Some(ranks) = &table.ranks_by_byte {
+            space.bytes.clear();
+            self.extract_bytes(width.min(8), &mut space.bytes);
+            return map_bytes(level, ranks, &space.bytes, out);
+        }
+        space.symbols.clear();
+        for row in bytes.rows() {
+            extract(level, element.kernel(), row, shift, width, &mut space.symbols);
+        }
+        out.extend(space.symbols.iter().map(|&s| table.ranks.get(s)));
+    }
+}
