@@ -255,7 +255,7 @@ fn shape() -> impl Strategy<Value = (usize, usize)> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(400))]
+    #![proptest_config(ProptestConfig::with_cases(ProptestConfig::default().cases.max(400)))]
 
     #[test]
     fn every_level_gives_the_elements(kind in 0usize..ELEMENTS.len(), shape in shape(), count in 1usize..6, seed: u64) {
