@@ -70,8 +70,7 @@ fn alias_buckets(frequencies: &[u16]) -> [Bucket; ALIAS_SYMBOLS] {
     let mut buckets = std::array::from_fn(|k| Bucket { cut: left[k], alias: k as u8, shift: 0 });
     // Both stacks are filled in rising order; a bucket that was over and has become under is
     // taken next. The order is part of the format.
-    let mut under = Vec::with_capacity(ALIAS_SYMBOLS);
-    let mut over = Vec::with_capacity(ALIAS_SYMBOLS);
+    let (mut under, mut over) = (Stack::default(), Stack::default());
     for (k, &f) in left.iter().enumerate() {
         match f.cmp(&BUCKET_SLOTS) {
             std::cmp::Ordering::Less => under.push(k),
@@ -79,7 +78,7 @@ fn alias_buckets(frequencies: &[u16]) -> [Bucket; ALIAS_SYMBOLS] {
             std::cmp::Ordering::Equal => {}
         }
     }
-    while let (Some(u), Some(&o)) = (under.pop(), over.last()) {
+    while let (Some(o), Some(u)) = (over.last(), under.pop()) {
         let cut = left[u];
         left[o] -= BUCKET_SLOTS - cut;
         buckets[u] = Bucket { cut, alias: o as u8, shift: left[o].wrapping_sub(cut) };
@@ -93,6 +92,35 @@ fn alias_buckets(frequencies: &[u16]) -> [Bucket; ALIAS_SYMBOLS] {
         }
     }
     buckets
+}
+
+/// Buckets one upon the other. A table is made for many blocks; this asks for no memory.
+struct Stack {
+    buckets: [u8; ALIAS_SYMBOLS],
+    len: usize,
+}
+
+impl Default for Stack {
+    fn default() -> Stack {
+        Stack { buckets: [0; ALIAS_SYMBOLS], len: 0 }
+    }
+}
+
+impl Stack {
+    fn push(&mut self, bucket: usize) {
+        self.buckets[self.len] = bucket as u8;
+        self.len += 1;
+    }
+
+    fn last(&self) -> Option<usize> {
+        self.len.checked_sub(1).map(|top| usize::from(self.buckets[top]))
+    }
+
+    fn pop(&mut self) -> Option<usize> {
+        let top = self.last()?;
+        self.len -= 1;
+        Some(top)
+    }
 }
 
 /// A run of slots of one symbol with rising positions.

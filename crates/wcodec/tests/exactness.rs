@@ -288,3 +288,46 @@ fn the_default_limits_fit_the_encoder() {
     file.extend(header.as_bytes());
     round_trip(&file, &EncodeOptions::default());
 }
+
+/// Layers of all sizes, many of them in blocks that they share, decoded in one call and one by one;
+/// and nothing left in any buffer after an error.
+#[test]
+fn many_layers_at_once_are_those_that_come_one_by_one() {
+    let mut rng = Rng::new(11);
+    let tensors: Vec<_> = (0..120u64)
+        .map(|k| {
+            let (dtype, size) = [("I8", 1), ("BF16", 2), ("F32", 4), ("I64", 8)][k as usize % 4];
+            let (rows, cols) = (1 + rng.below(90), rng.below(if k % 3 == 0 { 300 } else { 12 }));
+            let data = rng.bytes((rows * cols * size) as usize);
+            support::tensor(&format!("layer {k}"), dtype, &[rows, cols], data)
+        })
+        .collect();
+    let original = support::safetensors(&tensors);
+    let (mut coded, _) = encode_bytes(&original, &EncodeOptions::default(), &()).unwrap();
+    let mut buffers: Vec<Vec<u8>> = tensors.iter().map(|t| vec![0xa5; t.data.len()]).collect();
+    {
+        let reader = Reader::open(coded.as_slice(), &Limits::default()).unwrap();
+        let number = |k: usize| reader.find(&tensors[k].name).unwrap();
+        let mut wanted: Vec<(usize, &mut [u8])> =
+            buffers.iter_mut().enumerate().map(|(k, b)| (number(k), b.as_mut_slice())).collect();
+        // Not in the order of the file.
+        wanted.reverse();
+        reader.decode_layers_into(&mut wanted).unwrap();
+        for (k, (tensor, buffer)) in tensors.iter().zip(&buffers).enumerate() {
+            assert!(buffer == &tensor.data, "{}", tensor.name);
+            assert!(reader.decode_layer(number(k)).unwrap() == tensor.data, "{}", tensor.name);
+        }
+    }
+    // A byte of some block in the middle.
+    let middle = coded.len() / 2;
+    coded[middle] ^= 1;
+    let reader = Reader::open(coded.as_slice(), &Limits::default()).unwrap();
+    let mut wanted: Vec<(usize, &mut [u8])> =
+        buffers.iter_mut().map(Vec::as_mut_slice).enumerate().collect();
+    let mut sized: Vec<Vec<u8>> = reader.layers().map(|l| vec![7; l.bytes as usize]).collect();
+    for ((_, buffer), own) in wanted.iter_mut().zip(&mut sized) {
+        *buffer = own;
+    }
+    assert!(reader.decode_layers_into(&mut wanted).is_err());
+    assert!(wanted.iter().all(|(_, buffer)| buffer.iter().all(|&b| b == 0)));
+}

@@ -43,17 +43,20 @@ impl<'a> BitReader<'a> {
         BitReader { bytes, at: 0 }
     }
 
+    /// The next `bits` bits, at most 16.
     pub(super) fn take(&mut self, bits: u32) -> Result<u32> {
-        let mut value = 0;
-        for k in 0..bits {
-            let byte = self
-                .bytes
-                .get(self.at / 8)
-                .ok_or_else(|| corrupt!("frequency table ends early"))?;
-            value |= u32::from(byte >> (self.at % 8) & 1) << k;
-            self.at += 1;
+        let rest = self.bytes.get(self.at / 8..).unwrap_or_default();
+        let offset = (self.at % 8) as u32;
+        if u64::from(offset + bits) > 8 * rest.len() as u64 {
+            return Err(corrupt!("frequency table ends early"));
         }
-        Ok(value)
+        // 7 bits that were read and 16 that are wanted lie in four bytes.
+        let window = match rest.first_chunk::<4>() {
+            Some(window) => u32::from_le_bytes(*window),
+            None => rest.iter().rev().fold(0, |window, &byte| window << 8 | u32::from(byte)),
+        };
+        self.at += bits as usize;
+        Ok(window >> offset & ((1 << bits) - 1))
     }
 
     /// Bytes read; the unused bits of the last one must be zero.
