@@ -132,10 +132,14 @@ impl<R: ReadAt> Reader<R> {
                 }
             }
         }
+        let closed =
+            jobs.iter().zip(&loaded).filter(|(job, loaded)| closed_by_side(loaded.placed, job));
+        let side_blocks = Stats { blocks: closed.count() as u64, ..Stats::default() };
         tasks
             .into_par_iter()
             .map(|task| self.decode_bands(task))
             .try_reduce(Stats::default, |sum, part| Ok(sum + part))
+            .map(|stats| stats + side_blocks)
     }
 
     /// Reads what a job needs.
@@ -144,12 +148,10 @@ impl<R: ReadAt> Reader<R> {
         let geometry = &placed.segment.geometry;
         let last = job.bands.end - 1;
         let number = |band, across| geometry.block_number(band, across, placed.segment.side);
-        let group = geometry.group_of(job.bands.start);
         let mut blocks =
             number(job.bands.start, 0)..number(last, geometry.blocks_in_band(last) - 1) + 1;
         // The padding before a side block belongs to the run that ends with it.
-        let ends_group = job.bands.end == geometry.group_range(group).end;
-        blocks.end += u64::from(placed.segment.side && ends_group);
+        blocks.end += u64::from(closed_by_side(placed, job));
         let place = |e| self.locate(placed, e);
         for band in job.bands.clone() {
             for across in 0..geometry.blocks_in_band(band) {
@@ -322,6 +324,13 @@ impl<R: ReadAt> Reader<R> {
         }
         Ok(run)
     }
+}
+
+/// Whether the side block of a group follows the blocks of a job.
+fn closed_by_side(placed: &PlacedSegment, job: &Job) -> bool {
+    let geometry = &placed.segment.geometry;
+    let group = geometry.group_of(job.bands.start);
+    placed.segment.side && job.bands.end == geometry.group_range(group).end
 }
 
 /// Blocks of a segment, read, with what decoding them needs.
