@@ -105,15 +105,34 @@ impl<'a> Block<'a> {
         Rows { start: self.place.start, pitch: self.place.pitch, rows: self.rows, width }
     }
 
+    /// What the kernels rely on; sizes first, since the others are computed from them.
     fn check(&self, buffers: &[&mut [u8]]) {
+        let Place { buffer, start, pitch } = self.place;
+        assert!(self.rows > 0 && self.cols > 0, "blocks must not be empty");
+        let elements = self.rows.checked_mul(self.cols);
+        let bytes = elements.and_then(|elements| elements.checked_mul(self.element.size()));
+        assert!(bytes.is_some(), "the block is too large");
+        let width = self.cols * self.element.size();
+        let last = (self.rows - 1).checked_mul(pitch).and_then(|at| at.checked_add(start));
+        let end = last.and_then(|at| at.checked_add(width));
+        let room = buffers[buffer].len();
+        assert!(end.is_some_and(|end| end <= room), "the block must lie in its buffer");
+        assert!(self.rows == 1 || pitch >= width, "rows must not overlap");
         let bits: u32 = self.planes.iter().map(|plane| plane.width).sum();
         assert_eq!(bits, self.element.bits(), "planes must make up the element");
-        assert!(self.rows > 0 && self.cols > 0, "blocks must not be empty");
-        for plane in &self.planes {
-            assert!((1..=12).contains(&plane.width), "a plane has 1 to 12 bits");
-            if let Source::Packed(packed) = plane.source {
-                assert!(plane.width <= 8, "packed fields have at most 8 bits");
-                assert_eq!(Some(packed.len()), packed_len(self.elements(), plane.width));
+        for &Plane { width, source } in &self.planes {
+            assert!((1..=12).contains(&width), "a plane has 1 to 12 bits");
+            match source {
+                Source::Constant(value) => assert_eq!(value >> width, 0, "fields fit the plane"),
+                Source::Packed(packed) => {
+                    assert!(width <= 8, "packed fields have at most 8 bits");
+                    assert_eq!(Some(packed.len()), packed_len(self.elements(), width));
+                }
+                Source::Coded { classes, .. } => {
+                    classes.check_decoding(self.steps());
+                    let mut symbols = classes.tables().flat_map(|table| table.symbols());
+                    assert!(symbols.all(|symbol| symbol >> width == 0), "symbols fit the plane");
+                }
             }
         }
         if let Some(tiles) = &self.tiles {
@@ -121,11 +140,6 @@ impl<'a> Block<'a> {
             assert_eq!(tiles.predictors.len(), tiles.tiling.count(), "a predictor for each tile");
             assert_eq!((tiles.tiling.rows(), tiles.tiling.cols()), (self.rows, self.cols));
         }
-        let Rows { start, pitch, rows, width } = self.place_rows();
-        let end = (rows - 1).checked_mul(pitch).and_then(|at| at.checked_add(start + width));
-        assert!(rows == 1 || pitch >= width, "rows must not overlap");
-        let room = buffers[self.place.buffer].len();
-        assert!(end.is_some_and(|end| end <= room), "the block must lie in its buffer");
     }
 
     pub(crate) fn coded(

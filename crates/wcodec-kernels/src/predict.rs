@@ -106,17 +106,23 @@ impl Tiling {
         self.rows.div_ceil(self.tile_rows) * self.cols.div_ceil(self.tile_cols)
     }
 
+    /// The place of tile `number`.
+    #[must_use]
+    pub fn tile(self, number: usize) -> Tile {
+        let Tiling { rows, cols, tile_rows, tile_cols } = self;
+        let across = cols.div_ceil(tile_cols).max(1);
+        let (row, col) = (number / across * tile_rows, number % across * tile_cols);
+        Tile {
+            row,
+            col,
+            rows: tile_rows.min(rows.saturating_sub(row)),
+            cols: tile_cols.min(cols.saturating_sub(col)),
+        }
+    }
+
     /// Their places.
     pub fn iter(self) -> impl Iterator<Item = Tile> {
-        let Tiling { rows, cols, tile_rows, tile_cols } = self;
-        (0..rows).step_by(tile_rows).flat_map(move |row| {
-            (0..cols).step_by(tile_cols).map(move |col| Tile {
-                row,
-                col,
-                rows: tile_rows.min(rows - row),
-                cols: tile_cols.min(cols - col),
-            })
-        })
+        (0..self.count()).map(move |number| self.tile(number))
     }
 }
 
@@ -206,11 +212,15 @@ compiled_for_levels! {
         let mask = mask(width);
         let mut edges = Edges::default();
         let mut predicted = Vec::new();
-        let tiles = tiling.iter().zip(predictors.iter().copied());
-        let predicting: Vec<(Tile, Predictor)> =
-            tiles.filter(|(_, predictor)| *predictor != Predictor::None).collect();
-        for k in 0..predicting.len() {
-            let (tile, predictor) = predicting[if ADD { k } else { predicting.len() - 1 - k }];
+        // One after another: a list of many small tiles would be larger than the block.
+        let count = tiling.count();
+        for k in 0..count {
+            let number = if ADD { k } else { count - 1 - k };
+            let predictor = predictors[number];
+            if predictor == Predictor::None {
+                continue;
+            }
+            let tile = tiling.tile(number);
             edges.read(symbols, tiling.cols, tile);
             predicted.resize(tile.cols, 0);
             for row in 0..tile.rows {

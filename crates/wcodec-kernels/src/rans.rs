@@ -42,8 +42,12 @@ pub enum Scan {
 
 impl Steps {
     /// The steps of a block.
+    ///
+    /// # Panics
+    /// If `rows * cols` overflows.
     #[must_use]
     pub fn of(scan: Scan, rows: usize, cols: usize) -> Steps {
+        assert!(rows.checked_mul(cols).is_some(), "too many symbols");
         match scan {
             Scan::Row => Steps::linear(rows * cols),
             Scan::Column => Steps::strips(rows, cols),
@@ -69,8 +73,12 @@ impl Steps {
     }
 
     /// A rectangle in strips of 32 rows, column by column inside a strip, lane = row.
+    ///
+    /// # Panics
+    /// If `rows * cols` overflows: kernels rely on the number of symbols.
     #[must_use]
     pub fn strips(rows: usize, cols: usize) -> Steps {
+        assert!(rows.checked_mul(cols).is_some(), "too many symbols");
         let lanes = rows.clamp(1, LANES);
         let tail_lanes = rows % lanes;
         let tail = if tail_lanes > 0 { cols } else { 0 };
@@ -204,6 +212,14 @@ impl Classes<'_, DecodeTable> {
     pub(crate) fn base(&self) -> Option<u16> {
         self.first.base()
     }
+
+    /// As [`Classes::check`]; and several tables have one base.
+    pub(crate) fn check_decoding(&self, steps: Steps) {
+        self.check(steps);
+        let base = self.base();
+        let same = self.tables.iter().all(|table| base.is_some() && table.base() == base);
+        assert!(self.tables.len() < 2 || same, "tables of a stream must have one base");
+    }
 }
 
 /// A stream to be decoded.
@@ -221,10 +237,7 @@ pub struct StreamJob<'a> {
 impl StreamJob<'_> {
     fn check(&self) {
         assert_eq!(self.out.len(), self.steps.symbols(), "output length must match the steps");
-        self.classes.check(self.steps);
-        let base = self.classes.base();
-        let same = self.classes.tables.iter().all(|t| base.is_some() && t.base() == base);
-        assert!(self.classes.tables.len() < 2 || same, "tables of a stream must have one base");
+        self.classes.check_decoding(self.steps);
     }
 }
 

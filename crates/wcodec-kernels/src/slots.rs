@@ -198,7 +198,9 @@ impl DecodeTable {
     pub fn new(symbols: &[u16], frequencies: &[u16], base: u16) -> Result<DecodeTable, TableError> {
         validate(frequencies)?;
         assert_eq!(symbols.len(), frequencies.len(), "a symbol for each frequency");
-        let base = symbols.iter().all(|s| s.wrapping_sub(base) < 256).then_some(base);
+        let distances_fit =
+            symbols.iter().all(|s| s.checked_sub(base).is_some_and(|distance| distance < 256));
+        let base = distances_fit.then_some(base);
         let mut bytes = [0; MAX_SYMBOLS];
         for (rank, (byte, &symbol)) in bytes.iter_mut().zip(symbols).enumerate() {
             *byte = base.map_or(rank as u8, |base| (symbol - base) as u8);

@@ -289,3 +289,35 @@ proptest! {
         }
     }
 }
+
+/// Places and sizes whose ends wrap around are not in any buffer.
+#[test]
+fn places_outside_the_buffer_are_refused() {
+    let table = DecodeTable::new(&[1], &[4096], 0).unwrap();
+    let stream: Vec<u8> = (0..32).flat_map(|_| 4096u32.to_le_bytes()).collect();
+    for (scan, rows, cols, start, pitch) in [
+        (Scan::Row, 1, 64, usize::MAX - 31, 64),
+        (Scan::Row, 1, 64, 1, 64),
+        (Scan::Row, 2, 32, 0, usize::MAX / 2 + 40),
+        (Scan::Column, 32, 1 << 61, 0, 0),
+    ] {
+        let source = Source::Coded { classes: Classes::one(&table), stream: &stream };
+        let block = Block {
+            element: Element::new(1, Transform::Identity),
+            scan,
+            rows,
+            cols,
+            planes: vec![Plane { width: 8, source }],
+            tiles: None,
+            place: Place { buffer: 0, start, pitch },
+        };
+        for level in Level::available() {
+            let refused = std::panic::catch_unwind(|| {
+                let mut buffer = [0; 64];
+                let block = std::slice::from_ref(&block);
+                decode_blocks(level, block, &mut [&mut buffer], &mut DecodeSpace::default())
+            });
+            assert!(refused.is_err(), "{level:?} {rows} x {cols} at {start}");
+        }
+    }
+}

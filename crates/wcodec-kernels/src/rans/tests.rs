@@ -263,3 +263,9 @@ proptest! {
         }
     }
 }
+
+#[test]
+#[should_panic(expected = "too many symbols")]
+fn a_product_that_wraps_is_no_number_of_symbols() {
+    let _ = Steps::strips(32, 1 << 59);
+}

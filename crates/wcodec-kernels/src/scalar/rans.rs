@@ -50,8 +50,8 @@ pub(crate) fn decode(job: &mut StreamJob<'_>) -> Result<(), StreamError> {
             rest = &rest[2 * taken..];
         }
     }
-    let tail_steps = if tail.is_empty() { 1 } else { steps.tail_lanes() };
-    for step in full_steps.chain(tail.chunks_exact_mut(tail_steps)) {
+    let tail_lanes = if tail.is_empty() { 1 } else { steps.tail_lanes() };
+    for step in full_steps.chain(tail.chunks_exact_mut(tail_lanes)) {
         decode_step(classes.table(step_number).direct(), step, &mut states, &mut rest)?;
         step_number += 1;
     }
@@ -92,9 +92,9 @@ pub(crate) fn encode(job: &mut SymbolsJob<'_>, space: &mut EncodeSpace) {
     let words = &mut space[..needed];
     let mut left = &mut words[..];
     let (full, tail) = ranks.split_at(steps.full_symbols());
-    let tail_steps = if tail.is_empty() { 1 } else { steps.tail_lanes() };
+    let tail_lanes = if tail.is_empty() { 1 } else { steps.tail_lanes() };
     let mut step_number = steps.count();
-    for step in tail.rchunks_exact(tail_steps).chain(full.rchunks_exact(lanes)) {
+    for step in tail.rchunks_exact(tail_lanes).chain(full.rchunks_exact(lanes)) {
         step_number -= 1;
         left = encode_step(classes.table(step_number), step, &mut states, left);
     }

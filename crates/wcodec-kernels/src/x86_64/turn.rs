@@ -19,7 +19,7 @@ pub(crate) fn to_rows(level: Level, coded: &[u8], cols: usize, out: &mut [u8]) {
     transpose(coded, LANES, cols / COLS * COLS..cols, out);
 }
 
-/// Twin of [`crate::turn::to_coded`] for one strip of 32 rows.
+/// Twin of [`crate::turn::to_coding_order`] for one strip of 32 rows.
 pub(crate) fn to_coded(level: Level, rows: &[u8], cols: usize, out: &mut [u8]) {
     check(level, rows, out, cols);
     // SAFETY: the level says that the processor has the instructions.

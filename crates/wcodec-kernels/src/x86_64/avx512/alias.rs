@@ -9,7 +9,7 @@
 //!    highest six bits of a number this is one comparison, the bits below decide nothing.
 //! 2. The symbol is `e.alias` or `b`; the position `t + shift[b]` or `t`.
 //! 3. `x = frequency[symbol] * high + position`, in two halves, with a carry.
-//! 4. Lanes with `x >> 12 == 0` take the next words, in lane order: one expanding load.
+//! 4. Lanes with `x >> 12 == 0` take the next words, in lane order: a load, expanded.
 
 use crate::drive::drive;
 use crate::rans::{check_end, states};

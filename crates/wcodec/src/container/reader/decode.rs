@@ -205,7 +205,8 @@ impl<R: ReadAt> Reader<R> {
         })
     }
 
-    /// Decodes blocks side by side; of several errors, that of the first block is returned.
+    /// Decodes blocks side by side; of several errors, that of the first of
+    /// these blocks is returned.
     pub(super) fn decode_block_jobs(
         &self,
         mut jobs: Vec<PlacedJob<'_>>,
@@ -237,11 +238,13 @@ impl<R: ReadAt> Reader<R> {
         let geometry = &placed.segment.geometry;
         let number = geometry.block_number(band, across, placed.segment.side);
         let record = self.table.get(placed.first_block + number)?;
+        let place = |error: Error| error.in_block(number).at_byte(record.at);
+        if record.mode == Mode::Side {
+            return Err(place(corrupt!("side block where a block of elements is expected")));
+        }
         let most = geometry.rect(band, across).elements() * geometry.element.size();
-        if record.mode != Mode::Side && record.len as usize > most {
-            return Err(corrupt!("block of {} bytes decodes to {most}", record.len)
-                .in_block(number)
-                .at_byte(record.at));
+        if record.len as usize > most {
+            return Err(place(corrupt!("block of {} bytes decodes to {most}", record.len)));
         }
         Ok(())
     }

@@ -246,6 +246,8 @@ impl<R: ReadAt> Reader<R> {
             for across in 0..geometry.blocks_in_band(band) {
                 let number = geometry.block_number(band, across, segment.side);
                 let record = self.table.get(placed.first_block + number)?;
+                self.check_length(entry.segment as usize, band, across)
+                    .map_err(|e| self.locate(placed, e))?;
                 stats.blocks += 1;
                 stats.coded_bytes += u64::from(record.len);
                 if record.mode == Mode::Coded {

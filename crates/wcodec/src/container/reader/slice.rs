@@ -9,6 +9,7 @@ use crate::error::{Error, Result, corrupt};
 use crate::geometry::Rect;
 use crate::stats::Stats;
 use rayon::prelude::*;
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Range;
 use wcodec_kernels::Place;
@@ -87,13 +88,20 @@ impl<R: ReadAt> Reader<R> {
                 None => stats += self.copy_runs(entry, 0..1, 0..bytes, bytes, out)?,
             }
         }
+        let mut sides: BTreeMap<usize, HashMap<u64, Side>> = BTreeMap::new();
+        for &(segment, band, _) in by_block.keys() {
+            let group = self.placed(segment)?.segment.geometry.group_of(band);
+            if let Entry::Vacant(slot) = sides.entry(segment).or_default().entry(group) {
+                slot.insert(self.side(segment, group)?);
+            }
+        }
+        let none = HashMap::new();
         let parts: Vec<_> = by_block.into_iter().collect();
         let decoded = parts
             .into_par_iter()
             .map(|((segment, band, across), mut targets)| {
-                let group = self.placed(segment)?.segment.geometry.group_of(band);
-                let sides = HashMap::from([(group, self.side(segment, group)?)]);
-                let (blocks, stats) = self.decode_some(segment, &[(band, across)], &sides)?;
+                let sides = sides.get(&segment).unwrap_or(&none);
+                let (blocks, stats) = self.decode_some(segment, &[(band, across)], sides)?;
                 for (_, bytes) in &blocks {
                     for (at, out) in &mut targets {
                         let source = bytes.get(*at..).and_then(|rest| rest.get(..out.len()));
@@ -109,7 +117,7 @@ impl<R: ReadAt> Reader<R> {
     }
 
     /// Copies bytes `cols` of each of the `rows` of a layer, `pitch` bytes a row, into `out`.
-    pub(super) fn copy_runs(
+    fn copy_runs(
         &self,
         entry: &LayerEntry,
         rows: Range<u64>,
@@ -144,7 +152,7 @@ impl<R: ReadAt> Reader<R> {
             });
             for &(band, _) in chunk {
                 let group = geometry.group_of(band);
-                if let std::collections::hash_map::Entry::Vacant(slot) = sides.entry(group) {
+                if let Entry::Vacant(slot) = sides.entry(group) {
                     slot.insert(self.side(segment, group)?);
                 }
             }
@@ -185,7 +193,7 @@ impl<R: ReadAt> Reader<R> {
         Ok(stats)
     }
 
-    /// Decodes some blocks of a segment, each by itself.
+    /// Decodes some blocks of a segment, each into a buffer of its own.
     fn decode_some(
         &self,
         segment: usize,
