@@ -152,8 +152,9 @@ impl<'a> Block<'a> {
     }
 }
 
-/// Streams that are worth decoding side by side.
-const STREAMS: usize = 4;
+/// Streams that the widest kernel codes side by side, and so the blocks of one stream each that
+/// are worth handing over at once.
+pub const STREAMS_AT_ONCE: usize = 4;
 
 /// Decodes blocks into their buffers; a processor works on several at once, so a caller should hand
 /// over all that it has. Returns a verdict for each.
@@ -185,7 +186,7 @@ pub fn decode_blocks(
         let mut streams = 0;
         let enough = |block: &Block<'_>| {
             streams += block.coded().count();
-            streams >= STREAMS
+            streams >= STREAMS_AT_ONCE
         };
         let count = rest.iter().position(enough).map_or(rest.len(), |at| at + 1);
         let (now, later) = rest.split_at(count);

@@ -15,11 +15,8 @@ pub fn extract(
     width: u32,
     fields: &mut Vec<u16>,
 ) {
-    let start = fields.len();
-    fields.resize(start + bytes.len() / element.size(), 0);
-    let (fields, transform) = (&mut fields[start..], element.transform());
     let mask = (u32::from(u16::MAX) >> (16 - width)) as u16;
-    with_word!(element, fields_of(level, transform, bytes, shift, mask, fields));
+    with_word!(element, append(level, element, bytes, shift, mask, fields));
 }
 
 /// As [`extract`]; of each field the lowest `width` bits, at most 8.
@@ -31,11 +28,8 @@ pub fn extract_bytes(
     width: u32,
     fields: &mut Vec<u8>,
 ) {
-    let start = fields.len();
-    fields.resize(start + bytes.len() / element.size(), 0);
-    let (fields, transform) = (&mut fields[start..], element.transform());
     let mask = u16::from(u8::MAX >> (8 - width));
-    with_word!(element, fields_of(level, transform, bytes, shift, mask, fields));
+    with_word!(element, append(level, element, bytes, shift, mask, fields));
 }
 
 /// The lowest and the highest of the fields that [`extract`] takes; 0 and 0 if there are none.
@@ -48,19 +42,8 @@ pub fn field_range(
 ) -> (u16, u16) {
     let mask = (u32::from(u16::MAX) >> (16 - width)) as u16;
     let mut range = (u16::MAX, 0);
-    with_word!(element, range_of(level, element.transform(), bytes, shift, mask, &mut range));
+    with_word!(element, span(level, element.transform(), bytes, shift, mask, &mut range));
     if range.0 > range.1 { (0, 0) } else { range }
-}
-
-fn range_of<T: Word>(
-    level: Level,
-    transform: Transform,
-    bytes: &[u8],
-    shift: u32,
-    mask: u16,
-    range: &mut (u16, u16),
-) {
-    span::<T>(level, transform, bytes, shift, mask, range);
 }
 
 compiled_for_levels! {
@@ -107,15 +90,17 @@ impl Field for u16 {
     }
 }
 
-fn fields_of<T: Word>(
+fn append<T: Word>(
     level: Level,
-    transform: Transform,
+    element: Element,
     bytes: &[u8],
     shift: u32,
     mask: u16,
-    fields: &mut [impl Field],
+    fields: &mut Vec<impl Field>,
 ) {
-    take::<T, _>(level, transform, bytes, shift, mask, fields);
+    let start = fields.len();
+    fields.resize(start + bytes.len() / T::SIZE, Field::of(0));
+    take::<T, _>(level, element.transform(), bytes, shift, mask, &mut fields[start..]);
 }
 
 compiled_for_levels! {

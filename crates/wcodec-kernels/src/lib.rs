@@ -26,7 +26,9 @@ mod turn;
 mod x86_64;
 mod xxh3;
 
-pub use blocks::{Block, BlockError, DecodeSpace, Place, Plane, Source, Tiles, decode_blocks};
+pub use blocks::{
+    Block, BlockError, DecodeSpace, Place, Plane, STREAMS_AT_ONCE, Source, Tiles, decode_blocks,
+};
 pub use element::{Element, Transform};
 pub use fields::{extract, extract_bytes, field_range};
 pub use level::Level;

@@ -6,7 +6,7 @@ use crate::block::encode::{
     self, Draft, DraftPlane, EncodedBlock, GroupFormat, PlanePlan, Planned, PreparedTable, Split,
     TableChoice,
 };
-use crate::block::fields::BlockBytes;
+use crate::block::fields::{BlockBytes, FieldSource};
 use crate::block::{Mode, side};
 use crate::checksum::{BlockId, block_checksum};
 use crate::dtype::ElementType;
@@ -22,7 +22,7 @@ use crate::predict::{self, PredictorSet};
 use crate::stats::Stats;
 use rayon::prelude::*;
 use wcodec_kernels::predict::Tiling;
-use wcodec_kernels::{ALIAS_SYMBOLS, Level, MAX_SYMBOLS};
+use wcodec_kernels::{ALIAS_SYMBOLS, Level, MAX_SYMBOLS, STREAMS_AT_ONCE};
 
 /// Elements looked at before the split is chosen.
 const SAMPLE_ELEMENTS: usize = 1 << 15;
@@ -39,8 +39,6 @@ const WIDE_GAIN: u64 = 300;
 const NARROW_LOSS: u64 = 1000;
 /// A split that codes more bits than another must save more than one part in this.
 const SPLIT_GAIN: u64 = 2000;
-/// Blocks that one thread encodes side by side.
-const SIDE_BY_SIDE: usize = 4;
 /// A side block costs a record and, on average, half its alignment.
 const SIDE_BYTES: u64 = 24 + 8 + 32;
 
@@ -113,21 +111,16 @@ impl GroupJob<'_> {
 
         let (shared, choices) = choose_tables(&self.format, &split, &drafts, side != Some(false))?;
         let has_side = side.unwrap_or(!shared.is_empty());
-        let mut tasks: Vec<Vec<Planned>> = Vec::new();
-        for (k, ((draft, choices), (band, across, _))) in
-            drafts.into_iter().zip(choices).zip(rects).enumerate()
-        {
-            let block = self.geometry.block_number(band, across, has_side) as u32;
-            let id = BlockId { segment: self.segment, block };
-            if k % SIDE_BY_SIDE == 0 {
-                tasks.push(Vec::with_capacity(SIDE_BY_SIDE));
-            }
-            if let Some(task) = tasks.last_mut() {
-                task.push(Planned { id, draft, choices });
-            }
-        }
-        let blocks: Vec<Vec<EncodedBlock>> = tasks
+        let blocks: Vec<Vec<EncodedBlock>> = drafts
             .into_par_iter()
+            .zip(choices)
+            .zip(rects)
+            .map(|((draft, choices), (band, across, _))| {
+                let block = self.geometry.block_number(band, across, has_side) as u32;
+                let id = BlockId { segment: self.segment, block };
+                Planned { id, draft, choices }
+            })
+            .chunks(STREAMS_AT_ONCE)
             .map(|task| encode::finish(format, task, &shared, zstd))
             .collect::<Result<_>>()?;
         let blocks: Vec<EncodedBlock> = blocks.into_iter().flatten().collect();
@@ -224,18 +217,10 @@ impl GroupJob<'_> {
                     + ((rect.rows - rows) / 2) as u64 * rect.stride
                     + ((rect.cols - cols) / 2) as u64;
                 let part = Rect { start, rows, cols, ..rect };
+                let bytes = BlockBytes::new(self.bytes, base, part, element.size());
+                let shift = element.bits() - width;
                 let mut symbols = Vec::new();
-                for row in BlockBytes::new(self.bytes, base, part, element.size()).rows() {
-                    let shift = element.bits() - width;
-                    wcodec_kernels::extract(
-                        level,
-                        element.kernel(),
-                        row,
-                        shift,
-                        width,
-                        &mut symbols,
-                    );
-                }
+                FieldSource { level, element, bytes, shift, width }.symbols(&mut symbols);
                 (tiling.count() > 1).then_some((symbols, tiling))
             })
             .collect();

@@ -1,8 +1,8 @@
 //! Decoding blocks.
 
-use super::Mode;
 use super::head::{Head, Kind, Plane};
 use super::side::{SharedTable, Side};
+use super::{Mode, join_rows};
 use crate::checksum::{self, BlockId, rows_checksum};
 use crate::dtype::ElementType;
 use crate::error::{Error, Result, corrupt};
@@ -13,7 +13,9 @@ use crate::stats::Stats;
 use std::borrow::Cow;
 use std::cell::RefCell;
 use wcodec_kernels::predict::Tiling;
-use wcodec_kernels::{Block, Classes, DecodeSpace, DecodeTable, Level, Place, Source, Tiles};
+use wcodec_kernels::{
+    Block, Classes, DecodeSpace, DecodeTable, Level, Place, STREAMS_AT_ONCE, Source, Tiles,
+};
 
 /// What all blocks of a segment have in common.
 #[derive(Clone, Copy, Debug)]
@@ -70,21 +72,15 @@ impl BlockJob<'_> {
         self.cols * self.format.element.size()
     }
 
-    /// Rows, bytes of a row, and bytes from one row to the next; as one row if they lie one behind
-    /// the other.
-    fn shape(&self, pitch: usize) -> (usize, usize, usize) {
-        let width = self.row_bytes();
-        if pitch == width {
-            let bytes = self.rows * width;
-            return (1, bytes, bytes);
-        }
-        (self.rows, width, pitch)
+    /// How its rows lie in its buffer, as [`join_rows`] has it.
+    fn shape(&self) -> (usize, usize, usize) {
+        join_rows(self.rows, self.row_bytes(), self.place.pitch)
     }
 
     /// Its rows in the buffers.
     fn rows<'b>(&self, buffers: &'b mut [&mut [u8]]) -> impl Iterator<Item = &'b mut [u8]> {
-        let Place { buffer, start, pitch } = self.place;
-        let (rows, width, pitch) = self.shape(pitch);
+        let Place { buffer, start, .. } = self.place;
+        let (rows, width, pitch) = self.shape();
         let rows = buffers[buffer][start..].chunks_mut(pitch).take(rows);
         rows.map(move |row| &mut row[..width])
     }
@@ -99,10 +95,6 @@ impl BlockJob<'_> {
         }
     }
 }
-
-/// Blocks that are decoded before their checksums are computed: as many as a kernel takes side by
-/// side, so that they are still in the cache.
-const SIDE_BY_SIDE: usize = 4;
 
 /// Decodes blocks to their places and checks each against its checksum.
 pub(crate) fn decode_blocks(
@@ -120,7 +112,8 @@ fn decode_with(
     scratch: &mut Scratch,
 ) -> Vec<Result<Stats>> {
     let mut results = Vec::with_capacity(jobs.len());
-    for jobs in jobs.chunks(SIDE_BY_SIDE) {
+    // No more before their checksums are computed, so that they are still in the cache.
+    for jobs in jobs.chunks(STREAMS_AT_ONCE) {
         let mut parsed: Vec<Result<Parsed<'_>>> =
             jobs.iter().map(|job| parse(level, job, buffers, scratch)).collect();
         let (mut blocks, mut numbers) = (Vec::new(), Vec::new());
@@ -139,10 +132,9 @@ fn decode_with(
         }
         for (job, parsed) in jobs.iter().zip(parsed) {
             results.push(parsed.and_then(|Parsed { stats, head, .. }| {
-                let Place { buffer, start, pitch } = job.place;
-                let (bytes, shape) = (&buffers[buffer][start..], job.shape(pitch));
-                let head = &job.stored.payload[..head];
-                let found = rows_checksum(level, job.stored.id, head, bytes, shape);
+                let Place { buffer, start, .. } = job.place;
+                let (bytes, head) = (&buffers[buffer][start..], &job.stored.payload[..head]);
+                let found = rows_checksum(level, job.stored.id, head, bytes, job.shape());
                 if checksum::matches(found, job.stored.checksum) {
                     Ok(stats)
                 } else {

@@ -20,8 +20,8 @@ use crate::stats::Stats;
 use std::cell::RefCell;
 use wcodec_kernels::predict::subtract;
 use wcodec_kernels::{
-    ByteCounts, Classes, EncodeSpace, EncodeTable, Level, Steps, SymbolsJob, extract,
-    extract_bytes, field_range, to_coding_order,
+    ByteCounts, Classes, EncodeSpace, EncodeTable, Level, Steps, SymbolsJob, extract_bytes,
+    to_coding_order,
 };
 
 /// How the elements of a group are split into planes.
@@ -143,18 +143,16 @@ impl Draft {
     fn with(group: GroupFormat<'_>, rect: Rect, split: &Split, scratch: &mut Scratch) -> Draft {
         let GroupFormat { level, format, bytes, base, .. } = group;
         let element = format.element;
-        let rows = || BlockBytes::new(bytes, base, rect, element.size()).rows();
+        let bytes = BlockBytes::new(bytes, base, rect, element.size());
         let mut draft = Draft { rect, constant: false, planes: Vec::new(), predictors: None };
         let mut by_byte = None;
         let mut shift = element.bits();
         for (index, &PlanePlan { width, coded }) in split.planes.iter().enumerate() {
             shift -= width;
+            let source = FieldSource { level, element, bytes, shift, width };
             if index == 0 && split.predictors != PredictorSet::NONE {
                 let symbols = &mut scratch.fields.symbols;
-                symbols.clear();
-                rows().for_each(|row| {
-                    extract(level, element.kernel(), row, shift, width, symbols);
-                });
+                source.symbols(symbols);
                 if symbols.iter().any(|&s| s != symbols[0]) {
                     let tiling = format.tiling(rect.rows, rect.cols);
                     draft.predictors =
@@ -168,7 +166,7 @@ impl Draft {
                 }
             } else if !coded && width <= MAX_RAW_WIDTH {
                 // A few elements mostly show that a raw plane is not constant.
-                let few = rows().next().unwrap_or_default();
+                let few = bytes.rows().next().unwrap_or_default();
                 let few = &few[..few.len().min(64 * element.size())];
                 scratch.fields.bytes.clear();
                 extract_bytes(
@@ -188,7 +186,7 @@ impl Draft {
                 // Elements of one byte are counted once; the counts of every plane follow.
                 let by_byte = by_byte.get_or_insert_with(|| {
                     let mut counts = ByteCounts::default();
-                    rows().for_each(|row| counts.add(row));
+                    bytes.rows().for_each(|row| counts.add(row));
                     counts.counts()
                 });
                 let mut counts = vec![0; 1 << width];
@@ -197,7 +195,7 @@ impl Draft {
                 }
                 counts
             } else {
-                count_fields(level, element, rows(), shift, width, scratch)
+                source.counts(&mut scratch.fields)
             };
             draft.planes.push(DraftPlane::from_counts(width, coded, counts));
         }
@@ -258,43 +256,6 @@ impl Draft {
             _ => None,
         }
     }
-}
-
-/// How often each field of some rows occurs.
-fn count_fields<'a>(
-    level: Level,
-    element: ElementType,
-    rows: impl Iterator<Item = &'a [u8]> + Clone,
-    shift: u32,
-    width: u32,
-    scratch: &mut Scratch,
-) -> Vec<u32> {
-    let element = element.kernel();
-    let (low, high) = match width {
-        ..=8 => (0, 255),
-        _ => rows.clone().fold((u16::MAX, 0), |(low, high), row| {
-            let range = field_range(level, element, row, shift, width);
-            (low.min(range.0), high.max(range.1))
-        }),
-    };
-    if high - low.min(high) < 256 {
-        // Bytes are counted faster, and the lowest 8 bits tell a field.
-        let mut counts = ByteCounts::default();
-        for row in rows {
-            scratch.fields.bytes.clear();
-            extract_bytes(level, element, row, shift, width.min(8), &mut scratch.fields.bytes);
-            counts.add(&scratch.fields.bytes);
-        }
-        let by_byte = counts.counts();
-        let mut counts = vec![0; 1 << width];
-        for (field, count) in (0..).zip(&mut counts).skip(usize::from(low)).take(256) {
-            *count = by_byte[usize::from(field as u8)];
-        }
-        return counts;
-    }
-    scratch.fields.symbols.clear();
-    rows.for_each(|row| extract(level, element, row, shift, width, &mut scratch.fields.symbols));
-    count(&scratch.fields.symbols, width)
 }
 
 /// A draft whose tables are chosen, with an entry for each plane.
@@ -390,10 +351,7 @@ fn encode_plane(
         match draft.predictors.as_ref().filter(|_| plane == 0) {
             Some(predictors) => {
                 let symbols = &mut scratch.fields.symbols;
-                symbols.clear();
-                for row in bytes.rows() {
-                    extract(level, element.kernel(), row, shift, width, symbols);
-                }
+                source.symbols(symbols);
                 let tiling = format.tiling(draft.rect.rows, draft.rect.cols);
                 subtract(level, symbols, tiling, width, predictors);
                 ranks.extend(symbols.iter().map(|&s| table.ranks.get(s)));

@@ -1,9 +1,13 @@
 //! The elements of a block where they lie, and the fields of its planes, for encoding.
 
 use super::encode::PreparedTable;
+use super::join_rows;
 use crate::dtype::ElementType;
+use crate::entropy::count;
 use crate::geometry::Rect;
-use wcodec_kernels::{Level, extract, extract_bytes, map_bytes, pack_bits};
+use wcodec_kernels::{
+    ByteCounts, Level, extract, extract_bytes, field_range, map_bytes, pack_bits,
+};
 
 /// Memory to be used again.
 #[derive(Default)]
@@ -28,13 +32,9 @@ impl<'a> BlockBytes<'a> {
     /// `base`.
     pub(crate) fn new(group: &'a [u8], base: u64, rect: Rect, size: usize) -> BlockBytes<'a> {
         let bytes = &group[(rect.start - base) as usize * size..];
-        let joined = rect.rows == 1 || rect.stride == rect.cols as u64;
-        if joined {
-            let width = rect.elements() * size;
-            return BlockBytes { bytes, rows: 1, width, pitch: width };
-        }
         let pitch = rect.stride as usize * size;
-        BlockBytes { bytes, rows: rect.rows, width: rect.cols * size, pitch }
+        let (rows, width, pitch) = join_rows(rect.rows, rect.cols * size, pitch);
+        BlockBytes { bytes, rows, width, pitch }
     }
 
     /// Its rows.
@@ -42,7 +42,7 @@ impl<'a> BlockBytes<'a> {
         (0..self.rows).map(move |row| &self.bytes[row * self.pitch..][..self.width])
     }
 
-    /// Rows, bytes of a row, and bytes from one row to the next.
+    /// How its rows lie in [`BlockBytes::bytes`], as [`join_rows`] has it.
     pub(super) fn shape(self) -> (usize, usize, usize) {
         (self.rows, self.width, self.pitch)
     }
@@ -71,20 +71,58 @@ pub(super) fn fields_of_bytes(element: ElementType, shift: u32, width: u32) -> V
 }
 
 /// One plane of a block's elements.
-pub(super) struct FieldSource<'a> {
-    pub(super) level: Level,
-    pub(super) element: ElementType,
-    pub(super) bytes: BlockBytes<'a>,
-    pub(super) shift: u32,
-    pub(super) width: u32,
+pub(crate) struct FieldSource<'a> {
+    pub(crate) level: Level,
+    pub(crate) element: ElementType,
+    pub(crate) bytes: BlockBytes<'a>,
+    pub(crate) shift: u32,
+    pub(crate) width: u32,
 }
 
 impl FieldSource<'_> {
+    /// Replaces `out` by the fields.
+    pub(crate) fn symbols(&self, out: &mut Vec<u16>) {
+        out.clear();
+        for row in self.bytes.rows() {
+            extract(self.level, self.element.kernel(), row, self.shift, self.width, out);
+        }
+    }
+
     /// Appends the lowest `width` bits of every field, at most 8.
     fn extract_bytes(&self, width: u32, out: &mut Vec<u8>) {
         for row in self.bytes.rows() {
             extract_bytes(self.level, self.element.kernel(), row, self.shift, width, out);
         }
+    }
+
+    /// How often each field occurs.
+    pub(super) fn counts(&self, space: &mut FieldSpace) -> Vec<u32> {
+        let &FieldSource { level, element, bytes, shift, width } = self;
+        let element = element.kernel();
+        let (low, high) = match width {
+            ..=8 => (0, 255),
+            _ => bytes.rows().fold((u16::MAX, 0), |(low, high), row| {
+                let range = field_range(level, element, row, shift, width);
+                (low.min(range.0), high.max(range.1))
+            }),
+        };
+        if high - low.min(high) < 256 {
+            // Bytes are counted faster, and the lowest 8 bits tell a field.
+            let mut counts = ByteCounts::default();
+            for row in bytes.rows() {
+                space.bytes.clear();
+                extract_bytes(level, element, row, shift, width.min(8), &mut space.bytes);
+                counts.add(&space.bytes);
+            }
+            let by_byte = counts.counts();
+            let mut counts = vec![0; 1 << width];
+            for (field, count) in (0..).zip(&mut counts).skip(usize::from(low)).take(256) {
+                *count = by_byte[usize::from(field as u8)];
+            }
+            return counts;
+        }
+        self.symbols(&mut space.symbols);
+        count(&space.symbols, width)
     }
 
     /// Appends the fields as a bit string.
@@ -113,10 +151,7 @@ impl FieldSource<'_> {
             self.extract_bytes(width.min(8), &mut space.bytes);
             return map_bytes(level, ranks, &space.bytes, out);
         }
-        space.symbols.clear();
-        for row in bytes.rows() {
-            extract(level, element.kernel(), row, shift, width, &mut space.symbols);
-        }
+        self.symbols(&mut space.symbols);
         out.extend(space.symbols.iter().map(|&s| table.ranks.get(s)));
     }
 }

@@ -8,6 +8,16 @@ pub(crate) mod side;
 
 use crate::error::{Result, corrupt};
 
+/// Rows, bytes of a row, and bytes from one row to the next; as one row if they lie one behind the
+/// other.
+fn join_rows(rows: usize, width: usize, pitch: usize) -> (usize, usize, usize) {
+    if rows == 1 || pitch == width {
+        let bytes = rows * width;
+        return (1, bytes, bytes);
+    }
+    (rows, width, pitch)
+}
+
 /// How the payload of a block is to be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]

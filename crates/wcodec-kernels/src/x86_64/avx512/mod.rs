@@ -14,7 +14,7 @@ use crate::{Level, StreamError, scalar};
 
 /// Streams decoded side by side: a step of one waits some 45 cycles for its own results, four fill
 /// that time.
-const SIDE_BY_SIDE: usize = 4;
+const SIDE_BY_SIDE: usize = crate::STREAMS_AT_ONCE;
 
 /// Twin of [`crate::decode`].
 pub(crate) fn decode(level: Level, jobs: &mut [StreamJob<'_>]) -> Vec<Result<(), StreamError>> {

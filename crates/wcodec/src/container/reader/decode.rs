@@ -14,7 +14,7 @@ use crate::stats::Stats;
 use rayon::prelude::*;
 use std::borrow::Cow;
 use std::ops::Range;
-use wcodec_kernels::Place;
+use wcodec_kernels::{Place, STREAMS_AT_ONCE};
 
 /// Bytes decoded at a time; a reader that restores a file holds two batches, which a processor's
 /// last cache should hold too.
@@ -22,8 +22,8 @@ const BATCH_BYTES: u64 = 8 << 20;
 
 /// Bytes of small jobs that are decoded together.
 const BUNDLE_BYTES: u64 = 1 << 20;
-/// Blocks that one thread decodes side by side: two rounds of the widest kernel.
-const TASK_BLOCKS: u64 = 8;
+/// Blocks that one thread decodes: two rounds of the widest kernel.
+const TASK_BLOCKS: u64 = 2 * STREAMS_AT_ONCE as u64;
 
 /// A run of bands of one group: what is read in one go.
 pub(super) struct Job {

@@ -12,12 +12,10 @@ use rayon::prelude::*;
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Range;
-use wcodec_kernels::Place;
+use wcodec_kernels::{Place, STREAMS_AT_ONCE};
 
 /// Blocks decoded at a time.
 const SLICE_BLOCKS: usize = 32;
-/// Of these, blocks that one thread decodes side by side.
-const SIDE_BY_SIDE: usize = 4;
 
 /// Decoded blocks and where they belong.
 type Blocks = Vec<(Rect, Vec<u8>)>;
@@ -157,7 +155,7 @@ impl<R: ReadAt> Reader<R> {
                 }
             }
             let decoded: Vec<(Blocks, Stats)> = chunk
-                .par_chunks(SIDE_BY_SIDE)
+                .par_chunks(STREAMS_AT_ONCE)
                 .map(|blocks| self.decode_some(segment, blocks, &sides))
                 .collect::<Result<_>>()?;
             decoded.iter().for_each(|(_, part)| stats += *part);
