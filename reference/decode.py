@@ -132,15 +132,17 @@ def slots(frequencies):
 # --- entropy decoding (section 7) -------------------------------------------------------------
 
 
-def decode_stream(stream, table, lanes, steps):
-    """Symbols of a stream; `steps` lists the lanes that each step uses."""
-    symbols, frequencies = table
+def decode_stream(stream, tables, lanes, steps):
+    """Symbols of a stream. `steps` lists the lanes that each step uses, `tables` the table of each."""
     require(len(stream) % 2 == 0 and len(stream) >= 4 * lanes, "stream length")
     states = list(struct.unpack_from(f"<{lanes}I", stream))
     require(all(1 << 12 <= x < 1 << 28 for x in states), "state")
     words = struct.unpack_from(f"<{(len(stream) - 4 * lanes) // 2}H", stream, 4 * lanes)
-    of_slot, out, at = slots(frequencies), [], 0
-    for active in steps:
+    of_slots, out, at = {}, [], 0
+    for active, (symbols, frequencies) in zip(steps, tables):
+        if id(frequencies) not in of_slots:
+            of_slots[id(frequencies)] = slots(frequencies)
+        of_slot = of_slots[id(frequencies)]
         for lane in range(active):
             x = states[lane]
             rank, position = of_slot[x % 4096]
@@ -161,19 +163,104 @@ def linear_steps(count, most):
     return lanes, [lanes] * (count // lanes) + ([count % lanes] if count % lanes else [])
 
 
-def decode_symbols(stream, table, scan, rows, cols):
+def scan_steps(scan, rows, cols):
+    """Lanes, and those that each step uses."""
     if scan == 0:
-        lanes, steps = linear_steps(rows * cols, 32)
-        return numpy.array(decode_stream(stream, table, lanes, steps)).reshape(rows, cols)
+        return linear_steps(rows * cols, 32)
     lanes = min(32, rows)
     strips = [min(lanes, rows - first) for first in range(0, rows, lanes)]
-    coded = decode_stream(stream, table, lanes, [height for height in strips for _ in range(cols)])
-    out, at, first = numpy.zeros((rows, cols), int), 0, 0
-    for height in strips:
-        piece = numpy.array(coded[at : at + height * cols]).reshape(cols, height)
-        out[first : first + height] = piece.T
-        at, first = at + height * cols, first + height
-    return out
+    return lanes, [height for height in strips for _ in range(cols)]
+
+
+def places(scan, rows, cols, order):
+    """The element, in row-major order, that each symbol belongs to."""
+    if scan == 0:
+        return list(range(rows * cols))
+    lanes = min(32, rows)
+    strips = [order[first : first + lanes] for first in range(0, rows, lanes)]
+    return [row * cols + col for strip in strips for col in range(cols) for row in strip]
+
+
+def decode_symbols(stream, table, scan, rows, cols):
+    lanes, steps = scan_steps(scan, rows, cols)
+    coded = decode_stream(stream, [table] * len(steps), lanes, steps)
+    out = numpy.zeros(rows * cols, int)
+    out[places(scan, rows, cols, list(range(rows)))] = coded
+    return out.reshape(rows, cols)
+
+
+# --- scale classes (section 9) ----------------------------------------------------------------
+
+
+def read_factors(payload, at, count):
+    (length,) = struct.unpack("<I", take(payload, at, 4))
+    symbols, frequencies, used = read_table(payload[at + 4 :], 6)
+    at += 4 + used
+    lanes, steps = linear_steps(count, 1 if count < 4096 else 32)
+    stream = take(payload, at, length)
+    return decode_stream(stream, [(symbols, frequencies)] * len(steps), lanes, steps), at + length
+
+
+def read_classes(payload, at, head, tables, part):
+    """Returns the classes of a group and what is behind them."""
+    count, scan, lowest, width = head
+    rows, cols = part
+    require(1 <= rows <= 1 << 20 and 1 <= cols <= 1 << 20, "part of the view")
+    bits = Bits(take(payload, at, ceil_div(count, 8)))
+    at += ceil_div(count, 8)
+    of_class, table = [], 0
+    for _ in range(count):
+        table += bits.take(1)
+        of_class.append(table)
+    require(of_class[0] == 0 and bits.take(-count % 8) == 0, "tables of the classes")
+    require(table < len(tables), "tables of the classes")
+    fields = []
+    for table_width, symbols, frequencies in tables[: table + 1]:
+        low = width - table_width
+        require(0 <= low <= 8, "low bits")
+        fields.append((low, symbols, frequencies))
+    a = min(symbols[0] << low for low, symbols, _ in fields)
+    b = max((symbols[-1] + 1 << low) - 1 for low, symbols, _ in fields)
+    require(b < 256 or (b | 7) - a // 8 * 8 < 256, "fields of the classes")
+    row_factors, at = read_factors(payload, at, rows)
+    col_factors, at = read_factors(payload, at, cols)
+    return {
+        "scan": scan, "lowest": lowest, "width": width, "of_class": of_class, "tables": fields,
+        "rows": row_factors, "cols": col_factors,
+    }, at
+
+
+def decode_classes(stream, classes, width, rows, cols, corner):
+    """The fields of a plane with scale classes."""
+    require(classes is not None and corner is not None, "no classes here")
+    require(classes["width"] == width, "width of the classes")
+    row_factors = classes["rows"][corner[0] : corner[0] + rows]
+    col_factors = classes["cols"][corner[1] : corner[1] + cols]
+    scan = classes["scan"]
+    order = sorted(range(rows), key=lambda row: row_factors[row])
+    where = places(scan, rows, cols, order)
+    lanes, steps = scan_steps(scan, rows, cols)
+    tables, at = [], 0
+    for active in steps:
+        step = where[at : at + active]
+        at += active
+        total = sum(row_factors[e // cols] + col_factors[e % cols] for e in step)
+        clas = (total + active // 2) // active - classes["lowest"]
+        clas = min(max(clas, 0), len(classes["of_class"]) - 1)
+        tables.append(classes["tables"][classes["of_class"][clas]])
+    low_len = ceil_div(sum(active * low for active, (low, *_) in zip(steps, tables)), 8)
+    require(low_len <= len(stream), "low bits")
+    bits = Bits(stream[len(stream) - low_len :])
+    coded = decode_stream(
+        stream[: len(stream) - low_len], [table[1:] for table in tables], lanes, steps
+    )
+    out, symbols = numpy.zeros(rows * cols, int), iter(zip(where, coded))
+    for active, (low, *_) in zip(steps, tables):
+        for _ in range(active):
+            place, symbol = next(symbols)
+            out[place] = (symbol << low) + bits.take(low)
+    require(bits.take(8 * low_len - bits.at) == 0, "unused low bits")
+    return out.reshape(rows, cols)
 
 
 # --- prediction (section 8) -------------------------------------------------------------------
@@ -184,7 +271,7 @@ def restore_tiles(values, width, tile, data):
     corners = [(r, c) for r in range(0, rows, tile[0]) for c in range(0, cols, tile[1])]
     symbols, frequencies, used = read_table(data, 3)
     lanes, steps = linear_steps(len(corners), 1)
-    codes = decode_stream(data[used:], (symbols, frequencies), lanes, steps)
+    codes = decode_stream(data[used:], [(symbols, frequencies)] * len(steps), lanes, steps)
     for (row, col), code in zip(corners, codes):
         require(code <= 4, "predictor")
         part = values[row : row + tile[0], col : col + tile[1]]
@@ -215,7 +302,7 @@ def unpack(stream, width, count):
     return (fields << numpy.arange(width, dtype=numpy.uint64)).sum(axis=1, dtype=numpy.uint64)
 
 
-def decode_coded(payload, element, rows, cols, scan, tile, side):
+def decode_coded(payload, element, rows, cols, scan, tile, side, corner):
     """Returns (elements as bytes, head)."""
     name, size, transform = TYPES[element]
     count, at = rows * cols, 12
@@ -226,19 +313,21 @@ def decode_coded(payload, element, rows, cols, scan, tile, side):
     require(head_len % 16 == 0 and head_len <= len(payload), "head length")
     require(at + map_len <= head_len, "tile map length")
     tile_map = payload[at : at + map_len]
-    require(map_len == 0 or records[0][1] in (2, 3), "tile map without a coded plane")
+    require(map_len == 0 or records[0][1] in (2, 3, 4), "tile map without a coded plane")
     at += map_len
     require(sum(record[0] for record in records) == 8 * size, "widths")
     tables = []
-    for width, kind, value, length in records:
-        require(1 <= width <= 12 and kind <= 3 and (kind or width <= 8), "plane record")
+    for index, (width, kind, value, length) in enumerate(records):
+        require(1 <= width <= 12 and (kind or width <= 8), "plane record")
+        require(kind <= 3 or (kind == 4 and index == 0), "plane kind")
         require(kind in (1, 2) or value == 0, "plane value")
         require(kind != 1 or (value < 1 << width and length == 0), "constant plane")
         require(kind or length == ceil_div(count * width, 8), "raw plane")
         table = None
         if kind == 2:
-            require(value < len(side) and side[value][0] == width, "shared table")
-            table = side[value][1:]
+            shared = side["tables"]
+            require(value < len(shared) and shared[value][0] == width, "shared table")
+            table = shared[value][1:]
         elif kind == 3:
             symbols, frequencies, used = read_table(payload[at:head_len], width)
             table, at = (symbols, frequencies), at + used
@@ -256,7 +345,10 @@ def decode_coded(payload, element, rows, cols, scan, tile, side):
         elif kind == 1:
             values = numpy.full(count, value, numpy.uint64)
         else:
-            values = decode_symbols(stream, table, scan, rows, cols)
+            if kind == 4:
+                values = decode_classes(stream, side["classes"], width, rows, cols, corner)
+            else:
+                values = decode_symbols(stream, table, scan, rows, cols)
             if index == 0 and map_len:
                 restore_tiles(values, width, tile, tile_map)
             values = values.reshape(-1).astype(numpy.uint64)
@@ -269,7 +361,7 @@ def decode_coded(payload, element, rows, cols, scan, tile, side):
     return word.astype(f"<u{size}").tobytes(), payload[:head_len]
 
 
-def decode_block(payload, mode, number, checksum, segment, rows, cols, side):
+def decode_block(payload, mode, number, checksum, segment, rows, cols, corner, side):
     count = rows * cols * segment["size"]
     require(len(payload) <= count, "payload longer than its elements")
     head = b""
@@ -280,7 +372,7 @@ def decode_block(payload, mode, number, checksum, segment, rows, cols, side):
         decoded = payload * (rows * cols)
     elif mode == CODED:
         decoded, head = decode_coded(
-            payload, segment["element"], rows, cols, segment["scan"], segment["tile"], side
+            payload, segment["element"], rows, cols, segment["scan"], segment["tile"], side, corner
         )
     elif mode == ZSTD:
         decoded, head = unzstd(payload, count), payload
@@ -296,18 +388,24 @@ def check(number, segment, head, decoded, checksum):
     require(xxhash.xxh3_64_intdigest(decoded, seed) == checksum, "checksum")
 
 
-def read_side(payload):
-    tables, classes, zero = struct.unpack("<HHI", take(payload, 0, 8))
-    require(classes == 1 and zero == 0 and tables <= 256 and len(payload) <= 1 << 20, "side block")
-    at, out = 8, []
-    for _ in range(tables):
-        width = take(payload, at, 1)[0]
-        require(1 <= width <= 12, "table width")
-        symbols, frequencies, used = read_table(payload[at + 1 :], width)
-        out.append((width, symbols, frequencies))
+def read_side(payload, part, minor):
+    count, classes, scan, lowest, width, zero = struct.unpack("<HHBBBB", take(payload, 0, 8))
+    require(count <= 256 and len(payload) <= 1 << 20 and zero == 0, "side block")
+    require(1 <= classes <= (64 if minor else 1), "scale classes")
+    require(classes > 1 or scan == lowest == width == 0, "classes that are not there")
+    at, tables = 8, []
+    for _ in range(count):
+        table_width = take(payload, at, 1)[0]
+        require(1 <= table_width <= 12, "table width")
+        symbols, frequencies, used = read_table(payload[at + 1 :], table_width)
+        tables.append((table_width, symbols, frequencies))
         at += 1 + used
-    require(at == len(payload), "bytes behind the last table")
-    return out
+    found = None
+    if classes > 1:
+        require(scan <= 1 and 1 <= width <= 12, "scan and width of classes")
+        found, at = read_classes(payload, at, (classes, scan, lowest, width), tables, part)
+    require(at == len(payload), "bytes behind the contents")
+    return {"tables": tables, "classes": found}
 
 
 # --- container (sections 2, 3) ----------------------------------------------------------------
@@ -332,7 +430,8 @@ def read_segment(data, number):
     return {
         "number": number, "element": element, "size": size, "scan": scan, "side": side,
         "tile": (tile_rows, tile_cols), "group": bands, "bytes": elements * size,
-        "bands": body + ([[(1, tail)]] if tail else []),
+        "bands": body + ([[(1, tail)]] if tail else []), "body": len(body), "cols": cols,
+        "block": (block_rows, block_cols),
     }
 
 
@@ -365,24 +464,28 @@ def read_layers(data, count, segments):
     require(at == len(data), "bytes behind the last layer")
 
 
-def decode_segment(data, segment, records):
+def decode_segment(data, segment, records, minor):
     """The bytes of a segment; takes its block records off `records`."""
     out, number = [], 0
     for first in range(0, len(segment["bands"]), segment["group"]):
-        group, pending, side = segment["bands"][first : first + segment["group"]], [], []
-        for band in group:
-            for shape in band:
-                pending.append((number, shape, next(records)))
+        group, pending = segment["bands"][first : first + segment["group"]], []
+        side, (height, breadth) = {"tables": [], "classes": None}, segment["block"]
+        body = group[: max(0, segment["body"] - first)]
+        for down, band in enumerate(group):
+            for across, shape in enumerate(band):
+                corner = (down * height, across * breadth) if down < len(body) else None
+                pending.append((number, shape, corner, next(records)))
                 number += 1
         if segment["side"]:
             at, checksum, length, mode = next(records)
             require(mode == SIDE, "side block expected")
             check(number, segment, b"", data[at : at + length], checksum)
-            side = read_side(data[at : at + length])
+            part = (sum(band[0][0] for band in body), segment["cols"])
+            side = read_side(data[at : at + length], part, minor)
             number += 1
         decoded = [
-            decode_block(data[at : at + length], mode, n, checksum, segment, *shape, side)
-            for n, shape, (at, checksum, length, mode) in pending
+            decode_block(data[at : at + length], mode, n, checksum, segment, *shape, corner, side)
+            for n, shape, corner, (at, checksum, length, mode) in pending
         ]
         for band in group:
             blocks, decoded = decoded[: len(band)], decoded[len(band) :]
@@ -398,7 +501,8 @@ def decode(data):
     """The original of a .wcodec file; raises Refused for anything that is not one."""
     require(data[:8] == HEADER_MAGIC, "not a wcodec file")
     require(len(data) >= 64 + 128 and data[-8:] == FOOTER_MAGIC, "truncated")
-    require(struct.unpack_from("<HH", data, 8) == (1, 0), "unsupported version")
+    major, minor = struct.unpack_from("<HH", data, 8)
+    require(major == 1 and minor <= 1, "unsupported version")
     require(not any(data[12:64]), "header")
     footer = data[-128:]
     table_at, blocks, stored, decoded_len, original_len = struct.unpack_from("<5Q", footer)
@@ -431,7 +535,7 @@ def decode(data):
     )
     require(expected == blocks, "number of blocks")
     remaining = iter(records)
-    original = b"".join(decode_segment(data, segment, remaining) for segment in segments)
+    original = b"".join(decode_segment(data, segment, remaining, minor) for segment in segments)
     require(blake3.blake3(original).digest() == digest, "BLAKE3 of the original")
     return original
 

@@ -3,6 +3,7 @@
 WCODEC names the command to test (default: target/release/wcodec); WCODEC_FILES the number of random files.
 """
 
+import json
 import os
 import pathlib
 import random
@@ -98,6 +99,38 @@ def test_random_files_decode_alike(tmp_path):
         table_at, blocks = struct.unpack_from("<QQ", coded, len(coded) - 128)
         features |= {coded[table_at + 24 * k + 20] for k in range(blocks)}
     assert FILES < 100 or features == {0, 1, 2, 3, 4}, "a mode of blocks did not occur"
+
+
+def scaled(rng, dtype, shape):
+    """Weights whose spread is a product of a factor of their row and one of their column."""
+    factors = [2.0 ** rng.integers(-3, 4, n) for n in shape]
+    weights = rng.normal(0, 1, shape) * factors[0][:, None] * factors[1][None, :]
+    whole = numpy.clip(numpy.round(weights * 4), -127, 127)
+    if dtype in ("F16", "F32", "F64"):
+        return weights.astype(f"<f{SIZES[dtype]}")
+    if dtype == "BF16":
+        return (weights.astype("<f4").view("<u4") >> 16).astype("<u2")
+    return (whole + 128).astype("u1") if dtype == "U8" else whole.astype("i1")
+
+
+def test_scale_classes_decode_alike(tmp_path):
+    shares = []
+    for seed, dtype in enumerate(["I8", "U8", "F16", "BF16", "F32", "F64"] * 3):
+        rng = numpy.random.default_rng(seed)
+        shape = (int(rng.integers(100, 200)), int(rng.integers(170, 260)))
+        weights = scaled(rng, dtype, shape)
+        entry = f'{{"w":{{"dtype":"{dtype}","shape":{list(shape)},"data_offsets":[0,{weights.nbytes}]}}}}'
+        original = struct.pack("<Q", len(entry)) + entry.encode() + weights.tobytes()
+        (tmp_path / "in").write_bytes(original)
+        args = ["encode", tmp_path / "in", "-o", tmp_path / "coded", "--force", "--quiet", "--json"]
+        if seed >= 6:
+            args += ["--block", f"{rng.integers(40, 90)}x{rng.integers(90, 120)}"]
+            args += ["--scan", ["row", "column"][seed // 6 - 1]]
+        done = run(*args)
+        assert done.returncode == 0, (seed, done.stderr)
+        shares.append(json.loads(done.stdout)["scaled_elements"] / weights.size)
+        assert decode((tmp_path / "coded").read_bytes()) == original, seed
+    assert sum(share > 0.9 for share in shares) >= 10, shares
 
 
 def test_damaged_files_are_refused_by_both(tmp_path):

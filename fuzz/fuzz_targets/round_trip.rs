@@ -3,10 +3,11 @@
 
 use arbitrary::Arbitrary;
 use libfuzzer_sys::fuzz_target;
-use wcodec::{EncodeOptions, Limits, Reader, TileConfig, encode_bytes, max_encoded_len};
+use wcodec::{Effort, EncodeOptions, Limits, Reader, TileConfig, encode_bytes, max_encoded_len};
 
 #[derive(Arbitrary, Debug)]
 struct Input<'a> {
+    effort: u8,
     tile: (u8, u8),
     block: Option<(u8, u8)>,
     tensors: Vec<(u8, u8, u8)>,
@@ -49,6 +50,7 @@ fuzz_target!(|input: Input<'_>| {
     let original = file(&input);
     let mut options = EncodeOptions::default();
     options.verify = false;
+    options.effort = [Effort::Fast, Effort::Default, Effort::Max][usize::from(input.effort % 3)];
     options.tile =
         TileConfig { rows: u16::from(input.tile.0).max(1), cols: u16::from(input.tile.1).max(1) };
     // Smaller blocks are legal and slow: thousands of them a tensor.

@@ -3,7 +3,7 @@
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use std::ops::Range;
 use std::path::PathBuf;
-use wcodec::{Predictor, PredictorSet, Scan, TileConfig};
+use wcodec::{Effort, Predictor, PredictorSet, Scan, TileConfig};
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -67,6 +67,9 @@ pub(crate) struct EncodeArgs {
 /// What the encoder may do; the defaults are right for nearly everything.
 #[derive(Debug, ClapArgs)]
 pub(crate) struct CodecArgs {
+    /// How much to try
+    #[arg(long, value_enum, default_value = "default")]
+    pub(crate) effort: EffortArg,
     /// Rows and columns of the tiles that share a predictor
     #[arg(long, value_name = "RxC", default_value = "16x16", value_parser = parse_tile)]
     pub(crate) tile: TileConfig,
@@ -84,6 +87,26 @@ pub(crate) struct CodecArgs {
     /// Scan of every layer [default: chosen]
     #[arg(long)]
     pub(crate) scan: Option<ScanArg>,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum EffortArg {
+    /// A frequency table for each block, or one for all
+    Fast,
+    /// Tables by the scale of rows and columns as well
+    Default,
+    /// The same, on all of the data instead of samples
+    Max,
+}
+
+impl From<EffortArg> for Effort {
+    fn from(effort: EffortArg) -> Effort {
+        match effort {
+            EffortArg::Fast => Effort::Fast,
+            EffortArg::Default => Effort::Default,
+            EffortArg::Max => Effort::Max,
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]

@@ -22,6 +22,7 @@ pub(crate) fn stats_json(stats: &Stats) -> Value {
         "blocks": stats.blocks,
         "tiles": stats.tiles,
         "tiles_by_predictor": tiles,
+        "scaled_elements": stats.scaled_elements,
         "table_bytes": stats.table_bytes,
         "map_bytes": stats.map_bytes,
         "seconds": stats.elapsed.as_secs_f64(),
@@ -64,6 +65,14 @@ pub(crate) fn predictors(stats: &Stats) -> String {
         .map(|(p, count)| format!("{} {:.0} %", p.name(), share(count)))
         .collect();
     parts.join(", ")
+}
+
+/// Share of the elements that have scale classes.
+pub(crate) fn classes(stats: &Stats) -> String {
+    match stats.scaled_elements {
+        0 => String::new(),
+        scaled => format!("{:.0} %", 100.0 * scaled as f64 / stats.elements.max(1) as f64),
+    }
 }
 
 /// 10^9 bytes a second.

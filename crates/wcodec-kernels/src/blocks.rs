@@ -17,13 +17,33 @@ pub enum Source<'a> {
     Constant(u16),
     /// A bit string, in row-major order.
     Packed(&'a [u8]),
-    /// A stream of symbols, in the order of the scan.
-    Coded {
-        /// Tables of the stream.
-        classes: Classes<'a, DecodeTable>,
-        /// States and words.
-        stream: &'a [u8],
-    },
+    /// A stream of symbols.
+    Coded(Coded<'a>),
+}
+
+/// A coded plane.
+#[derive(Clone, Copy)]
+pub struct Coded<'a> {
+    /// Tables of the stream, whose symbols are fields without the bits in `low`.
+    pub classes: Classes<'a, DecodeTable>,
+    /// States and words.
+    pub stream: &'a [u8],
+    /// The order of its symbols.
+    pub scan: Scan,
+    /// The rows of the block in the order in which the column scan takes them; empty for their own.
+    pub order: &'a [u32],
+    /// Low bits of the fields that are not coded.
+    pub low: LowBits<'a>,
+}
+
+/// The lowest bits of fields, stored beside the symbols of a stream, as many as the class of the step
+/// says. A bit string: step after step, in each of them lane after lane.
+#[derive(Clone, Copy, Default)]
+pub struct LowBits<'a> {
+    /// Bits of a field by class, 0 to 8; empty if no class has any.
+    pub widths: &'a [u8],
+    /// The bit string.
+    pub packed: &'a [u8],
 }
 
 /// A plane: one bit field of every element.
@@ -59,8 +79,6 @@ pub struct Place {
 pub struct Block<'a> {
     /// What its elements are.
     pub element: Element,
-    /// The order of its symbols.
-    pub scan: Scan,
     /// Rows, at least 1.
     pub rows: usize,
     /// Columns, at least 1.
@@ -96,8 +114,8 @@ impl<'a> Block<'a> {
         self.rows * self.cols
     }
 
-    fn steps(&self) -> Steps {
-        Steps::of(self.scan, self.rows, self.cols)
+    fn steps(&self, coded: &Coded<'_>) -> Steps {
+        Steps::of(coded.scan, self.rows, self.cols)
     }
 
     pub(crate) fn place_rows(&self) -> Rows {
@@ -128,25 +146,33 @@ impl<'a> Block<'a> {
                     assert!(width <= 8, "packed fields have at most 8 bits");
                     assert_eq!(Some(packed.len()), packed_len(self.elements(), width));
                 }
-                Source::Coded { classes, .. } => {
-                    classes.check_decoding(self.steps());
+                Source::Coded(coded) => {
+                    let Coded { classes, order, low, .. } = coded;
+                    let steps = self.steps(&coded);
+                    classes.check_decoding(steps);
                     let mut symbols = classes.tables().flat_map(|table| table.symbols());
                     assert!(symbols.all(|symbol| symbol >> width == 0), "symbols fit the plane");
+                    assert!(order.is_empty() || coded.scan == Scan::Column, "only columns reorder");
+                    assert!(order.is_empty() || order.len() == self.rows, "each row has a place");
+                    assert!(order.iter().all(|&row| (row as usize) < self.rows), "rows exist");
+                    let base = classes.base().is_some();
+                    assert!(low.widths.is_empty() || base, "low bits are added to bytes");
+                    let bits = low.bits(steps, classes.of_step());
+                    let len = bits.map(|bits| bits.div_ceil(8));
+                    assert_eq!(len, Some(low.packed.len()), "low bits of each step");
                 }
             }
         }
         if let Some(tiles) = &self.tiles {
-            assert!(matches!(self.planes[0].source, Source::Coded { .. }));
+            assert!(matches!(self.planes[0].source, Source::Coded(_)));
             assert_eq!(tiles.predictors.len(), tiles.tiling.count(), "a predictor for each tile");
             assert_eq!((tiles.tiling.rows(), tiles.tiling.cols()), (self.rows, self.cols));
         }
     }
 
-    pub(crate) fn coded(
-        &self,
-    ) -> impl Iterator<Item = (usize, Classes<'a, DecodeTable>, &'a [u8])> {
+    pub(crate) fn coded(&self) -> impl Iterator<Item = (usize, Coded<'a>)> {
         self.planes.iter().enumerate().filter_map(|(k, plane)| match plane.source {
-            Source::Coded { classes, stream } => Some((k, classes, stream)),
+            Source::Coded(coded) => Some((k, coded)),
             Source::Constant(_) | Source::Packed(_) => None,
         })
     }
@@ -211,12 +237,12 @@ fn decode_stepwise(
     let mut free = space.symbols.iter_mut();
     let mut jobs = Vec::with_capacity(streams);
     for block in blocks {
-        for ((_, classes, stream), out) in block.coded().zip(&mut free) {
+        for ((_, coded), out) in block.coded().zip(&mut free) {
             let elements = block.elements();
             if out.len() < elements {
                 out.resize(elements, 0);
             }
-            let steps = block.steps();
+            let (steps, Coded { classes, stream, .. }) = (block.steps(&coded), coded);
             jobs.push(StreamJob { classes, stream, steps, out: &mut out[..elements] });
         }
     }
@@ -250,12 +276,15 @@ fn finish(
     (turned, wide, unpacked): (&mut Vec<u8>, &mut Vec<u16>, &mut Vec<Vec<u8>>),
 ) {
     let elements = block.elements();
-    if block.scan == Scan::Column {
-        for symbols in &mut *symbols {
+    for (symbols, (_, coded)) in symbols.iter_mut().zip(block.coded()) {
+        let Coded { classes, scan, order, low, .. } = coded;
+        low.add(level, block.steps(&coded), classes.of_step(), &mut symbols[..elements]);
+        if scan == Scan::Column {
             if turned.len() < elements {
                 turned.resize(elements, 0);
             }
-            turn::to_rows(level, &symbols[..elements], block.cols, &mut turned[..elements]);
+            let out = &mut turned[..elements];
+            turn::to_rows(level, &symbols[..elements], block.cols, order, out);
             std::mem::swap(symbols, turned);
         }
     }
@@ -265,7 +294,7 @@ fn finish(
         let fields = match plane.source {
             Source::Constant(value) => Fields::Constant(value),
             Source::Packed(packed) => Fields::Packed(packed),
-            Source::Coded { classes, .. } => {
+            Source::Coded(Coded { classes, .. }) => {
                 let symbols = symbols.next().unwrap_or_default();
                 match classes.base() {
                     Some(base) => Fields::Bytes(symbols, base),

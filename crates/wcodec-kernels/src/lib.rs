@@ -14,6 +14,7 @@ mod drive;
 mod element;
 mod fields;
 mod level;
+mod low;
 mod map;
 mod merge;
 mod pack;
@@ -27,11 +28,13 @@ mod x86_64;
 mod xxh3;
 
 pub use blocks::{
-    Block, BlockError, DecodeSpace, Place, Plane, STREAMS_AT_ONCE, Source, Tiles, decode_blocks,
+    Block, BlockError, Coded, DecodeSpace, LowBits, Place, Plane, STREAMS_AT_ONCE, Source, Tiles,
+    decode_blocks,
 };
 pub use element::{Element, Transform};
 pub use fields::{extract, extract_bytes, field_range};
 pub use level::Level;
+pub use low::pack_low_bits;
 pub use map::map_bytes;
 pub use pack::{pack_bits, packed_len, unpack_bits};
 pub use predict::Predictor;

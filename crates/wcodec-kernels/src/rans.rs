@@ -103,6 +103,12 @@ impl Steps {
         self.full + self.tail
     }
 
+    /// The symbols of each step, of symbols in the order of the steps.
+    pub fn chunks<T>(self, symbols: &[T]) -> impl Iterator<Item = &[T]> {
+        let (full, tail) = symbols.split_at(self.full_symbols().min(symbols.len()));
+        full.chunks(self.lanes).chain(tail.chunks(self.tail_lanes.max(1)))
+    }
+
     /// Full steps.
     pub(crate) fn full(self) -> usize {
         self.full

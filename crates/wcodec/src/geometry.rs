@@ -158,6 +158,21 @@ impl Geometry {
         group * bands..((group + 1) * bands).min(self.bands())
     }
 
+    /// Rows and columns of the view that belong to a group.
+    pub(crate) fn group_shape(&self, group: u64) -> (u64, u64) {
+        let bands = self.group_range(group);
+        let row = |band: u64| (band * u64::from(self.block_rows)).min(self.rows);
+        (row(bands.end) - row(bands.start), self.cols)
+    }
+
+    /// First row, counted from that of the group, and first column of a block; `None` for the tail.
+    pub(crate) fn corner(&self, band: u64, across: u64) -> Option<(usize, usize)> {
+        let first = self.group_range(self.group_of(band)).start;
+        let row = (band - first) * u64::from(self.block_rows);
+        let col = across * u64::from(self.block_cols);
+        (band < self.body_bands()).then_some((row as usize, col as usize))
+    }
+
     /// Number of a block in its segment. `side` tells whether every group ends with a side block.
     pub(crate) fn block_number(&self, band: u64, across: u64, side: bool) -> u64 {
         band * self.blocks_across().max(u64::from(self.rows == 0))

@@ -3,8 +3,8 @@
 
 use crate::block::decode::BlockFormat;
 use crate::block::encode::{
-    self, Draft, DraftPlane, EncodedBlock, GroupFormat, PlanePlan, Planned, PreparedTable, Split,
-    TableChoice,
+    self, Draft, DraftPlane, EncodedBlock, GroupFormat, PlanePlan, Planned, PreparedTable,
+    SharedTables, Split, TableChoice,
 };
 use crate::block::fields::{BlockBytes, FieldSource};
 use crate::block::{Mode, side};
@@ -15,10 +15,12 @@ use crate::entropy::count;
 use crate::entropy::table::{MAX_WIDTH, Table};
 use crate::error::Result;
 use crate::frame;
-use crate::geometry::{Geometry, Rect};
+use crate::geometry::{Geometry, Rect, Scan};
+use crate::options::Effort;
 use crate::planes::{extract, low_widths, varying_bits};
 use crate::pool::Pool;
 use crate::predict::{self, PredictorSet};
+use crate::scale::plan::{ScalePlan, View};
 use crate::stats::Stats;
 use rayon::prelude::*;
 use wcodec_kernels::predict::Tiling;
@@ -51,6 +53,9 @@ pub(crate) struct GroupJob<'a> {
     /// The elements of the group's bands.
     pub(crate) bytes: &'a [u8],
     pub(crate) predictors: PredictorSet,
+    pub(crate) effort: Effort,
+    /// The scan that scale classes must take, if that is fixed.
+    pub(crate) scan: Option<Scan>,
 }
 
 /// The blocks of an encoded group, and its side block's payload if the blocks use it.
@@ -98,19 +103,33 @@ impl GroupJob<'_> {
         let rects = self.rects();
         let format =
             GroupFormat { pool, level, format: self.format, bytes: self.bytes, base: self.base() };
-        let mut split = self.choose_split(level, &rects, format.base, None);
-        let zstd = self.try_zstd(level, &split);
-        let draft = |split: &Split| -> Vec<Draft> {
-            rects.par_iter().map(|&(_, _, rect)| Draft::new(format, rect, split)).collect()
+        let view_rects: Vec<Rect> = rects
+            .iter()
+            .filter(|(band, across, _)| self.geometry.corner(*band, *across).is_some())
+            .map(|(_, _, rect)| *rect)
+            .collect();
+        let (rows, cols) = self.geometry.group_shape(self.group);
+        let (element, bytes, base) = (self.format.element, self.bytes, self.base());
+        let view = View {
+            level,
+            element,
+            bytes: &bytes[..(rows * cols) as usize * element.size()],
+            base,
+            rows: rows as usize,
+            cols: cols as usize,
+            rects: &view_rects,
         };
-        let mut drafts = draft(&split);
-        if let Some(width) = narrower(self.format.element, &split, &drafts) {
-            split = self.choose_split(level, &rects, format.base, Some(width));
-            drafts = draft(&split);
+        let mut coding = self.plain_coding(format, &rects, side != Some(false))?;
+        let zstd = self.try_zstd(level, &coding.split);
+        if self.effort > Effort::Fast
+            && side != Some(false)
+            && let Some(scaled) = self.scaled_coding(format, &rects, &view)?
+            && scaled.price < coding.price
+        {
+            coding = scaled;
         }
-
-        let (shared, choices) = choose_tables(&self.format, &split, &drafts, side != Some(false))?;
-        let has_side = side.unwrap_or(!shared.is_empty());
+        let Coding { drafts, shared, choices, .. } = coding;
+        let has_side = side.unwrap_or(!shared.tables.is_empty() || shared.scale.is_some());
         let blocks: Vec<Vec<EncodedBlock>> = drafts
             .into_par_iter()
             .zip(choices)
@@ -121,22 +140,60 @@ impl GroupJob<'_> {
                 Planned { id, draft, choices }
             })
             .chunks(STREAMS_AT_ONCE)
-            .map(|task| encode::finish(format, task, &shared, zstd))
+            .map(|task| encode::finish(format, &view, task, &shared, zstd))
             .collect::<Result<_>>()?;
         let blocks: Vec<EncodedBlock> = blocks.into_iter().flatten().collect();
         let mut stats = Stats::default();
         blocks.iter().for_each(|block| stats += block.stats);
-        let side = has_side.then(|| {
+        let mut side = None;
+        if has_side {
+            let SharedTables { tables, scale } = shared;
             let tables: Vec<(u32, Table)> =
-                shared.into_iter().map(|(width, prepared)| (width, prepared.table)).collect();
-            side::write(&tables)
-        });
-        if let Some(side) = &side {
+                tables.into_iter().map(|(width, prepared)| (width, prepared.table)).collect();
+            let payload = side::write(level, &tables, scale.as_ref())?;
             stats.blocks += 1;
-            stats.coded_bytes += side.len() as u64;
-            stats.table_bytes += side.len() as u64;
+            stats.coded_bytes += payload.len() as u64;
+            stats.table_bytes += payload.len() as u64;
+            side = Some(payload);
         }
         Ok(EncodedGroup { blocks, side, stats })
+    }
+
+    /// One table for a block or for all of them, and predictors where they gain.
+    fn plain_coding(
+        &self,
+        format: GroupFormat<'_>,
+        rects: &[(u64, u64, Rect)],
+        may_share: bool,
+    ) -> Result<Coding> {
+        let level = format.level;
+        let mut split = self.choose_split(level, rects, format.base, None);
+        let mut drafts = make_drafts(format, rects, &split);
+        if let Some(width) = narrower(self.format.element, &split, &drafts) {
+            split = self.choose_split(level, rects, format.base, Some(width));
+            drafts = make_drafts(format, rects, &split);
+        }
+        choose_tables(&self.format, split, drafts, may_share, None)
+    }
+
+    /// Scale classes; `None` if they gain nothing.
+    fn scaled_coding(
+        &self,
+        format: GroupFormat<'_>,
+        rects: &[(u64, u64, Rect)],
+        view: &View<'_>,
+    ) -> Result<Option<Coding>> {
+        let Some(plan) = view.choose(self.scan, self.effort)? else { return Ok(None) };
+        let mut split = self.choose_split(format.level, rects, format.base, Some(plan.width));
+        split.predictors = PredictorSet::NONE;
+        let drafts = make_drafts(format, rects, &split);
+        let prices: Vec<Option<u64>> = rects
+            .par_iter()
+            .map(|&(band, across, rect)| {
+                self.geometry.corner(band, across).map(|_| view.price(&plan, rect))
+            })
+            .collect();
+        choose_tables(&self.format, split, drafts, true, Some((plan, prices))).map(Some)
     }
 
     /// Evenly spaced pieces of the group's elements.
@@ -336,20 +393,36 @@ fn first_width(
     best.map_or(widest, |(_, width)| width)
 }
 
-type Tables = Vec<(u32, PreparedTable)>;
+/// How the blocks of a group are to be coded.
+struct Coding {
+    split: Split,
+    drafts: Vec<Draft>,
+    shared: SharedTables,
+    /// Of each block, for each plane.
+    choices: Vec<Vec<TableChoice>>,
+    /// What all this takes, in units of 2^-16 bit.
+    price: u64,
+}
 
-/// For each plane: one table for all blocks, one for each, or a mixture, whichever is smaller.
+fn make_drafts(format: GroupFormat<'_>, rects: &[(u64, u64, Rect)], split: &Split) -> Vec<Draft> {
+    rects.par_iter().map(|&(_, _, rect)| Draft::new(format, rect, split)).collect()
+}
+
+/// For each plane: one table for all blocks, one for each, or a mixture, whichever is smaller. The
+/// first plane has scale classes instead of a common table if there are any, for these prices.
 fn choose_tables(
     format: &BlockFormat,
-    split: &Split,
-    drafts: &[Draft],
+    split: Split,
+    drafts: Vec<Draft>,
     may_share: bool,
-) -> Result<(Tables, Vec<Vec<TableChoice>>)> {
-    let mut tables = Tables::new();
+    scale: Option<(ScalePlan, Vec<Option<u64>>)>,
+) -> Result<Coding> {
+    let mut tables = Vec::new();
     let mut choices: Vec<Vec<TableChoice>> = drafts
         .iter()
         .map(|draft| draft.planes.iter().map(|_| TableChoice::Raw).collect())
         .collect();
+    let mut price: u64 = drafts.iter().map(Draft::raw_price).sum();
     for (index, plan) in split.planes.iter().enumerate() {
         let own: Vec<Option<(u64, TableChoice)>> = drafts
             .par_iter()
@@ -358,47 +431,74 @@ fn choose_tables(
                     .then(|| draft.own_choice(format, index))
             })
             .collect();
-        let mut sharers: Vec<usize> = (0..drafts.len()).filter(|&k| own[k].is_some()).collect();
-        let mut shared = None;
-        // The second round fits the table to those that stayed.
-        for _ in 0..2 {
-            if !may_share || sharers.len() < 2 {
-                shared = None;
-                break;
+        let mut shared_prices: Vec<Option<u64>> = vec![None; drafts.len()];
+        let mut shared_choice = None;
+        if let (0, Some((plan, prices))) = (index, &scale) {
+            let classes = plan.tables().map(|(width, table)| table.written_len(width) as u64 + 1);
+            price += (classes.sum::<u64>() + plan.factor_bytes() + SIDE_BYTES) * 8 * BIT;
+            shared_choice = Some(TableChoice::Classes);
+            for ((shared, own), price) in shared_prices.iter_mut().zip(&own).zip(prices) {
+                *shared = price.zip(own.as_ref()).map(|(price, _)| price);
             }
-            let Some(table) = sum_table(drafts, &sharers, index, plan.width) else { break };
-            let mut saved = 0;
-            sharers.retain(|&k| {
-                let Some((own, _)) = &own[k] else { return false };
-                match drafts[k].shared_cost(format, index, &table) {
-                    Some(cost) if cost < *own => {
-                        saved += own - cost;
-                        true
-                    }
-                    _ => false,
-                }
-            });
-            let price = (table.written_len(plan.width) as u64 + 1 + SIDE_BYTES) * 8 * BIT;
-            shared = (saved > price).then_some(table);
-        }
-        if let Some(table) = shared {
-            let number = tables.len() as u16;
+        } else if let Some((table, prices)) =
+            common_table(format, &drafts, (index, plan.width), &own).filter(|_| may_share)
+        {
+            shared_choice = Some(TableChoice::Shared(tables.len() as u16));
+            price += (table.written_len(plan.width) as u64 + 1 + SIDE_BYTES) * 8 * BIT;
             tables.push((plan.width, PreparedTable::new(table)?));
-            for &k in &sharers {
-                choices[k][index] = TableChoice::Shared(number);
-            }
-        } else {
-            sharers.clear();
+            shared_prices = prices;
         }
-        for (k, own) in own.into_iter().enumerate() {
-            if let Some((_, TableChoice::Own(table))) = own
-                && !sharers.contains(&k)
-            {
-                choices[k][index] = TableChoice::Own(table);
-            }
+        for ((own, shared), choices) in own.into_iter().zip(shared_prices).zip(&mut choices) {
+            let Some((own_price, own)) = own else { continue };
+            choices[index] = match (shared, &shared_choice) {
+                (Some(shared), Some(choice)) if shared < own_price => {
+                    price += shared;
+                    choice.clone()
+                }
+                _ => {
+                    price += own_price;
+                    own
+                }
+            };
         }
     }
-    Ok((tables, choices))
+    let shared = SharedTables { tables, scale: scale.map(|(plan, _)| plan) };
+    Ok(Coding { split, drafts, shared, choices, price })
+}
+
+/// One table for those blocks that are smaller with it than with their own, and the price of each;
+/// `None` if it does not pay.
+fn common_table(
+    format: &BlockFormat,
+    drafts: &[Draft],
+    (index, width): (usize, u32),
+    own: &[Option<(u64, TableChoice)>],
+) -> Option<(Table, Vec<Option<u64>>)> {
+    let mut sharers: Vec<usize> = (0..drafts.len()).filter(|&k| own[k].is_some()).collect();
+    let mut shared = None;
+    // The second round fits the table to those that stayed.
+    for _ in 0..2 {
+        if sharers.len() < 2 {
+            return None;
+        }
+        let Some(table) = sum_table(drafts, &sharers, index, width) else { break };
+        let mut saved = 0;
+        let mut prices = vec![None; drafts.len()];
+        sharers.retain(|&k| {
+            let Some((own, _)) = &own[k] else { return false };
+            match drafts[k].shared_cost(format, index, &table) {
+                Some(cost) if cost < *own => {
+                    saved += own - cost;
+                    prices[k] = Some(cost);
+                    true
+                }
+                _ => false,
+            }
+        });
+        let price = (table.written_len(width) as u64 + 1 + SIDE_BYTES) * 8 * BIT;
+        shared = (saved > price).then_some((table, prices));
+    }
+    shared
 }
 
 /// The table of the summed counts of plane `index` over these blocks.

@@ -38,6 +38,7 @@ mod options;
 mod planes;
 mod pool;
 mod predict;
+mod scale;
 mod source;
 mod stats;
 mod version;
@@ -54,7 +55,8 @@ pub mod fuzzing {
             table.write(width, &mut again);
             assert_eq!(again, &bytes[..used]);
         }
-        let _ = crate::block::side::read(bytes);
+        let level = wcodec_kernels::Level::detect();
+        let _ = crate::block::side::read(level, bytes, (64, 64), 1);
     }
 }
 
@@ -71,7 +73,7 @@ pub use file::{
 pub use geometry::{Scan, TileConfig};
 pub use layer::Layer;
 pub use limits::Limits;
-pub use options::{DecodeOptions, EncodeOptions, Observer};
+pub use options::{DecodeOptions, Effort, EncodeOptions, Observer};
 pub use predict::{Predictor, PredictorSet};
 pub use source::write_npy;
 pub use stats::{DecodeStats, EncodeStats, Stats};

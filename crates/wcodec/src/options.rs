@@ -7,10 +7,24 @@ use crate::predict::PredictorSet;
 /// The records of smaller blocks would take many times the memory of their elements.
 const MIN_BLOCK_ELEMENTS: u64 = 64;
 
+/// How much an encoder tries. What it writes decodes by the same code, and at about the same speed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Effort {
+    /// Frequency tables for blocks or groups of them; files of format version 1.0.
+    Fast,
+    /// Scale classes as well, found on samples.
+    #[default]
+    Default,
+    /// The same, without samples where that may matter.
+    Max,
+}
+
 /// What the encoder does. The default is right for nearly everything.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct EncodeOptions {
+    /// How much is tried. Default: [`Effort::Default`].
+    pub effort: Effort,
     /// Size of the tiles that share a predictor. Default 16 x 16.
     pub tile: TileConfig,
     /// Predictors that a tile may take; the choice is by bits. Default: all.
@@ -30,6 +44,7 @@ pub struct EncodeOptions {
 impl Default for EncodeOptions {
     fn default() -> EncodeOptions {
         EncodeOptions {
+            effort: Effort::Default,
             tile: TileConfig::default(),
             predictors: PredictorSet::ALL,
             block: None,

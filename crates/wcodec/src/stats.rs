@@ -20,6 +20,8 @@ pub struct Stats {
     pub tiles: u64,
     /// Tiles by predictor, in the order of [`Predictor::ALL`].
     pub tiles_by_predictor: [u64; Predictor::COUNT],
+    /// Elements of blocks whose first plane is coded with scale classes.
+    pub scaled_elements: u64,
     /// Bytes of frequency tables.
     pub table_bytes: u64,
     /// Bytes of tile maps.
@@ -61,6 +63,7 @@ impl AddAssign for Stats {
         for (sum, part) in self.tiles_by_predictor.iter_mut().zip(other.tiles_by_predictor) {
             *sum += part;
         }
+        self.scaled_elements += other.scaled_elements;
         self.table_bytes += other.table_bytes;
         self.map_bytes += other.map_bytes;
         self.elapsed += other.elapsed;

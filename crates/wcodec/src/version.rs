@@ -1,4 +1,6 @@
 //! The format version.
 
-/// Format version, major and minor, that this crate writes, and the newest that it reads.
-pub const FORMAT_VERSION: (u16, u16) = (1, 0);
+/// The newest format version, major and minor, that this crate reads and writes.
+pub const FORMAT_VERSION: (u16, u16) = (1, 1);
+/// The first minor version with scale classes.
+pub(crate) const MINOR_SCALE: u16 = 1;

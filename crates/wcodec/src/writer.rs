@@ -9,10 +9,11 @@ use crate::encoder::{layer_segment, opaque_segment};
 use crate::error::{Error, Result, corrupt};
 use crate::group::{EncodedGroup, GroupJob, side_block};
 use crate::layer::Layer;
-use crate::options::EncodeOptions;
+use crate::options::{Effort, EncodeOptions};
 use crate::pool::Pool;
 use crate::predict::PredictorSet;
 use crate::stats::{EncodeStats, Stats};
+use crate::version::MINOR_SCALE;
 use rayon::prelude::*;
 use std::collections::HashSet;
 use std::io::Write;
@@ -94,8 +95,10 @@ impl<W: Write> Writer<W> {
         directory: Directory,
         options: &EncodeOptions,
     ) -> Result<Writer<W>> {
+        // The lowest version that has all that this effort may choose.
+        let minor = if options.effort == Effort::Fast { 0 } else { MINOR_SCALE };
         Ok(Writer {
-            container: ContainerWriter::new(out)?,
+            container: ContainerWriter::new(out, minor)?,
             kind,
             planned: directory.segments.iter().map(|s| s.geometry.bytes()).sum(),
             directory,
@@ -194,6 +197,8 @@ impl<W: Write> Writer<W> {
                         .get(range)
                         .ok_or_else(|| corrupt!("bytes of a group are missing"))?,
                     predictors: if layer { self.predictors } else { PredictorSet::NONE },
+                    effort: if layer { self.options.effort } else { Effort::Fast },
+                    scan: self.options.scan,
                 };
                 // A single group decides by itself whether it has a side block.
                 let free = layer && geometry.groups() == 1;

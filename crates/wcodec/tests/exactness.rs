@@ -6,7 +6,7 @@ mod support;
 
 use support::{Rng, count, int8, safetensors, tensor};
 use wcodec::{
-    ElementType, EncodeOptions, Layer, Limits, PredictorSet, Reader, Scan, TileConfig,
+    Effort, ElementType, EncodeOptions, Layer, Limits, PredictorSet, Reader, Scan, TileConfig,
     decode_layer, decode_layer_into, encode_bytes, encode_layer, max_encoded_len,
 };
 
@@ -104,6 +104,7 @@ fn random_layers() {
                 TileConfig { rows: 1 + rng.below(40) as u16, cols: 1 + rng.below(40) as u16 };
             options.block = Some((8 + rng.below(300) as u32, 8 + rng.below(300) as u32));
             options.scan = Some(if rng.below(2) == 0 { Scan::Row } else { Scan::Column });
+            options.effort = [Effort::Fast, Effort::Default, Effort::Max][rng.below(3) as usize];
         }
         if rng.below(8) == 0 {
             options.predictors = PredictorSet::NONE;
@@ -194,6 +195,52 @@ fn predicted_layers_come_back_and_gain() {
     let (plain, _) = encode_layer(&ramp, &layer, &options).unwrap();
     assert!(coded.len() < plain.len());
     assert_eq!(decode_layer(&coded).unwrap().1, ramp);
+}
+
+/// Scale classes: every type that may have them, both scans, and rows and columns of them.
+#[test]
+fn scaled_layers_come_back_and_gain() {
+    use ElementType::{Bf16, F8E4M3, F16, F32, F64, I8, U8};
+    for (seed, element) in [I8, U8, F8E4M3, F16, Bf16, F32, F64].into_iter().enumerate() {
+        for (scan, shape) in [
+            (None, [300, 200]),
+            (Some(Scan::Row), [300, 200]),
+            (Some(Scan::Column), [300, 200]),
+            (Some(Scan::Row), [600, 70]),
+            (Some(Scan::Column), [600, 70]),
+            // Rows of the view are pieces of these rows.
+            (Some(Scan::Row), [20, 1001]),
+        ] {
+            let mut rng = Rng::new(seed as u64);
+            let data = support::scaled(&mut rng, element, shape[0], shape[1]);
+            let layer = Layer::new("w", element, shape.to_vec());
+            let mut options = EncodeOptions::default();
+            options.scan = scan;
+            options.block = (rng.below(2) == 0).then_some((90, 100));
+            let (coded, stats) = encode_layer(&data, &layer, &options).unwrap();
+            assert!(decode_layer(&coded).unwrap().1 == data, "{element:?} {scan:?} {shape:?}");
+            options.effort = Effort::Fast;
+            let (fast, plain) = encode_layer(&data, &layer, &options).unwrap();
+            assert_eq!(plain.scaled_elements, 0);
+            assert_eq!((fast[10], coded[10]), (0, 1), "minor versions");
+            assert!(coded.len() <= fast.len());
+            if scan != Some(Scan::Row) {
+                let elements = shape[0] * shape[1];
+                assert!(2 * stats.scaled_elements > elements, "{element:?} {scan:?} {shape:?}");
+                assert!(fast.len() - coded.len() > elements as usize / 80, "{element:?} {shape:?}");
+            }
+            let reader = Reader::open(coded.as_slice(), &Limits::default()).unwrap();
+            assert_eq!(reader.layer_stats(0).unwrap().scaled_elements, stats.scaled_elements);
+            let (rows, cols) = layer.matrix();
+            let (r, c) = (rng.below(rows), rng.below(cols));
+            let slice = reader.decode_slice(0, r..rows, c..cols).unwrap();
+            let size = element.size();
+            let width = (cols - c) as usize * size;
+            let row = |k: u64| &data[((r + k) * cols + c) as usize * size..][..width];
+            let mut slices = (0..).zip(slice.chunks(width));
+            assert!(slices.all(|(k, slice)| slice == row(k)), "{element:?} {scan:?} {shape:?}");
+        }
+    }
 }
 
 /// The whole command's way on real weights, where they are: `../corpus` beside the checkout.

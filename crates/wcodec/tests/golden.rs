@@ -5,20 +5,57 @@
 
 mod support;
 
-use support::{Rng, bf16, bless, f16, f32s, int8, safetensors, tensor, testdata};
+use support::{Rng, bf16, bless, f16, f32s, int8, safetensors, scaled, tensor, testdata};
 use wcodec::{
-    ElementType, EncodeOptions, Limits, PredictorSet, Reader, Scan, TileConfig, encode_bytes,
-    write_npy,
+    Effort, ElementType, EncodeOptions, Limits, PredictorSet, Reader, Scan, TileConfig,
+    encode_bytes, write_npy,
 };
 
-/// Originals and options. An entry never changes once a file was made from it.
-fn fixtures() -> Vec<(&'static str, Vec<u8>, EncodeOptions)> {
-    let options = EncodeOptions::default;
-    let with = |change: fn(&mut EncodeOptions)| {
-        let mut options = EncodeOptions::default();
-        change(&mut options);
-        options
+/// A name, an original and options.
+type Fixture = (&'static str, Vec<u8>, EncodeOptions);
+
+/// Of every version. An entry never changes once a file was made from it.
+fn fixtures() -> [(&'static str, Vec<Fixture>); 2] {
+    [("v1.0", fixtures_1_0()), ("v1.1", fixtures_1_1())]
+}
+
+fn options(effort: Effort, change: fn(&mut EncodeOptions)) -> EncodeOptions {
+    let mut options = EncodeOptions::default();
+    options.effort = effort;
+    change(&mut options);
+    options
+}
+
+/// Scale classes in both scans, with low bits and without, in several groups, beside a tail.
+fn fixtures_1_1() -> Vec<Fixture> {
+    let mut rng = Rng::new(20_261_125);
+    let mut layer = |element: ElementType, rows, cols| {
+        let data = scaled(&mut rng, element, rows, cols);
+        safetensors(&[tensor("w", element.name(), &[rows, cols], data)])
     };
+    let row = || options(Effort::Default, |o| o.scan = Some(Scan::Row));
+    let column = || options(Effort::Default, |o| o.scan = Some(Scan::Column));
+    let blocks = || {
+        options(Effort::Max, |o| {
+            o.scan = Some(Scan::Column);
+            o.block = Some((50, 90));
+        })
+    };
+    vec![
+        ("i8_classes", layer(ElementType::I8, 160, 192), column()),
+        ("i8_classes_row_scan", layer(ElementType::I8, 200, 96), row()),
+        ("u8_classes_blocks", layer(ElementType::U8, 130, 200), blocks()),
+        ("bf16_classes", layer(ElementType::Bf16, 160, 120), column()),
+        ("bf16_classes_row_scan", layer(ElementType::Bf16, 160, 128), row()),
+        ("f16_classes_narrow", layer(ElementType::F16, 2000, 12), column()),
+        ("f32_classes_few_rows", layer(ElementType::F32, 20, 1001), column()),
+        ("f8_classes_tail", layer(ElementType::F8E4M3, 7, 2741), column()),
+    ]
+}
+
+fn fixtures_1_0() -> Vec<Fixture> {
+    let with = |change: fn(&mut EncodeOptions)| options(Effort::Fast, change);
+    let options = || options(Effort::Fast, |_| ());
     let mut rng = Rng::new(20_261_123);
     let slope: Vec<u8> =
         (0..96 * 96u64).map(|i| ((i / 96 + i % 96) / 2 + rng.below(6)) as u8).collect();
@@ -105,17 +142,21 @@ fn decode(file: &[u8]) -> Vec<u8> {
 
 #[test]
 fn golden_files_decode() {
-    let folder = testdata("golden/v1.0");
-    let fixtures = fixtures();
-    for (name, original, options) in &fixtures {
-        let path = folder.join(format!("{name}.wcodec"));
-        if bless() && !path.exists() {
-            std::fs::write(&path, encode_bytes(original, options, &()).unwrap().0).unwrap();
+    for (version, fixtures) in fixtures() {
+        let folder = testdata("golden").join(version);
+        for (name, original, options) in &fixtures {
+            let path = folder.join(format!("{name}.wcodec"));
+            if bless() && !path.exists() {
+                std::fs::create_dir_all(&folder).unwrap();
+                std::fs::write(&path, encode_bytes(original, options, &()).unwrap().0).unwrap();
+            }
+            let file = std::fs::read(&path).unwrap();
+            assert_eq!(version, format!("v{}.{}", file[8], file[10]), "{name}");
+            assert!(decode(&file) == *original, "{name}");
         }
-        assert!(decode(&std::fs::read(&path).unwrap()) == *original, "{name}");
+        let files = std::fs::read_dir(&folder).unwrap().count();
+        assert_eq!(files, fixtures.len(), "a golden file without a fixture");
     }
-    let files = std::fs::read_dir(&folder).unwrap().count();
-    assert_eq!(files, fixtures.len(), "a golden file without a fixture");
 }
 
 #[test]
@@ -123,6 +164,7 @@ fn sizes_are_pinned() {
     let list = testdata("golden/sizes.tsv");
     let sizes: String = fixtures()
         .iter()
+        .flat_map(|(_, fixtures)| fixtures)
         .map(|(name, original, options)| {
             let coded = encode_bytes(original, options, &()).unwrap().0;
             format!("{name}\t{}\t{}\n", original.len(), coded.len())
@@ -137,7 +179,7 @@ fn sizes_are_pinned() {
 /// The same bytes whatever the number of threads, run after run.
 #[test]
 fn output_is_deterministic() {
-    for (name, original, options) in fixtures() {
+    for (name, original, options) in fixtures().into_iter().flat_map(|(_, fixtures)| fixtures) {
         let first = encode_bytes(&original, &options, &()).unwrap().0;
         for threads in [1, 2, 3, 16] {
             let mut options = options.clone();
@@ -152,8 +194,9 @@ fn output_is_deterministic() {
 #[test]
 fn golden_files_use_every_feature() {
     let mut modes = [0u32; 5];
-    let (mut maps, mut columns) = (0, 0);
-    for entry in std::fs::read_dir(testdata("golden/v1.0")).unwrap() {
+    let (mut maps, mut columns, mut scaled) = (0, 0, 0);
+    let entries = ["golden/v1.0", "golden/v1.1"].map(|folder| std::fs::read_dir(testdata(folder)));
+    for entry in entries.into_iter().flat_map(Result::unwrap) {
         let file = std::fs::read(entry.unwrap().path()).unwrap();
         let footer = &file[file.len() - 128..];
         let number =
@@ -163,10 +206,13 @@ fn golden_files_use_every_feature() {
         }
         let reader = Reader::open(file.as_slice(), &Limits::default()).unwrap();
         for layer in 0..reader.layers().len() {
-            maps += u32::from(reader.layer_stats(layer).unwrap().map_bytes > 0);
+            let stats = reader.layer_stats(layer).unwrap();
+            maps += u32::from(stats.map_bytes > 0);
+            scaled += u32::from(stats.scaled_elements > 0);
         }
         columns += u32::from(reader.layers().any(|l| l.shape == [3000, 3]));
     }
     assert!(modes.iter().all(|&n| n > 0), "raw, constant, coded, zstd, side: {modes:?}");
     assert!(maps > 0 && columns > 0);
+    assert_eq!(scaled, 8, "every file of 1.1 has scale classes");
 }

@@ -97,6 +97,75 @@ fn with_side(payload: &[u8]) -> Vec<u8> {
     })
 }
 
+/// The side block of a group of two scale classes, and its parts.
+struct Scaled {
+    /// Classes, scan, lowest sum, width, zero.
+    head: [u8; 6],
+    tables: Vec<Vec<u8>>,
+    map: Vec<u8>,
+    rows: Vec<u8>,
+    cols: Vec<u8>,
+    minor: u8,
+    planes: fn(&mut Head),
+    corner: fn(&mut Forge),
+}
+
+/// All factors 0: a table of one symbol, and the state that it begins and ends in.
+fn factors() -> Vec<u8> {
+    let table = Bits::default().put(0, 6).put(0, 6).put(0b11 | 13 << 2, 6).put(0, 12).0;
+    [&4u32.to_le_bytes()[..], &table, &4096u32.to_le_bytes()].concat()
+}
+
+/// A table of width 8 of the symbols 0x80 and 0x81.
+fn half_and_half() -> Vec<u8> {
+    let bits = Bits::default().put(0x80, 8).put(1, 8).put(0b11 | 12 << 2, 6).put(0, 11).put(0, 1);
+    [&[8][..], &bits.put(0, 11).0].concat()
+}
+
+/// A file of one block of scale classes; all steps have class 0, whose table is that of `coded`.
+fn classes(change: impl FnOnce(&mut Scaled)) -> Vec<u8> {
+    let mut made = Scaled {
+        head: [2, 0, 0, 0, 8, 0],
+        tables: vec![half_and_half(), half_and_half()],
+        map: vec![0b10],
+        rows: factors(),
+        cols: factors(),
+        minor: 1,
+        planes: |_| (),
+        corner: |_| (),
+    };
+    change(&mut made);
+    let mut payload = vec![made.tables.len() as u8, 0];
+    payload.extend(made.head);
+    for part in made.tables.iter().chain([&made.map, &made.rows, &made.cols]) {
+        payload.extend(part);
+    }
+    let mut head = coded();
+    head.tables.clear();
+    head.planes[0].1 = 4;
+    (made.planes)(&mut head);
+    let mut forge = Forge::new(head.block());
+    forge.header[10] = made.minor;
+    forge.segments[0].side = 1;
+    forge.segments[0].blocks.push(side(&payload));
+    (made.corner)(&mut forge);
+    forge.build()
+}
+
+/// As [`classes`], with four low bits a field of zeros.
+fn low_bits(change: impl FnOnce(&mut Scaled)) -> Vec<u8> {
+    classes(|c| {
+        // The symbols 8 and 9 of 4 bits.
+        let bits = Bits::default().put(8, 4).put(1, 4).put(0b11 | 12 << 2, 6).put(0, 11).put(0, 1);
+        c.tables[0] = [&[4][..], &bits.put(0, 11).0].concat();
+        c.planes = |h| {
+            h.planes[0].3.extend([0; 512]);
+            h.decoded.iter_mut().for_each(|byte| *byte <<= 4);
+        };
+        change(c);
+    })
+}
+
 /// A block of one coded plane whose own table is these bits.
 fn own_table(bits: Bits) -> Vec<u8> {
     head(|h| h.tables = bits.0)
@@ -113,7 +182,7 @@ fn cases() -> Vec<Case> {
         ("truncated", forge(|f| f.edit_file = Box::new(|b| b.truncate(b.len() - 9)))),
         ("trailing", forge(|f| f.edit_file = Box::new(|b| b.extend(b"more")))),
         ("major_version", forge(|f| f.header[8] = 2)),
-        ("minor_version", forge(|f| f.header[10] = 1)),
+        ("minor_version", forge(|f| f.header[10] = 2)),
         ("header_reserved", forge(|f| f.header[40] = 7)),
         (
             "index_hash",
@@ -370,7 +439,7 @@ fn cases() -> Vec<Case> {
             h.planes[0].0 = 5;
             Forge::new(h.block()).build()
         }),
-        ("plane_kind", head(|h| h.planes[0].1 = 4)),
+        ("plane_kind", head(|h| h.planes[0].1 = 5)),
         ("plane_value", head(|h| h.planes[0].2 = 1)),
         ("plane_raw_wide", {
             let mut h = planes();
@@ -475,6 +544,124 @@ fn cases() -> Vec<Case> {
             "table_padding",
             own_table(first().put(0b11 | 12 << 2, 6).put(0, 11).put(0, 1).put(0, 11).put(1, 3)),
         ),
+        ("classes_version", classes(|c| c.minor = 0)),
+        ("classes_none", classes(|c| c.head[0] = 0)),
+        ("classes_many", classes(|c| c.head[0] = 65)),
+        ("classes_scan", classes(|c| c.head[2] = 2)),
+        ("classes_width_none", classes(|c| c.head[4] = 0)),
+        ("classes_width_large", classes(|c| c.head[4] = 13)),
+        ("classes_width_of_plane", classes(|c| c.head[4] = 9)),
+        ("classes_reserved", classes(|c| c.head[5] = 1)),
+        ("classes_map_begins", classes(|c| c.map = vec![0b11])),
+        ("classes_map_unused", classes(|c| c.map = vec![0b110])),
+        ("classes_map_missing", {
+            classes(|c| (c.map, c.rows, c.cols) = (vec![], vec![], vec![]))
+        }),
+        ("classes_tables_missing", classes(|c| c.tables.truncate(1))),
+        ("classes_table_wider", {
+            classes(|c| {
+                let bits = Bits::default().put(1, 9).put(0, 9).put(0b11 | 13 << 2, 6).put(0, 12);
+                c.tables[1] = [&[9][..], &bits.0].concat();
+            })
+        }),
+        ("classes_table_narrow", {
+            classes(|c| {
+                c.head[4] = 12;
+                let bits = Bits::default().put(1, 3).put(0, 3).put(0b11 | 13 << 2, 6).put(0, 12);
+                c.tables[1] = [&[3][..], &bits.0].concat();
+            })
+        }),
+        ("classes_fields_far_apart", {
+            classes(|c| {
+                c.head[4] = 9;
+                let bits = Bits::default().put(7, 9).put(0, 9).put(0b11 | 13 << 2, 6).put(0, 12);
+                c.tables[1] = [&[9][..], &bits.0].concat();
+            })
+        }),
+        ("classes_factors_missing", { classes(|c| (c.rows, c.cols) = (vec![0, 0], vec![])) }),
+        ("classes_factors_table", classes(|c| c.cols[4] = 0xff)),
+        ("classes_factors_short", classes(|c| c.cols[0] = 5)),
+        ("classes_factors_state", { classes(|c| *c.rows.last_mut().unwrap() = 0x20) }),
+        ("classes_factors_end", {
+            classes(|c| {
+                let at = c.cols.len() - 4;
+                c.cols[at] = 1;
+            })
+        }),
+        ("classes_trailing", classes(|c| c.cols.push(0))),
+        ("classes_without_view", {
+            classes(|c| {
+                c.corner = |f| {
+                    let s = &mut f.segments[0];
+                    (s.rows, s.cols) = (0, 0);
+                }
+            })
+        }),
+        (
+            "classes_rows_many",
+            classes(|c| {
+                c.corner = |f| {
+                    let zeros = vec![0; 1 << 21];
+                    let s = &mut f.segments[0];
+                    (s.rows, s.cols, s.elements, s.block) = (1 << 21, 1, 1 << 21, (1 << 21, 1));
+                    s.blocks[0] = Block { mode: 1, payload: vec![0], head: 0, ..raw(&zeros) };
+                    (f.layers[0].shape, f.layers[0].length) = (vec![1 << 21], 1 << 21);
+                    f.original = zeros;
+                }
+            }),
+        ),
+        ("plane_classes_value", classes(|c| c.planes = |h| h.planes[0].2 = 1)),
+        ("plane_classes_second", {
+            classes(|c| {
+                c.planes = |h| {
+                    h.planes[0].0 = 4;
+                    h.planes.insert(0, (4, 1, 8, vec![]));
+                }
+            })
+        }),
+        (
+            "plane_classes_where_none_are",
+            head(|h| {
+                h.tables.clear();
+                h.planes[0].1 = 4;
+            }),
+        ),
+        ("plane_classes_in_tail", {
+            classes(|c| {
+                c.corner = |f| {
+                    let s = &mut f.segments[0];
+                    // The view is the first 4 of 1,028 elements.
+                    (s.rows, s.cols, s.elements, s.block) = (1, 4, 1028, (1, 4));
+                    let tail = s.blocks.remove(0);
+                    f.original = [&[9; 4][..], &tail.decoded].concat();
+                    s.blocks.insert(0, raw(&[9; 4]));
+                    s.group_bands = 2;
+                    s.blocks.insert(1, tail);
+                    f.layers[0].shape = vec![1028];
+                    f.layers[0].length = 1028;
+                }
+            })
+        }),
+        ("plane_low_bits_short", { low_bits(|c| c.planes = |h| h.planes[0].3.truncate(500)) }),
+        ("plane_low_bits_odd", { low_bits(|c| c.planes = |h| h.planes[0].3.extend([0; 511])) }),
+        ("plane_low_bits_end", {
+            low_bits(|c| {
+                // 7 x 143 elements of 3 low bits are 375 bytes and 3 bits.
+                let bits = Bits::default().put(16, 5).put(0, 5).put(0b11 | 13 << 2, 6).put(0, 12);
+                c.tables[0] = [&[5][..], &bits.0].concat();
+                c.planes = |h| {
+                    h.planes[0].3 = 4096u32.to_le_bytes().repeat(32);
+                    h.planes[0].3.extend([0; 375]);
+                    h.planes[0].3.push(8);
+                    h.decoded = vec![0; 1001];
+                };
+                c.corner = |f| {
+                    let s = &mut f.segments[0];
+                    (s.rows, s.cols, s.block) = (7, 143, (7, 143));
+                    f.layers[0].shape = vec![7, 143];
+                };
+            })
+        }),
         ("noise", {
             let mut b = forge(|_| ());
             let n = b.len();
@@ -490,6 +677,8 @@ fn the_files_that_the_forge_starts_from_are_sound() {
         assert_eq!(verdict(&Forge::new(block).build()), Ok(()));
     }
     assert_eq!(verdict(&with_side(&[0, 0, 1, 0, 0, 0, 0, 0])), Ok(()));
+    assert_eq!(verdict(&classes(|_| ())), Ok(()));
+    assert_eq!(verdict(&low_bits(|_| ())), Ok(()));
 }
 
 #[test]

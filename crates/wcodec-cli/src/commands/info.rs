@@ -100,6 +100,7 @@ fn file(path: &Path, args: &InfoArgs) -> Result<()> {
             stats.original_bytes.to_string(),
             format!("{:.2} %", 100.0 * stats.ratio()),
             format!("{:.3}", stats.bits_per_weight()),
+            report::classes(stats),
             report::predictors(stats),
         ]
     };
@@ -110,7 +111,7 @@ fn file(path: &Path, args: &InfoArgs) -> Result<()> {
         })
         .collect();
     if !rows.is_empty() {
-        let header = ["dtype", "layers", "bytes", "size", "bits/weight", "tiles"];
+        let header = ["dtype", "layers", "bytes", "size", "bits/weight", "classes", "tiles"];
         report::print(&format!("\n{}", report::table(&header, &rows)))?;
     }
     if args.layers {
@@ -124,7 +125,8 @@ fn file(path: &Path, args: &InfoArgs) -> Result<()> {
                     .collect()
             })
             .collect();
-        let header = ["layer", "dtype", "shape", "bytes", "size", "bits/weight", "tiles"];
+        let header =
+            ["layer", "dtype", "shape", "bytes", "size", "bits/weight", "classes", "tiles"];
         report::print(&format!("\n{}", report::table(&header, &rows)))?;
     }
     Ok(())

@@ -32,6 +32,7 @@ pub(crate) fn run(args: Args) -> Result<()> {
 
 fn encode_options(codec: &CodecArgs) -> EncodeOptions {
     let mut options = EncodeOptions::default();
+    options.effort = codec.effort.into();
     options.tile = codec.tile;
     options.predictors = codec.predictors;
     options.block = codec.block;

@@ -2,7 +2,9 @@
 
 use super::*;
 use crate::predict::subtract;
-use crate::{EncodeSpace, EncodeTable, SymbolsJob, Transform, encode, pack_bits};
+use crate::{
+    EncodeSpace, EncodeTable, LANES, SymbolsJob, Transform, encode, pack_bits, pack_low_bits,
+};
 use proptest::prelude::*;
 
 const ELEMENTS: [Element; 9] = [
@@ -35,13 +37,32 @@ impl Random {
 enum Kind {
     Constant(u16),
     Packed(Vec<u8>),
-    Coded(Box<DecodeTable>, Vec<u8>),
+    Coded(Box<MadeStream>),
+}
+
+impl Kind {
+    fn tables(&self) -> Vec<&DecodeTable> {
+        match self {
+            Kind::Coded(coded) => coded.tables.iter().collect(),
+            Kind::Constant(_) | Kind::Packed(_) => Vec::new(),
+        }
+    }
+}
+
+/// A coded plane that owns what it is decoded from.
+struct MadeStream {
+    tables: Vec<DecodeTable>,
+    of_step: Vec<u8>,
+    stream: Vec<u8>,
+    scan: Scan,
+    order: Vec<u32>,
+    widths: Vec<u8>,
+    packed: Vec<u8>,
 }
 
 /// A block that owns what it is decoded from, and its fields.
 struct Made {
     element: Element,
-    scan: Scan,
     rows: usize,
     cols: usize,
     planes: Vec<(u32, Kind)>,
@@ -63,26 +84,79 @@ fn table(symbols: &[u16], width: u32) -> (Vec<u16>, Vec<u16>) {
     (present, f)
 }
 
-fn coded(values: &[u16], width: u32, scan: Scan, rows: usize, cols: usize) -> Kind {
-    let (present, f) = table(values, width);
-    let ranks: Vec<u8> = values.iter().map(|v| present.binary_search(v).unwrap() as u8).collect();
-    let mut order = vec![0; ranks.len()];
-    match scan {
-        Scan::Row => order.copy_from_slice(&ranks),
-        Scan::Column => turn::to_coding_order(Level::SCALAR, &ranks, cols, &mut order),
-    }
-    let mut stream = Vec::new();
+/// Codes values, in some scan, with one table or several.
+fn coded(random: &mut Random, values: &[u16], width: u32, (rows, cols): (usize, usize)) -> Kind {
+    let scan = if random.below(2) == 0 { Scan::Row } else { Scan::Column };
     let steps = Steps::of(scan, rows, cols);
-    let encoder = EncodeTable::new(&f).unwrap();
-    let classes = Classes::one(&encoder);
-    let job = SymbolsJob { classes, ranks: &order, steps, out: &mut stream };
+    let mut order: Vec<u32> = Vec::new();
+    let mut taken: Vec<u16> = values.to_vec();
+    if scan == Scan::Column {
+        order = (0..rows as u32).collect();
+        if random.below(2) == 0 {
+            order.sort_by_cached_key(|_| random.next());
+        }
+        taken.clear();
+        for strip in order.chunks(LANES) {
+            for col in 0..cols {
+                taken.extend(strip.iter().map(|&row| values[row as usize * cols + col]));
+            }
+        }
+        if order.is_sorted() {
+            order.clear();
+        }
+    }
+    let most = values.iter().max().copied().unwrap_or(0);
+    let least = values.iter().min().copied().unwrap_or(0) / 8 * 8;
+    let base = if most < 256 { 0 } else { least };
+    // Classes and low bits are for fields that fit bytes.
+    let fit = most - base < 256;
+    let count = if fit { 1 + random.below(3) } else { 1 };
+    let widths: Vec<u8> = match fit && random.below(3) == 0 {
+        true => (0..count).map(|_| random.below(4.min(width as usize)) as u8).collect(),
+        false => Vec::new(),
+    };
+    let of_step: Vec<u8> = match count {
+        1 => Vec::new(),
+        _ => (0..steps.count()).map(|_| random.below(count) as u8).collect(),
+    };
+    let class = |symbol: usize| {
+        let lanes = steps.lanes();
+        let full = steps.full_symbols();
+        let step = match symbol.checked_sub(full) {
+            None => symbol / lanes,
+            Some(tail) => steps.full() + tail / steps.tail_lanes().max(1),
+        };
+        of_step.get(step).map_or(0, |&class| usize::from(class))
+    };
+    let shift = |class: usize| widths.get(class).map_or(0, |&width| u32::from(width));
+    let mut ranks = vec![0; taken.len()];
+    let (mut tables, mut encoders) = (Vec::new(), Vec::new());
+    for k in 0..count {
+        let symbol = |v: u16| v >> shift(k) << shift(k);
+        let of_class: Vec<u16> =
+            (0..taken.len()).filter(|&i| class(i) == k).map(|i| symbol(taken[i])).collect();
+        let of_class = if of_class.is_empty() { vec![symbol(most)] } else { of_class };
+        let (present, f) = table(&of_class, width);
+        for (i, rank) in ranks.iter_mut().enumerate().filter(|(i, _)| class(*i) == k) {
+            *rank = present.binary_search(&symbol(taken[i])).unwrap() as u8;
+        }
+        tables.push(DecodeTable::new(&present, &f, base).unwrap());
+        encoders.push(EncodeTable::new(&f).unwrap());
+    }
+    let mut packed = Vec::new();
+    if !widths.is_empty() {
+        let fields: Vec<u8> = taken.iter().map(|&v| v as u8).collect();
+        pack_low_bits(steps, &widths, &of_step, &fields, &mut packed);
+    }
+    let encoders: Vec<&EncodeTable> = encoders.iter().collect();
+    let classes = Classes::per_step(&encoders, &of_step);
+    let mut stream = Vec::new();
+    let job = SymbolsJob { classes, ranks: &ranks, steps, out: &mut stream };
     encode(Level::SCALAR, &mut [job], &mut EncodeSpace::default());
-    let base = if present[present.len() - 1] < 256 { 0 } else { present[0] };
-    Kind::Coded(Box::new(DecodeTable::new(&present, &f, base).unwrap()), stream)
+    Kind::Coded(Box::new(MadeStream { tables, of_step, stream, scan, order, widths, packed }))
 }
 
 fn make(random: &mut Random, element: Element, rows: usize, cols: usize) -> Made {
-    let scan = if random.below(2) == 0 { Scan::Row } else { Scan::Column };
     let bits = element.bits();
     let mut planes = Vec::new();
     let mut u = vec![0u64; rows * cols];
@@ -128,7 +202,7 @@ fn make(random: &mut Random, element: Element, rows: usize, cols: usize) -> Made
                         residuals.clone_from(&values);
                     }
                 }
-                coded(&residuals, width, scan, rows, cols)
+                coded(random, &residuals, width, (rows, cols))
             }
             _ => {
                 values.iter_mut().for_each(|v| *v = random.next() as u16 & mask);
@@ -153,7 +227,7 @@ fn make(random: &mut Random, element: Element, rows: usize, cols: usize) -> Made
             x.to_le_bytes().into_iter().take(element.size())
         })
         .collect();
-    Made { element, scan, rows, cols, planes, tiles, bytes }
+    Made { element, rows, cols, planes, tiles, bytes }
 }
 
 /// Verdicts, and what the buffers then hold.
@@ -164,17 +238,24 @@ type Found = (Vec<Result<(), BlockError>>, Vec<Vec<u8>>);
 fn check(made: &[Made], random: &mut Random, intact: bool) -> Result<Vec<bool>, TestCaseError> {
     let gaps: Vec<(usize, usize)> =
         made.iter().map(|_| (random.below(100), random.below(3) * random.below(70))).collect();
+    let tables: Vec<Vec<Vec<&DecodeTable>>> = made
+        .iter()
+        .map(|made| made.planes.iter().map(|(_, kind)| kind.tables()).collect())
+        .collect();
     let blocks: Vec<Block<'_>> = made
         .iter()
         .zip(&gaps)
         .enumerate()
         .map(|(buffer, (made, &(start, gap)))| {
-            let planes = made.planes.iter().map(|(width, kind)| {
+            let planes = made.planes.iter().zip(&tables[buffer]).map(|((width, kind), tables)| {
                 let source = match kind {
                     Kind::Constant(value) => Source::Constant(*value),
                     Kind::Packed(packed) => Source::Packed(packed),
-                    Kind::Coded(table, stream) => {
-                        Source::Coded { classes: Classes::one(table), stream }
+                    Kind::Coded(coded) => {
+                        let MadeStream { of_step, stream, order, widths, packed, .. } = &**coded;
+                        let classes = Classes::per_step(tables, of_step);
+                        let low = LowBits { widths, packed };
+                        Source::Coded(Coded { classes, stream, scan: coded.scan, order, low })
                     }
                 };
                 Plane { width: *width, source }
@@ -182,7 +263,6 @@ fn check(made: &[Made], random: &mut Random, intact: bool) -> Result<Vec<bool>, 
             let tiles = made.tiles.as_ref();
             Block {
                 element: made.element,
-                scan: made.scan,
                 rows: made.rows,
                 cols: made.cols,
                 planes: planes.collect(),
@@ -272,7 +352,8 @@ proptest! {
         if damage {
             let at = random.below(made.len());
             for (_, kind) in &mut made[at].planes {
-                if let Kind::Coded(_, stream) = kind {
+                if let Kind::Coded(coded) = kind {
+                    let stream = &mut coded.stream;
                     match random.below(3) {
                         0 => { let at = random.below(stream.len()); stream[at] ^= 1 << random.below(8); }
                         1 => stream.truncate(random.below(stream.len())),
@@ -301,10 +382,10 @@ fn places_outside_the_buffer_are_refused() {
         (Scan::Row, 2, 32, 0, usize::MAX / 2 + 40),
         (Scan::Column, 32, 1 << 61, 0, 0),
     ] {
-        let source = Source::Coded { classes: Classes::one(&table), stream: &stream };
+        let (classes, order, low) = (Classes::one(&table), &[][..], LowBits::default());
+        let source = Source::Coded(Coded { classes, stream: &stream, scan, order, low });
         let block = Block {
             element: Element::new(1, Transform::Identity),
-            scan,
             rows,
             cols,
             planes: vec![Plane { width: 8, source }],

@@ -9,12 +9,13 @@ use crate::error::{Error, Result, corrupt};
 use crate::frame;
 use crate::geometry::{Scan, TileConfig};
 use crate::predict::{self, Predictor};
+use crate::scale::BlockClasses;
 use crate::stats::Stats;
-use std::borrow::Cow;
 use std::cell::RefCell;
 use wcodec_kernels::predict::Tiling;
 use wcodec_kernels::{
-    Block, Classes, DecodeSpace, DecodeTable, Level, Place, STREAMS_AT_ONCE, Source, Tiles,
+    Block, Classes, Coded, DecodeSpace, DecodeTable, Level, LowBits, Place, STREAMS_AT_ONCE,
+    Source, Steps, Tiles,
 };
 
 /// What all blocks of a segment have in common.
@@ -48,6 +49,8 @@ pub(crate) struct BlockJob<'a> {
     pub(crate) cols: usize,
     pub(crate) stored: StoredBlock<'a>,
     pub(crate) side: &'a Side,
+    /// Its first row and column in the group; `None` for the tail.
+    pub(crate) corner: Option<(usize, usize)>,
     /// Where its elements go.
     pub(crate) place: Place,
 }
@@ -159,8 +162,22 @@ struct CodedBlock<'a> {
     head: Head,
     payload: &'a [u8],
     /// Of each plane that is coded.
-    tables: Vec<Option<Cow<'a, DecodeTable>>>,
+    tables: Vec<Option<PlaneTables<'a>>>,
     tiles: Option<(Tiling, Vec<Predictor>)>,
+}
+
+/// What the symbols of a plane are decoded with.
+enum PlaneTables<'a> {
+    Shared(&'a DecodeTable),
+    Own(Box<DecodeTable>),
+    Classes {
+        tables: Vec<&'a DecodeTable>,
+        scan: Scan,
+        block: BlockClasses,
+        /// Low bits by table, and their length in the stream.
+        low: &'a [u8],
+        low_len: usize,
+    },
 }
 
 fn parse<'a>(
@@ -229,9 +246,13 @@ impl<'a> CodedBlock<'a> {
                 }
                 Kind::Constant(_) => None,
                 Kind::Shared(number) => {
-                    Some(Cow::Borrowed(shared_table(job.side, *number, plane)?.decoder()?))
+                    let table = shared_table(job.side, *number, plane)?.decoder()?;
+                    Some(PlaneTables::Shared(table))
                 }
-                Kind::Own(table) => Some(Cow::Owned(table.decoder()?)),
+                Kind::Own(table) => Some(PlaneTables::Own(Box::new(table.decoder()?))),
+                Kind::Classes => {
+                    Some(PlaneTables::of_classes(job, plane, &payload[plane.stream.clone()])?)
+                }
             });
         }
         let tiling = job.format.tiling(job.rows, job.cols);
@@ -242,19 +263,33 @@ impl<'a> CodedBlock<'a> {
 
     fn block(&self, job: &BlockJob<'_>) -> Block<'_> {
         let planes = self.head.planes.iter().zip(&self.tables);
-        let planes = planes.map(|(plane, table)| {
+        let planes = planes.map(|(plane, tables)| {
             let stream = &self.payload[plane.stream.clone()];
-            let source = match (&plane.kind, table) {
+            let one = |table| {
+                let (classes, order, low) = (Classes::one(table), &[][..], LowBits::default());
+                Source::Coded(Coded { classes, stream, scan: job.format.scan, order, low })
+            };
+            let source = match (&plane.kind, tables) {
                 (Kind::Constant(value), _) => Source::Constant(*value),
-                (_, Some(table)) => Source::Coded { classes: Classes::one(table), stream },
                 (_, None) => Source::Packed(stream),
+                (_, Some(PlaneTables::Shared(table))) => one(*table),
+                (_, Some(PlaneTables::Own(table))) => one(&**table),
+                (_, Some(PlaneTables::Classes { tables, scan, block, low, low_len })) => {
+                    let (stream, packed) = stream.split_at(stream.len() - low_len);
+                    Source::Coded(Coded {
+                        classes: Classes::per_step(tables, &block.of_step),
+                        stream,
+                        scan: *scan,
+                        order: &block.order,
+                        low: LowBits { widths: low, packed },
+                    })
+                }
             };
             wcodec_kernels::Plane { width: plane.width, source }
         });
         let tiles = self.tiles.as_ref();
         Block {
             element: job.format.element.kernel(),
-            scan: job.format.scan,
             rows: job.rows,
             cols: job.cols,
             planes: planes.collect(),
@@ -264,7 +299,37 @@ impl<'a> CodedBlock<'a> {
     }
 }
 
-/// Counts the tiles, tables and map of a head; returns the map if there is one.
+impl<'a> PlaneTables<'a> {
+    /// The scale classes of a plane, whose stream must have the low bits that they want.
+    fn of_classes(job: &BlockJob<'a>, plane: &Plane, stream: &[u8]) -> Result<PlaneTables<'a>> {
+        let (Some(scale), Some((row, col))) = (&job.side.scale, job.corner) else {
+            return Err(corrupt!("the first plane has scale classes, its group has none"));
+        };
+        if scale.width != plane.width {
+            let (have, want) = (scale.width, plane.width);
+            return Err(corrupt!("scale classes have width {have}, the plane {want}"));
+        }
+        let tables: Vec<&DecodeTable> = scale.decoders()?.iter().collect();
+        let block = scale.classes.of_block(row..row + job.rows, col..col + job.cols);
+        let (scan, low) = (scale.classes.scan, &scale.low[..]);
+        let steps = Steps::of(scan, job.rows, job.cols);
+        let low_bits = LowBits { widths: low, packed: &[] }.bits(steps, &block.of_step);
+        let low_len = low_bits.map_or(usize::MAX, |bits| bits.div_ceil(8));
+        let Some(packed) = stream.len().checked_sub(low_len).map(|start| &stream[start..]) else {
+            let have = stream.len();
+            return Err(corrupt!("low bits take {low_len} bytes, the stream has {have}"));
+        };
+        match (packed.last(), low_bits.unwrap_or(0) % 8) {
+            (Some(last), used @ 1..) if last >> used != 0 => {
+                return Err(corrupt!("unused bits behind the low bits are not zero"));
+            }
+            _ => {}
+        }
+        Ok(PlaneTables::Classes { tables, scan, block, low, low_len })
+    }
+}
+
+/// Counts what the head tells of: tiles, tables, map, classes; returns the map if there is one.
 fn count_tiles(
     level: Level,
     head: &Head,
@@ -274,6 +339,9 @@ fn count_tiles(
 ) -> Result<Option<Vec<Predictor>>> {
     stats.tiles = tiling.count() as u64;
     stats.table_bytes = head.table_bytes as u64;
+    if matches!(head.planes[0].kind, Kind::Classes) {
+        stats.scaled_elements = (tiling.rows() * tiling.cols()) as u64;
+    }
     let Some(map) = &head.map else {
         stats.tiles_by_predictor[Predictor::None as usize] = stats.tiles;
         return Ok(None);

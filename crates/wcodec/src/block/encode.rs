@@ -16,6 +16,8 @@ use crate::geometry::{Rect, Scan};
 use crate::planes::MAX_RAW_WIDTH;
 use crate::pool::{Pool, Pooled};
 use crate::predict::{self, Predictor, PredictorSet};
+use crate::scale::BlockClasses;
+use crate::scale::plan::{ScalePlan, View};
 use crate::stats::Stats;
 use std::cell::RefCell;
 use wcodec_kernels::predict::subtract;
@@ -96,10 +98,27 @@ impl DraftPlane {
 }
 
 /// The table that a plane of a block takes, shared tables by number.
+#[derive(Clone)]
 pub(crate) enum TableChoice {
     Raw,
     Own(Table),
     Shared(u16),
+    /// The tables of the group's scale classes.
+    Classes,
+}
+
+/// The tables that the blocks of a group share, ready for encoding.
+pub(crate) struct SharedTables {
+    /// With their widths.
+    pub(crate) tables: Vec<(u32, PreparedTable)>,
+    pub(crate) scale: Option<ScalePlan>,
+}
+
+impl SharedTables {
+    /// The number in the side block of a table of `tables`: those of the classes come first.
+    fn number(&self, table: u16) -> u16 {
+        table + self.scale.as_ref().map_or(0, |plan| plan.tables.len() as u16)
+    }
 }
 
 /// A table ready for encoding.
@@ -214,6 +233,15 @@ impl Draft {
         }
     }
 
+    /// What its raw planes take.
+    pub(crate) fn raw_price(&self) -> u64 {
+        let width = |plane: &DraftPlane| match plane {
+            DraftPlane::Raw { width } => u64::from(*width),
+            DraftPlane::Constant { .. } | DraftPlane::Counted { .. } => 0,
+        };
+        self.planes.iter().map(width).sum::<u64>() * self.rect.elements() as u64 * BIT
+    }
+
     /// The lanes of a coded plane: their states are part of its price.
     fn steps(&self, format: &BlockFormat) -> Steps {
         Steps::of(format.scan, self.rect.rows, self.rect.cols)
@@ -221,21 +249,19 @@ impl Draft {
 
     /// Price of plane `index` with a table of its own and the table, or raw, whichever is less.
     pub(crate) fn own_choice(&self, format: &BlockFormat, index: usize) -> (u64, TableChoice) {
-        let raw = match &self.planes[index] {
-            DraftPlane::Counted { width, .. } if *width <= MAX_RAW_WIDTH => {
-                self.rect.elements() as u64 * u64::from(*width) * BIT
-            }
-            _ => u64::MAX,
-        };
-        // A plane that is predicted cannot go raw: its symbols are residuals.
-        let raw = if index == 0 && self.predictors.is_some() { u64::MAX } else { raw };
-        if let DraftPlane::Counted { width, counts } = &self.planes[index]
+        let width = self.planes[index].width();
+        let raw = self.rect.elements() as u64 * u64::from(width) * BIT;
+        // A plane that is predicted cannot go raw: its symbols are residuals. Nor can a wide one; the
+        // whole block then does.
+        let predicted = index == 0 && self.predictors.is_some();
+        let most = if predicted || width > MAX_RAW_WIDTH { u64::MAX } else { raw };
+        if let DraftPlane::Counted { counts, .. } = &self.planes[index]
             && let Some(table) = Table::from_counts(counts)
             && let Some(bits) = table.cost(counts)
         {
-            let overhead = table.written_len(*width) + 4 * self.steps(format).lanes();
+            let overhead = table.written_len(width) + 4 * self.steps(format).lanes();
             let bits = bits + overhead as u64 * 8 * BIT;
-            if bits < raw {
+            if bits < most {
                 return (bits, TableChoice::Own(table));
             }
         }
@@ -270,6 +296,10 @@ struct Open<'a> {
     planned: Planned,
     bytes: BlockBytes<'a>,
     ranks: &'a mut Vec<u8>,
+    /// Its scale classes, if its first plane has them.
+    classes: Option<BlockClasses>,
+    /// What goes behind the next stream: low bits of its fields.
+    low: Vec<u8>,
     /// Tables of its own, by plane.
     own: Vec<Option<PreparedTable>>,
     /// None if the block does not become a coded one.
@@ -277,21 +307,22 @@ struct Open<'a> {
     stats: Stats,
 }
 
-/// Encodes blocks of a group side by side. `shared` are the tables of the group with their widths.
-/// `zstd` tries that as well.
+/// Encodes blocks of a group, whose part of the view is `view`, side by side. `zstd` tries that as well.
 pub(crate) fn finish(
     group: GroupFormat<'_>,
+    view: &View<'_>,
     blocks: Vec<Planned>,
-    shared: &[(u32, PreparedTable)],
+    shared: &SharedTables,
     zstd: bool,
 ) -> Result<Vec<EncodedBlock>> {
-    SCRATCH.with_borrow_mut(|scratch| finish_with(group, blocks, shared, zstd, scratch))
+    SCRATCH.with_borrow_mut(|scratch| finish_with(group, view, blocks, shared, zstd, scratch))
 }
 
 fn finish_with(
     group: GroupFormat<'_>,
+    view: &View<'_>,
     blocks: Vec<Planned>,
-    shared: &[(u32, PreparedTable)],
+    shared: &SharedTables,
     zstd: bool,
     scratch: &mut Scratch,
 ) -> Result<Vec<EncodedBlock>> {
@@ -306,7 +337,13 @@ fn finish_with(
     let mut open = Vec::with_capacity(blocks.len());
     for (planned, ranks) in blocks.into_iter().zip(&mut buffers) {
         let bytes = BlockBytes::new(group.bytes, group.base, planned.draft.rect, size);
-        open.push(Open::new(group, planned, bytes, ranks)?);
+        let classes = match (planned.choices.first(), &shared.scale) {
+            (Some(TableChoice::Classes), Some(plan)) => {
+                Some(view.block_classes(&plan.classes, planned.draft.rect))
+            }
+            _ => None,
+        };
+        open.push(Open::new(group, planned, bytes, (ranks, classes), shared)?);
     }
     let mut shift = group.format.element.bits();
     for (plane, width) in widths.into_iter().enumerate() {
@@ -323,20 +360,23 @@ fn encode_plane(
     group: GroupFormat<'_>,
     blocks: &mut [Open<'_>],
     (plane, shift, width): (usize, u32, u32),
-    shared: &[(u32, PreparedTable)],
+    shared: &SharedTables,
     scratch: &mut Scratch,
 ) {
     let GroupFormat { level, format, .. } = group;
     let element = format.element;
+    let encoders: Vec<&EncodeTable> =
+        shared.scale.iter().flat_map(|plan| &plan.tables).map(|t| &t.encoder).collect();
     let mut starts = vec![None; blocks.len()];
     let mut jobs = Vec::with_capacity(blocks.len());
     for (block, start) in blocks.iter_mut().zip(&mut starts) {
-        let Open { planned, bytes, ranks, own, payload, .. } = block;
+        let Open { planned, bytes, ranks, classes, own, payload, low, .. } = block;
         let Planned { draft, choices, .. } = planned;
         let constant = matches!(draft.planes[plane], DraftPlane::Constant { .. });
         let Some(payload) = payload.as_mut().filter(|_| !constant) else { continue };
         let out = payload.begin();
         *start = Some(out.len());
+        ranks.clear();
         let source = FieldSource { level, element, bytes: *bytes, shift, width };
         let table = match &choices[plane] {
             TableChoice::Raw => {
@@ -344,10 +384,20 @@ fn encode_plane(
                 continue;
             }
             TableChoice::Own(_) => own[plane].as_ref(),
-            TableChoice::Shared(number) => shared.get(usize::from(*number)).map(|t| &t.1),
+            TableChoice::Shared(number) => shared.tables.get(usize::from(*number)).map(|t| &t.1),
+            TableChoice::Classes => {
+                let (Some(plan), Some(classes)) = (&shared.scale, classes) else { continue };
+                let fields = &mut scratch.turned;
+                let (scan, cols) = (plan.classes.scan, draft.rect.cols);
+                source.in_coding_order(scan, cols, &classes.order, &mut scratch.fields, fields);
+                let steps = Steps::of(scan, draft.rect.rows, cols);
+                plan.split_fields(steps, &classes.of_step, fields, ranks, low);
+                let classes = Classes::per_step(&encoders, &classes.of_step);
+                jobs.push(SymbolsJob { classes, ranks, steps, out });
+                continue;
+            }
         };
         let Some(table) = table else { continue };
-        ranks.clear();
         match draft.predictors.as_ref().filter(|_| plane == 0) {
             Some(predictors) => {
                 let symbols = &mut scratch.fields.symbols;
@@ -360,7 +410,7 @@ fn encode_plane(
         }
         if format.scan == Scan::Column {
             scratch.turned.resize(ranks.len(), 0);
-            to_coding_order(level, ranks, draft.rect.cols, &mut scratch.turned);
+            to_coding_order(level, ranks, draft.rect.cols, &[], &mut scratch.turned);
             std::mem::swap(&mut scratch.turned, *ranks);
         }
         let classes = Classes::one(&table.encoder);
@@ -370,6 +420,8 @@ fn encode_plane(
     drop(jobs);
     for (block, start) in blocks.iter_mut().zip(starts) {
         if let (Some(payload), Some(start)) = (&mut block.payload, start) {
+            payload.append(&block.low);
+            block.low.clear();
             payload.end(plane, start);
         }
     }
@@ -380,7 +432,8 @@ impl<'a> Open<'a> {
         group: GroupFormat<'_>,
         planned: Planned,
         bytes: BlockBytes<'a>,
-        ranks: &'a mut Vec<u8>,
+        (ranks, classes): (&'a mut Vec<u8>, Option<BlockClasses>),
+        shared: &SharedTables,
     ) -> Result<Open<'a>> {
         let Planned { draft, choices, .. } = &planned;
         let mut stats = Stats::default();
@@ -392,7 +445,11 @@ impl<'a> Open<'a> {
             let (kind, table) = match (plane, choice) {
                 (DraftPlane::Constant { value, .. }, _) => (Kind::Constant(*value), None),
                 (_, TableChoice::Raw) => (Kind::Raw, None),
-                (_, TableChoice::Shared(number)) => (Kind::Shared(*number), None),
+                (_, TableChoice::Shared(table)) => (Kind::Shared(shared.number(*table)), None),
+                (_, TableChoice::Classes) => {
+                    stats.scaled_elements = draft.rect.elements() as u64;
+                    (Kind::Classes, None)
+                }
                 (_, TableChoice::Own(table)) => {
                     stats.table_bytes += table.written_len(width) as u64;
                     let prepared = PreparedTable::new(table.clone())?;
@@ -419,7 +476,8 @@ impl<'a> Open<'a> {
         };
         stats.map_bytes = map.len() as u64;
         let payload = coded.then(|| PayloadWriter::new(&kinds, &map, group.pool.take()));
-        Ok(Open { planned, bytes, ranks, own, payload, stats })
+        let low = Vec::new();
+        Ok(Open { planned, bytes, ranks, classes, low, own, payload, stats })
     }
 
     fn close(self, group: GroupFormat<'_>, zstd: bool) -> Result<EncodedBlock> {

@@ -4,14 +4,14 @@ use super::encode::PreparedTable;
 use super::join_rows;
 use crate::dtype::ElementType;
 use crate::entropy::count;
-use crate::geometry::Rect;
+use crate::geometry::{Rect, Scan};
 use wcodec_kernels::{
-    ByteCounts, Level, extract, extract_bytes, field_range, map_bytes, pack_bits,
+    ByteCounts, Level, extract, extract_bytes, field_range, map_bytes, pack_bits, to_coding_order,
 };
 
 /// Memory to be used again.
 #[derive(Default)]
-pub(super) struct FieldSpace {
+pub(crate) struct FieldSpace {
     pub(super) symbols: Vec<u16>,
     pub(super) bytes: Vec<u8>,
 }
@@ -93,6 +93,27 @@ impl FieldSource<'_> {
         for row in self.bytes.rows() {
             extract_bytes(self.level, self.element.kernel(), row, self.shift, width, out);
         }
+    }
+
+    /// Replaces `out` by the lowest 8 bits of every field, in the order in which a scan that takes the
+    /// rows in this `order` codes them.
+    pub(crate) fn in_coding_order(
+        &self,
+        scan: Scan,
+        cols: usize,
+        order: &[u32],
+        space: &mut FieldSpace,
+        out: &mut Vec<u8>,
+    ) {
+        let width = self.width.min(8);
+        out.clear();
+        if scan == Scan::Row {
+            return self.extract_bytes(width, out);
+        }
+        space.bytes.clear();
+        self.extract_bytes(width, &mut space.bytes);
+        out.resize(space.bytes.len(), 0);
+        to_coding_order(self.level, &space.bytes, cols, order, out);
     }
 
     /// How often each field occurs.

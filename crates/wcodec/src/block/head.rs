@@ -12,7 +12,7 @@
 //! | at | bytes | field of a plane record | legal |
 //! | --- | --- | --- | --- |
 //! | 0 | 1 | width in bits | 1 to 12, raw: to 8; all together the element |
-//! | 1 | 1 | kind | 0 raw, 1 constant, 2 shared table, 3 own table |
+//! | 1 | 1 | kind | 0 raw, 1 constant, 2 shared table, 3 own table, 4 (first plane) scale classes |
 //! | 2 | 2 | constant: value; shared: table number; else 0 | |
 //! | 4 | 4 | stream length | raw: width x elements / 8 rounded up; constant: 0 |
 
@@ -35,6 +35,8 @@ pub(crate) enum Kind {
     Constant(u16),
     Shared(u16),
     Own(Table),
+    /// The tables of the group's scale classes.
+    Classes,
 }
 
 #[derive(Debug)]
@@ -131,15 +133,17 @@ impl Head {
                     at += used;
                     Kind::Own(table)
                 }
-                kind => return Err(corrupt!("plane {index} has kind {kind}, at most 3 expected")),
+                4 if index == 0 => Kind::Classes,
+                4 => return Err(corrupt!("plane {index} has scale classes, only plane 0 may")),
+                kind => return Err(corrupt!("plane {index} has kind {kind}, at most 4 expected")),
             };
-            if value != 0 && matches!(kind, Kind::Raw | Kind::Own(_)) {
+            if value != 0 && matches!(kind, Kind::Raw | Kind::Own(_) | Kind::Classes) {
                 return Err(corrupt!("plane {index} has value {value}, expected 0"));
             }
             let expected = match kind {
                 Kind::Raw => wcodec_kernels::packed_len(elements, width),
                 Kind::Constant(_) => Some(0),
-                Kind::Shared(_) | Kind::Own(_) => Some(stream_len),
+                Kind::Shared(_) | Kind::Own(_) | Kind::Classes => Some(stream_len),
             };
             if expected != Some(stream_len) {
                 return Err(corrupt!("plane {index} has a stream of {stream_len} bytes"));
@@ -162,7 +166,7 @@ impl Head {
             return Err(corrupt!("head length is {len}, its contents take {at} bytes"));
         }
         check_zero(&payload[at..len], "head padding")?;
-        let predictable = matches!(planes[0].kind, Kind::Shared(_) | Kind::Own(_));
+        let predictable = !matches!(planes[0].kind, Kind::Raw | Kind::Constant(_));
         if map_len > 0 && !predictable {
             return Err(corrupt!("tile map without a coded first plane"));
         }
@@ -200,6 +204,7 @@ impl PayloadWriter {
                 Kind::Constant(value) => (1, value),
                 Kind::Shared(number) => (2, number),
                 Kind::Own(_) => (3, 0),
+                Kind::Classes => (4, 0),
             };
             out.extend_from_slice(&[*width as u8, kind]);
             out.extend_from_slice(&value.to_le_bytes());
@@ -222,6 +227,11 @@ impl PayloadWriter {
         let start = self.payload.len().next_multiple_of(ALIGN);
         self.payload.resize(start, 0);
         &mut self.payload
+    }
+
+    /// Appends to the stream that was begun.
+    pub(crate) fn append(&mut self, bytes: &[u8]) {
+        self.payload.extend_from_slice(bytes);
     }
 
     /// Ends the stream of plane `plane`, which began at `start` of the payload.

@@ -3,14 +3,21 @@
 //! | at | bytes | field | legal |
 //! | --- | --- | --- | --- |
 //! | 0 | 2 | tables | at most 256 |
-//! | 2 | 2 | scale classes | 1 |
-//! | 4 | 4 | zero | 0 |
+//! | 2 | 2 | scale classes | 1 to 64; 1 for none |
+//! | 4 | 1 | scan of planes with classes | 0 row, 1 column |
+//! | 5 | 1 | lowest sum of factors | |
+//! | 6 | 1 | width of planes with classes | 1 to 12; it and the two before are 0 without classes |
+//! | 7 | 1 | zero | 0 |
 //! | 8 | | for each table one byte, its width, then the table | width 1 to 12 |
+//! | | | with classes: a bit for each, whether it takes the next table; row factors, column factors | |
 
 use crate::entropy::table::{MAX_WIDTH, Table};
 use crate::error::{Result, corrupt};
+use crate::scale::plan::{ScalePlan, base_of};
+use crate::scale::{MAX_CLASSES, MAX_FACTORS, ScaleClasses, factors};
+use crate::version::MINOR_SCALE;
 use std::sync::OnceLock;
-use wcodec_kernels::DecodeTable;
+use wcodec_kernels::{DecodeTable, Level, Scan};
 
 /// Most tables of a side block.
 const MAX_TABLES: u16 = 256;
@@ -35,34 +42,90 @@ impl SharedTable {
     }
 }
 
-/// The tables of a group.
+/// What the blocks of a group share.
 #[derive(Default)]
 pub(crate) struct Side {
     pub(crate) tables: Vec<SharedTable>,
+    pub(crate) scale: Option<SideClasses>,
 }
 
-/// Serialises the tables, each with its width.
-pub(crate) fn write(tables: &[(u32, Table)]) -> Vec<u8> {
-    let mut out = (tables.len() as u16).to_le_bytes().to_vec();
-    out.extend_from_slice(&[1, 0, 0, 0, 0, 0]);
-    for (width, table) in tables {
-        out.push(*width as u8);
-        table.write(*width, &mut out);
+/// Scale classes as a reader needs them. Their tables are the first ones of the side block.
+pub(crate) struct SideClasses {
+    pub(crate) classes: ScaleClasses,
+    /// Bits of the planes that have them.
+    pub(crate) width: u32,
+    /// Low bits of a field that are not coded, by table; empty if there are none.
+    pub(crate) low: Vec<u8>,
+    /// The tables as those of fields.
+    fields: Vec<Table>,
+    base: u16,
+    decoders: OnceLock<Vec<DecodeTable>>,
+}
+
+impl SideClasses {
+    /// What decodes the fields, their low bits 0.
+    pub(crate) fn decoders(&self) -> Result<&[DecodeTable]> {
+        if let Some(decoders) = self.decoders.get() {
+            return Ok(decoders);
+        }
+        let decoders: Vec<DecodeTable> =
+            self.fields.iter().map(|table| table.decoder_from(self.base)).collect::<Result<_>>()?;
+        Ok(self.decoders.get_or_init(|| decoders))
     }
-    out
 }
 
-/// Parses and checks a side block.
-pub(crate) fn read(bytes: &[u8]) -> Result<Side> {
+/// Rows and columns of the view that belong to a group.
+pub(crate) type GroupShape = (u64, u64);
+
+/// Serialises the tables, each with its width, and scale classes, whose tables come first.
+pub(crate) fn write(
+    level: Level,
+    tables: &[(u32, Table)],
+    scale: Option<&ScalePlan>,
+) -> Result<Vec<u8>> {
+    let count = tables.len() + scale.map_or(0, |plan| plan.tables.len());
+    let mut out = (count as u16).to_le_bytes().to_vec();
+    let head = match scale {
+        None => [1, 0, 0, 0, 0, 0],
+        Some(ScalePlan { classes, width, .. }) => {
+            let scan = u8::from(classes.scan == Scan::Column);
+            [classes.tables.len() as u8, 0, scan, classes.lowest, *width as u8, 0]
+        }
+    };
+    out.extend_from_slice(&head);
+    let of_classes = scale.into_iter().flat_map(ScalePlan::tables);
+    for (width, table) in of_classes.chain(tables.iter().cloned()) {
+        out.push(width as u8);
+        table.write(width, &mut out);
+    }
+    if let Some(ScalePlan { classes, .. }) = scale {
+        let mut map = vec![0u8; classes.tables.len().div_ceil(8)];
+        for (class, pair) in (1..).zip(classes.tables.windows(2)) {
+            map[class / 8] |= u8::from(pair[0] != pair[1]) << (class % 8);
+        }
+        out.extend_from_slice(&map);
+        factors::write(level, &classes.rows, &mut out)?;
+        factors::write(level, &classes.cols, &mut out)?;
+    }
+    Ok(out)
+}
+
+/// Parses and checks the side block of a group of this shape, in a file of a minor version.
+pub(crate) fn read(level: Level, bytes: &[u8], shape: GroupShape, minor: u16) -> Result<Side> {
     let Some((head, mut rest)) = bytes.split_first_chunk::<8>() else {
         return Err(corrupt!("side block of {} bytes, expected at least 8", bytes.len()));
     };
     let count = u16::from_le_bytes([head[0], head[1]]);
-    let classes = u16::from_le_bytes([head[2], head[3]]);
-    if classes != 1 {
+    let classes = usize::from(u16::from_le_bytes([head[2], head[3]]));
+    if minor < MINOR_SCALE && classes != 1 {
         return Err(corrupt!("side block has {classes} scale classes, expected 1"));
     }
-    if head[4..] != [0; 4] {
+    if classes == 0 || classes > MAX_CLASSES {
+        return Err(corrupt!(
+            "side block has {classes} scale classes, expected 1 to {MAX_CLASSES}"
+        ));
+    }
+    if head[7] != 0 || (classes == 1 && head[4..7] != [0; 3]) {
         return Err(corrupt!("reserved bytes of the side block are not zero"));
     }
     if count > MAX_TABLES {
@@ -82,8 +145,80 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Side> {
         tables.push(SharedTable { width, table, decoder: OnceLock::new() });
         rest = &after[used..];
     }
-    if !rest.is_empty() {
-        return Err(corrupt!("{} bytes behind the last table of the side block", rest.len()));
+    let mut scale = None;
+    if classes > 1 {
+        let (found, after) = read_classes(level, (head, classes), rest, &tables, shape)?;
+        scale = Some(found);
+        rest = after;
     }
-    Ok(Side { tables })
+    if !rest.is_empty() {
+        return Err(corrupt!("{} bytes behind the contents of the side block", rest.len()));
+    }
+    Ok(Side { tables, scale })
+}
+
+fn read_classes<'b>(
+    level: Level,
+    (head, count): (&[u8; 8], usize),
+    bytes: &'b [u8],
+    tables: &[SharedTable],
+    (rows, cols): GroupShape,
+) -> Result<(SideClasses, &'b [u8])> {
+    let scan = match head[4] {
+        0 => Scan::Row,
+        1 => Scan::Column,
+        scan => return Err(corrupt!("scan of scale classes is {scan}, at most 1 expected")),
+    };
+    let (lowest, width) = (head[5], u32::from(head[6]));
+    if width == 0 || width > MAX_WIDTH {
+        return Err(corrupt!("scale classes of {width} bits, expected 1 to {MAX_WIDTH}"));
+    }
+    if rows.max(cols) > MAX_FACTORS || rows.min(cols) == 0 {
+        return Err(corrupt!(
+            "scale classes of {rows} rows and {cols} columns, expected 1 to {MAX_FACTORS}"
+        ));
+    }
+    let Some((map, rest)) = bytes.split_at_checked(count.div_ceil(8)) else {
+        return Err(corrupt!("side block ends before the tables of {count} scale classes"));
+    };
+    let bit = |k: usize| map[k / 8] >> (k % 8) & 1;
+    if bit(0) != 0 || (count..map.len() * 8).any(|k| bit(k) != 0) {
+        return Err(corrupt!("unused bits of the scale classes are not zero"));
+    }
+    let of_class: Vec<u8> = (0..count)
+        .scan(0, |table, class| {
+            *table += bit(class);
+            Some(*table)
+        })
+        .collect();
+    let used = of_class.last().map_or(0, |&last| usize::from(last) + 1);
+    let Some(tables) = tables.get(..used) else {
+        let have = tables.len();
+        return Err(corrupt!("scale classes take {used} tables, the side block has {have}"));
+    };
+    let mut low = Vec::with_capacity(used);
+    let mut fields = Vec::with_capacity(used);
+    let (mut least, mut most) = (u16::MAX, 0);
+    for (number, shared) in tables.iter().enumerate() {
+        let bits = width.checked_sub(shared.width).filter(|&bits| bits <= 8).ok_or_else(|| {
+            corrupt!("table {number} has width {}, scale classes have {width}", shared.width)
+        })?;
+        low.push(bits as u8);
+        let table = shared.table.shifted(bits);
+        let (first, last) = table.range();
+        least = least.min(first);
+        most = most.max(last | ((1 << bits) - 1));
+        fields.push(table);
+    }
+    let Some(base) = base_of(least, most) else {
+        return Err(corrupt!("fields of scale classes reach from {least} to {most}"));
+    };
+    if low.iter().all(|&bits| bits == 0) {
+        low.clear();
+    }
+    let (rows, rest) = factors::read(level, rows as usize, rest)?;
+    let (cols, rest) = factors::read(level, cols as usize, rest)?;
+    let classes = ScaleClasses { scan, lowest, tables: of_class, rows, cols };
+    let decoders = OnceLock::new();
+    Ok((SideClasses { classes, width, low, fields, base, decoders }, rest))
 }

@@ -4,7 +4,7 @@
 //! | --- | --- | --- | --- |
 //! | 0 | 8 | magic | `89 57 43 4F 44 0D 0A 1A` |
 //! | 8 | 2 | major version | 1 |
-//! | 10 | 2 | minor version | 0 |
+//! | 10 | 2 | minor version | 0 or 1 |
 //! | 12 | 52 | zero | 0 |
 
 use super::fields::Fields;
@@ -16,16 +16,16 @@ pub(crate) const HEADER_LEN: usize = 64;
 /// that change text damage it at once.
 const MAGIC: [u8; 8] = *b"\x89WCOD\r\n\x1a";
 
-pub(crate) fn write() -> [u8; HEADER_LEN] {
+pub(crate) fn write(minor: u16) -> [u8; HEADER_LEN] {
     let mut header = [0; HEADER_LEN];
-    let (major, minor) = FORMAT_VERSION;
+    let major = FORMAT_VERSION.0;
     let fields = MAGIC.into_iter().chain(major.to_le_bytes()).chain(minor.to_le_bytes());
     header.iter_mut().zip(fields).for_each(|(to, from)| *to = from);
     header
 }
 
-/// Checks the first bytes of a file, as many of the header's as there are.
-pub(crate) fn check(header: &[u8]) -> Result<()> {
+/// Checks the first bytes of a file, as many of the header's as there are. Returns the minor version.
+pub(crate) fn check(header: &[u8]) -> Result<u16> {
     let magic = header.iter().zip(&MAGIC);
     if header.is_empty() || magic.clone().any(|(have, want)| have != want) {
         return Err(ErrorKind::NotWcodec.into());
@@ -39,5 +39,6 @@ pub(crate) fn check(header: &[u8]) -> Result<()> {
     if major != FORMAT_VERSION.0 || minor > FORMAT_VERSION.1 {
         return Err(ErrorKind::Unsupported { major, minor }.into());
     }
-    fields.zero(HEADER_LEN - 12)
+    fields.zero(HEADER_LEN - 12)?;
+    Ok(minor)
 }

@@ -20,15 +20,18 @@ pub(crate) const FREE_DIRECTORY: u64 = 1 << 16;
 /// Writes header, blocks, block table, directory and footer to anything that takes bytes.
 pub(crate) struct ContainerWriter<W> {
     out: W,
+    header: [u8; HEADER_LEN],
     at: u64,
     table: Vec<u8>,
     blocks: u64,
 }
 
 impl<W: Write> ContainerWriter<W> {
-    pub(crate) fn new(mut out: W) -> Result<ContainerWriter<W>> {
-        out.write_all(&header::write())?;
-        Ok(ContainerWriter { out, at: HEADER_LEN as u64, table: Vec::new(), blocks: 0 })
+    /// Begins a container of this minor version.
+    pub(crate) fn new(mut out: W, minor: u16) -> Result<ContainerWriter<W>> {
+        let header = header::write(minor);
+        out.write_all(&header)?;
+        Ok(ContainerWriter { out, header, at: HEADER_LEN as u64, table: Vec::new(), blocks: 0 })
     }
 
     pub(crate) fn block(&mut self, block: &EncodedBlock) -> Result<()> {
@@ -76,7 +79,7 @@ impl<W: Write> ContainerWriter<W> {
         }
         .write();
         let table = std::mem::take(&mut self.table);
-        let hash = hash_pieces(&[&header::write(), &table, stored, &footer]);
+        let hash = hash_pieces(&[&self.header, &table, stored, &footer]);
         for piece in [&table[..], stored, &footer, &hash.to_le_bytes(), &footer::MAGIC] {
             self.put(piece)?;
         }

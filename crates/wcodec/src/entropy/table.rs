@@ -168,8 +168,24 @@ impl Table {
     pub(crate) fn decoder(&self) -> Result<DecodeTable> {
         // Symbols that fit a byte are put out as they are, others as distances from the lowest.
         let base = if self.symbols.iter().all(|&s| s < 256) { 0 } else { self.symbols[0] };
+        self.decoder_from(base)
+    }
+
+    /// A decoder that puts out distances from `base`.
+    pub(crate) fn decoder_from(&self, base: u16) -> Result<DecodeTable> {
         DecodeTable::new(&self.symbols, &self.frequencies, base)
             .map_err(|e| corrupt!("frequency table: {e}"))
+    }
+
+    /// The table with each symbol moved left by some bits.
+    pub(crate) fn shifted(&self, bits: u32) -> Table {
+        let symbols = self.symbols.iter().map(|symbol| symbol << bits).collect();
+        Table { symbols, frequencies: self.frequencies.clone() }
+    }
+
+    /// The lowest and the highest symbol.
+    pub(crate) fn range(&self) -> (u16, u16) {
+        (self.symbols[0], self.symbols[self.symbols.len() - 1])
     }
 
     pub(crate) fn encoder(&self) -> Result<EncodeTable> {

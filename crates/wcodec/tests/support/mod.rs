@@ -6,6 +6,7 @@
 pub mod forge;
 
 use std::path::PathBuf;
+use wcodec::ElementType;
 
 /// A small deterministic generator (xorshift64*; S. Vigna, arXiv:1402.6246).
 pub struct Rng(u64);
@@ -97,6 +98,41 @@ pub fn f16(rng: &mut Rng, n: usize) -> Vec<u8> {
             (exponent << 10 | (rng.next() as u16 & 0x83ff)).to_le_bytes()
         })
         .collect()
+}
+
+/// Weights whose spread is a product of a factor of their row and one of their column.
+pub fn scaled(rng: &mut Rng, element: ElementType, rows: u64, cols: u64) -> Vec<u8> {
+    let mut factors = |n: u64| -> Vec<f64> {
+        (0..n).map(|_| [0.25, 0.5, 0.8, 1.0, 1.6, 3.0, 5.0][rng.below(7) as usize]).collect()
+    };
+    let (rows, cols) = (factors(rows), factors(cols));
+    let mut out = Vec::new();
+    for row in &rows {
+        for col in &cols {
+            // Never 0, whose exponent is far from all others.
+            let weight = (rng.bell() as f64 + 0.5) / 8192.0 * row * col;
+            let byte = (weight * 3.0).clamp(-127.0, 127.0) as i8;
+            match element {
+                ElementType::I8 => out.push(byte as u8),
+                ElementType::U8 => out.push((i16::from(byte) + 128) as u8),
+                ElementType::F32 => out.extend((weight as f32).to_le_bytes()),
+                ElementType::F64 => out.extend(weight.to_le_bytes()),
+                ElementType::Bf16 => out.extend(&(weight as f32).to_le_bytes()[2..]),
+                // An exponent of fewer bits, rounded towards 0.
+                ElementType::F16 => {
+                    let bits = ((weight / 64.0) as f32).to_bits();
+                    let half = (bits << 1 >> 14).saturating_sub(112 << 10) as u16;
+                    out.extend(((bits >> 16) as u16 & 0x8000 | half).to_le_bytes());
+                }
+                _ => {
+                    let bits = ((weight / 4.0) as f32).to_bits();
+                    let byte = (bits << 1 >> 21).saturating_sub(120 << 3).min(0x7e) as u8;
+                    out.push((bits >> 24) as u8 & 0x80 | byte);
+                }
+            }
+        }
+    }
+    out
 }
 
 /// A file of tests' data at the root of the repository.

@@ -3,7 +3,7 @@
 
 use super::SIDE_BY_SIDE;
 use super::alias::{self, Lanes, look_up, look_up_bytes};
-use crate::blocks::{Block, BlockError, Source};
+use crate::blocks::{Block, BlockError, Coded, Source};
 use crate::drive::all_ok;
 use crate::element::Word as _;
 use crate::level::Set;
@@ -59,15 +59,15 @@ impl<'a> Plan<'a> {
         let element = block.element;
         let rows = block.place_rows().joined();
         let row = rows.width / element.size();
-        if block.scan != Scan::Row
-            || block.tiles.is_some()
-            || element.size() > 2
-            || !row.is_multiple_of(LANES)
-        {
+        if block.tiles.is_some() || element.size() > 2 || !row.is_multiple_of(LANES) {
             return None;
         }
         let (first, below) = block.planes.split_first()?;
-        let Source::Coded { classes, stream } = first.source else { return None };
+        let Source::Coded(coded) = first.source else { return None };
+        let Coded { classes, stream, scan, low, .. } = coded;
+        if scan != Scan::Row || !low.widths.is_empty() {
+            return None;
+        }
         let tables = classes.tables().map(DecodeTable::alias).collect::<Option<Vec<_>>>()?;
         let mut shift = element.bits() - first.width;
         let symbol_shift = shift;

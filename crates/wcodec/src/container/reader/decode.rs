@@ -198,10 +198,11 @@ impl<R: ReadAt> Reader<R> {
         let rect = geometry.rect(band, across);
         let format = placed.segment.format();
         let (rows, cols, side) = (rect.rows, rect.cols, loaded.side);
+        let corner = geometry.corner(band, across);
         Ok(PlacedJob {
             placed,
             at: record.at,
-            job: BlockJob { format, rows, cols, stored, side, place },
+            job: BlockJob { format, rows, cols, stored, side, corner, place },
         })
     }
 
@@ -274,7 +275,8 @@ impl<R: ReadAt> Reader<R> {
         if !checksum::matches(found, record.checksum) {
             return Err(place(Error::checksum("side block", found, record.checksum)));
         }
-        side::read(&payload).map_err(place)
+        let shape = placed.segment.geometry.group_shape(group);
+        side::read(self.level, &payload, shape, self.minor).map_err(place)
     }
 
     /// Reads blocks of a segment with the padding before each of them.

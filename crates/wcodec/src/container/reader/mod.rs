@@ -23,6 +23,8 @@ use wcodec_kernels::Level;
 pub struct Reader<R> {
     source: R,
     size: u64,
+    /// Of the format's version.
+    minor: u16,
     footer: Footer,
     table: BlockTable,
     segments: Vec<PlacedSegment>,

@@ -29,7 +29,7 @@ impl<R: ReadAt> Reader<R> {
     pub fn open(source: R, limits: &Limits) -> Result<Reader<R>> {
         let size = source.size()?;
         let header = read(&source, 0, size.min(HEADER_LEN as u64))?;
-        header::check(&header)?;
+        let minor = header::check(&header)?;
         let Some(footer_at) = size.checked_sub(FOOTER_LEN as u64) else {
             return Err(ErrorKind::Truncated { have: size }.into());
         };
@@ -71,7 +71,7 @@ impl<R: ReadAt> Reader<R> {
             .map_err(|e| e.at_byte(footer.table_at + table_len))?;
         let directory = Directory::read(&decoded, footer.segments, footer.layers)
             .map_err(|e| e.at_byte(footer.table_at + table_len))?;
-        let reader = Reader::assemble(source, size, footer, table, directory)?;
+        let reader = Reader::assemble(source, (size, minor), footer, table, directory)?;
         let end = match reader.footer.blocks {
             0 => HEADER_LEN as u64,
             blocks => reader.table.get(blocks - 1)?.end(),
@@ -82,7 +82,7 @@ impl<R: ReadAt> Reader<R> {
 
     fn assemble(
         source: R,
-        size: u64,
+        (size, minor): (u64, u16),
         footer: Footer,
         table: BlockTable,
         directory: Directory,
@@ -114,7 +114,7 @@ impl<R: ReadAt> Reader<R> {
         let level = Level::detect();
         let layers = directory.layers;
         let pool = Pool::default();
-        Ok(Reader { source, size, footer, table, segments, layers, by_name, level, pool })
+        Ok(Reader { source, size, minor, footer, table, segments, layers, by_name, level, pool })
     }
 }
 

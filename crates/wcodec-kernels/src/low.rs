@@ -1,0 +1,184 @@
+//! Low bits that lie beside the symbols of a stream, in the order of its steps.
+
+use crate::blocks::LowBits;
+use crate::level::compiled_for_levels;
+use crate::{LANES, Level, Steps};
+
+impl LowBits<'_> {
+    /// Bits of each field of a step.
+    fn width(&self, of_step: &[u8], step: usize) -> u32 {
+        let class = of_step.get(step).map_or(0, |&class| usize::from(class));
+        self.widths.get(class).map_or(0, |&width| u32::from(width))
+    }
+
+    /// The low bits of a stream, of which `of_step` gives the classes (all 0 if it is
+    /// empty); `None` if that overflows.
+    ///
+    /// # Panics
+    /// If a width exceeds 8, or `of_step` has neither no class nor one for each step.
+    #[must_use]
+    pub fn bits(&self, steps: Steps, of_step: &[u8]) -> Option<usize> {
+        assert!(self.widths.iter().all(|&width| width <= 8), "fields have at most 8 low bits");
+        assert!(of_step.is_empty() || of_step.len() == steps.count(), "a class for each step");
+        if self.widths.is_empty() {
+            return Some(0);
+        }
+        let sum = |range: std::ops::Range<usize>| -> Option<usize> {
+            if of_step.is_empty() {
+                return range.len().checked_mul(self.width(of_step, 0) as usize);
+            }
+            Some(range.map(|step| self.width(of_step, step) as usize).sum())
+        };
+        let full = sum(0..steps.full())?.checked_mul(steps.lanes())?;
+        let tail = sum(steps.full()..steps.count())?.checked_mul(steps.tail_lanes())?;
+        full.checked_add(tail)
+    }
+
+    /// Adds the low bits to the bytes of the symbols.
+    pub(crate) fn add(&self, level: Level, steps: Steps, of_step: &[u8], symbols: &mut [u8]) {
+        if self.widths.is_empty() {
+            return;
+        }
+        let mut widths = [0; 256];
+        widths[..self.widths.len()].copy_from_slice(self.widths);
+        let (mut step, mut at) = (0, 0);
+        if steps.lanes() == LANES {
+            step = steps.full();
+            let (full, _) = symbols[..steps.full_symbols()].as_chunks_mut::<LANES>();
+            add_full(level, self.packed, &widths, of_step, full, &mut at);
+        }
+        // Steps of fewer lanes: field after field.
+        let mut bit = 8 * at;
+        let mut rest = &mut symbols[step * steps.lanes()..];
+        for step in step..steps.count() {
+            let width = self.width(of_step, step) as usize;
+            let lanes = if step < steps.full() { steps.lanes() } else { steps.tail_lanes() };
+            let (now, later) = rest.split_at_mut(lanes);
+            for symbol in now {
+                let low = u16::from(self.packed.get(bit / 8).copied().unwrap_or(0));
+                let high = u16::from(self.packed.get(bit / 8 + 1).copied().unwrap_or(0));
+                let field = (high << 8 | low) >> (bit % 8) & ((1 << width) - 1);
+                *symbol = symbol.wrapping_add(field as u8);
+                bit += width;
+            }
+            rest = later;
+        }
+    }
+}
+
+compiled_for_levels! {
+    /// Adds low bits to full steps; moves `at` behind the bytes that they took.
+    fn add_full[](
+        packed: &[u8],
+        widths: &[u8; 256],
+        of_step: &[u8],
+        steps: &mut [[u8; LANES]],
+        at: &mut usize,
+    )[] {
+        for (number, symbols) in steps.iter_mut().enumerate() {
+            let class = of_step.get(number).map_or(0, |&class| usize::from(class));
+            let width = usize::from(widths[class]);
+            if width == 0 {
+                continue;
+            }
+            let rest = packed.get(*at..).unwrap_or_default();
+            let mut padded = [0; 4 * 8 + 8];
+            // Eight bytes are read at a time, of which up to seven are not used.
+            let bytes = match rest.first_chunk::<40>() {
+                Some(bytes) => bytes,
+                None => {
+                    let len = rest.len().min(4 * width);
+                    padded[..len].copy_from_slice(&rest[..len]);
+                    &padded
+                }
+            };
+            for (group, symbols) in symbols.as_chunks_mut::<8>().0.iter_mut().enumerate() {
+                let mut word = [0; 8];
+                word.copy_from_slice(&bytes[group * width..][..8]);
+                let fields = spread(u64::from_le_bytes(word), width as u32).to_le_bytes();
+                for (symbol, field) in symbols.iter_mut().zip(fields) {
+                    *symbol = symbol.wrapping_add(field);
+                }
+            }
+            *at += 4 * width;
+        }
+    }
+}
+
+/// The lowest eight fields of `width` bits (at most 8), each in a byte of its own.
+#[inline(always)]
+fn spread(word: u64, width: u32) -> u64 {
+    let mask = |bits: u32| u64::MAX >> (64 - bits);
+    let quarter = mask(4 * width);
+    let word = (word & quarter) | (word >> (4 * width) & quarter) << 32;
+    let eighth = mask(2 * width) << 32 | mask(2 * width);
+    let word = (word & eighth) | (word >> (2 * width) & eighth) << 16;
+    let field = mask(width) * 0x0001_0001_0001_0001;
+    (word & field) | (word >> width & field) << 8
+}
+
+/// Packs the lowest bits of fields, which lie in the order of the steps, as [`LowBits`] has them; unused
+/// bits of the last byte are zero.
+///
+/// # Panics
+/// If a class has no width.
+pub fn pack_low_bits(
+    steps: Steps,
+    widths: &[u8],
+    of_step: &[u8],
+    fields: &[u8],
+    out: &mut Vec<u8>,
+) {
+    let (mut word, mut held) = (0u64, 0);
+    let mut rest = fields;
+    for step in 0..steps.count() {
+        let class = of_step.get(step).map_or(0, |&class| usize::from(class));
+        let width = u32::from(widths[class]);
+        let lanes = if step < steps.full() { steps.lanes() } else { steps.tail_lanes() };
+        let (now, later) = rest.split_at(lanes);
+        rest = later;
+        if width == 0 {
+            continue;
+        }
+        for &field in now {
+            word |= (u64::from(field) & ((1 << width) - 1)) << held;
+            held += width;
+            if held >= 32 {
+                out.extend_from_slice(&(word as u32).to_le_bytes());
+                word >>= 32;
+                held -= 32;
+            }
+        }
+    }
+    out.extend_from_slice(&word.to_le_bytes()[..held.div_ceil(8) as usize]);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Scan;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn low_bits_come_back(rows in 1usize..70, cols in 1usize..70, column: bool, widths in prop::collection::vec(0u8..=8, 1..6), seed: u64) {
+            let steps = Steps::of(if column { Scan::Column } else { Scan::Row }, rows, cols);
+            let random = |i: usize| (seed | 1).wrapping_mul(i as u64 * 2 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40;
+            let of_step: Vec<u8> = (0..steps.count()).map(|s| (random(s) % widths.len() as u64) as u8).collect();
+            let lanes = |step| if step < steps.full() { steps.lanes() } else { steps.tail_lanes() };
+            let width_of: Vec<u8> = (0..steps.count()).flat_map(|s| vec![widths[usize::from(of_step[s])]; lanes(s)]).collect();
+            let fields: Vec<u8> = (0..rows * cols).map(|i| random(i + 99) as u8).collect();
+            let mut packed = Vec::new();
+            pack_low_bits(steps, &widths, &of_step, &fields, &mut packed);
+            let low = LowBits { widths: &widths, packed: &packed };
+            prop_assert_eq!(low.bits(steps, &of_step).map(|bits| bits.div_ceil(8)), Some(packed.len()));
+            let mask = |width: u8| ((1u16 << width) - 1) as u8;
+            let high: Vec<u8> = fields.iter().zip(&width_of).map(|(f, &w)| f & !mask(w)).collect();
+            for level in Level::available() {
+                let mut symbols = high.clone();
+                low.add(level, steps, &of_step, &mut symbols);
+                prop_assert_eq!(&symbols, &fields);
+            }
+        }
+    }
+}

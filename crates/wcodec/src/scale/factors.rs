@@ -1,0 +1,89 @@
+//! Lists of factors as they are stored: a frequency table, and a stream.
+
+use crate::entropy::cost;
+use crate::entropy::table::Table;
+use crate::error::{Result, corrupt};
+use wcodec_kernels::{Classes, EncodeSpace, LANES, Level, Steps, StreamJob, SymbolsJob};
+
+/// Bits of a factor.
+const WIDTH: u32 = 6;
+/// Shorter lists are coded in a single lane: 32 states would take more than they hold.
+const MIN_INTERLEAVED: usize = 4096;
+
+fn steps(count: usize) -> Steps {
+    if count < MIN_INTERLEAVED { Steps::single_lane(count) } else { Steps::linear(count) }
+}
+
+/// About what a list takes, in units of 2^-16 bit.
+pub(crate) fn price(factors: &[u8]) -> u64 {
+    cost::entropy(&counts(factors))
+}
+
+fn counts(factors: &[u8]) -> [u32; 1 << WIDTH] {
+    let mut counts = [0; 1 << WIDTH];
+    for &factor in factors {
+        counts[usize::from(factor)] += 1;
+    }
+    counts
+}
+
+/// Appends a list: the length of the stream, the table, the stream.
+pub(crate) fn write(level: Level, factors: &[u8], out: &mut Vec<u8>) -> Result<()> {
+    let mut stream = Vec::new();
+    let mut table_bytes = Vec::new();
+    if let Some(table) = Table::from_counts(&counts(factors)) {
+        table.write(WIDTH, &mut table_bytes);
+        let ranks = table.ranks();
+        let ranks: Vec<u8> = factors.iter().map(|&f| ranks.get(u16::from(f))).collect();
+        let encoder = table.encoder()?;
+        let (classes, steps) = (Classes::one(&encoder), steps(factors.len()));
+        let job = SymbolsJob { classes, ranks: &ranks, steps, out: &mut stream };
+        wcodec_kernels::encode(level, &mut [job], &mut EncodeSpace::default());
+    }
+    out.extend_from_slice(&(stream.len() as u32).to_le_bytes());
+    out.extend_from_slice(&table_bytes);
+    out.extend_from_slice(&stream);
+    Ok(())
+}
+
+/// Reads a list of `count` factors from the front of `bytes`; returns it and what is behind it.
+pub(crate) fn read(level: Level, count: usize, bytes: &[u8]) -> Result<(Vec<u8>, &[u8])> {
+    let Some((len, rest)) = bytes.split_first_chunk::<4>() else {
+        return Err(corrupt!("side block ends before a list of factors"));
+    };
+    let (table, used) = Table::read(WIDTH, rest).map_err(|e| corrupt!("factors: {}", e.kind()))?;
+    let rest = &rest[used..];
+    let len = u32::from_le_bytes(*len) as usize;
+    let Some((stream, rest)) = rest.split_at_checked(len) else {
+        let have = rest.len();
+        return Err(corrupt!("stream of factors has {len} bytes, {have} are left"));
+    };
+    let table = table.decoder()?;
+    let mut factors = vec![0; count];
+    let job =
+        StreamJob { classes: Classes::one(&table), stream, steps: steps(count), out: &mut factors };
+    match wcodec_kernels::decode(level, &mut [job]).pop() {
+        Some(Err(e)) => Err(corrupt!("factors: {e}")),
+        _ => Ok((factors, rest)),
+    }
+}
+
+const _: () = assert!(MIN_INTERLEAVED >= LANES);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn read_inverts_write() {
+        for count in [1, 31, 4095, 4096, 10_000] {
+            let factors: Vec<u8> = (0..count).map(|i: usize| (i * i % 41) as u8).collect();
+            let mut bytes = Vec::new();
+            write(Level::SCALAR, &factors, &mut bytes).unwrap();
+            bytes.extend(b"rest");
+            let (found, rest) = read(Level::SCALAR, count, &bytes).unwrap();
+            assert_eq!((found, rest), (factors, &b"rest"[..]));
+            assert!(count == 1 || read(Level::SCALAR, count + 1, &bytes).is_err());
+        }
+    }
+}

@@ -1,0 +1,247 @@
+//! Finding the scale of rows and columns: alternating means of magnitudes, on a sample.
+//!
+//! Everything here is IEEE arithmetic in a fixed order, so that the same input gives the same file on
+//! every machine.
+
+use super::{MAX_CLASSES, MAX_FACTORS};
+use crate::dtype::ElementType;
+
+/// Columns that the scale of a row is taken from, in pieces of `PIECE`.
+const SAMPLE_COLS: usize = 512;
+const PIECE: usize = 64;
+/// Rows that the scale of a column is taken from.
+const SAMPLE_ROWS: usize = 512;
+/// Alternations of rows and columns.
+const ROUNDS: usize = 2;
+/// Sums that run side by side, so that a compiler can put them in a vector.
+const SUMS: usize = 16;
+/// Larger magnitudes, and what is no number, count as 0: sums stay finite.
+const LARGEST: f32 = 1e30;
+/// In the last round, elements count as at most so many times what their row and column suggest: a few
+/// outliers must not spoil the scale of all the others.
+const OUTLIER: f32 = 6.0;
+
+/// Factors of rows and columns, in quarter octaves above a common origin.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Factors {
+    pub(crate) rows: Vec<u8>,
+    pub(crate) cols: Vec<u8>,
+}
+
+/// Magnitudes of elements.
+enum Magnitude {
+    /// Of bytes.
+    Table(Box<[f32; 256]>),
+    F16,
+    Bf16,
+    F32,
+    F64,
+}
+
+impl Magnitude {
+    /// `None` if the elements are not known to be numbers that spread around 0.
+    fn of(element: ElementType, bytes: &[u8]) -> Option<Magnitude> {
+        use ElementType::{Bf16, F8E4M3, F8E5M2, F16, F32, F64, I8, U8};
+        let table = |of: &dyn Fn(u8) -> f32| {
+            Magnitude::Table(Box::new(std::array::from_fn(|byte| of(byte as u8))))
+        };
+        // An exponent and `bits` bits of mantissa.
+        let float = |byte: u8, bits: u32| {
+            let (exponent, mantissa) = ((byte & 0x7f) >> bits, byte & ((1 << bits) - 1));
+            let significand = u64::from(mantissa) | u64::from(exponent > 0) << bits;
+            (significand << exponent.saturating_sub(1)) as f32
+        };
+        Some(match element {
+            I8 => table(&|byte| f32::from(byte as i8).abs()),
+            U8 => {
+                // Around their mean: codes of an asymmetric quantisation.
+                let sum: u64 = bytes.iter().map(|&byte| u64::from(byte)).sum();
+                let mean = (sum + bytes.len() as u64 / 2) / bytes.len().max(1) as u64;
+                table(&|byte| f32::from(byte.abs_diff(mean as u8)))
+            }
+            F8E4M3 => table(&|byte| float(byte, 3)),
+            F8E5M2 => table(&|byte| float(byte, 2)),
+            F16 => Magnitude::F16,
+            Bf16 => Magnitude::Bf16,
+            F32 => Magnitude::F32,
+            F64 => Magnitude::F64,
+            _ => return None,
+        })
+    }
+
+    /// Replaces `out` by the magnitudes of these elements.
+    fn read(&self, bytes: &[u8], out: &mut Vec<f32>) {
+        // Not a number is not less either.
+        let finite = |x: f32| if x < LARGEST { x } else { 0.0 };
+        out.clear();
+        match self {
+            Magnitude::Table(table) => out.extend(bytes.iter().map(|&b| table[usize::from(b)])),
+            Magnitude::F16 => out.extend(bytes.as_chunks::<2>().0.iter().map(|&b| {
+                // The exponent's bias differs by 112.
+                let bits = u32::from(u16::from_le_bytes(b) & 0x7fff) << 13;
+                f32::from_bits(bits) * f32::from_bits((127 + 112) << 23)
+            })),
+            Magnitude::Bf16 => {
+                out.extend(bytes.as_chunks::<2>().0.iter().map(|&b| {
+                    finite(f32::from_bits(u32::from(u16::from_le_bytes(b) & 0x7fff) << 16))
+                }))
+            }
+            Magnitude::F32 => out.extend(
+                bytes.as_chunks::<4>().0.iter().map(|&b| finite(f32::from_le_bytes(b).abs())),
+            ),
+            Magnitude::F64 => out.extend(
+                bytes
+                    .as_chunks::<8>()
+                    .0
+                    .iter()
+                    .map(|&b| finite(f64::from_le_bytes(b).abs() as f32)),
+            ),
+        }
+    }
+}
+
+/// Fits factors to `rows` rows of `cols` elements, to all of them if `whole`; `None` if there is nothing
+/// to fit.
+pub(crate) fn fit(
+    element: ElementType,
+    bytes: &[u8],
+    rows: usize,
+    cols: usize,
+    whole: bool,
+) -> Option<Factors> {
+    if rows.max(cols) as u64 > MAX_FACTORS || rows.min(cols) == 0 {
+        return None;
+    }
+    let magnitude = Magnitude::of(element, bytes)?;
+    let row_bytes = cols * element.size();
+    let every = if whole { 1 } else { rows.div_ceil(SAMPLE_ROWS) };
+    let pieces = if whole { std::iter::once(0..cols).collect() } else { pieces(cols) };
+    let size = element.size();
+    let mut row_scale = vec![1f32; rows];
+    let mut col_scale = vec![1f32; cols];
+    let mut values = Vec::new();
+    for round in 0..ROUNDS {
+        let most = if round + 1 == ROUNDS { OUTLIER } else { f32::MAX };
+        // Before the first column scales are known, elements are compared with 1.
+        let weights: Vec<f32> = col_scale.iter().map(|&scale| inverse(scale)).collect();
+        let mut sums = vec![0f32; cols];
+        for row in (0..rows).step_by(every) {
+            let weight = inverse(row_scale[row]);
+            magnitude.read(&bytes[row * row_bytes..][..row_bytes], &mut values);
+            for ((sum, value), col) in sums.iter_mut().zip(&values).zip(&weights) {
+                *sum += (value * weight * col).min(most);
+            }
+        }
+        let count = rows.div_ceil(every) as f32;
+        col_scale.iter_mut().zip(&sums).for_each(|(scale, sum)| *scale *= sum / count);
+        let weights: Vec<f32> = col_scale.iter().map(|&scale| inverse(scale)).collect();
+        for (scale, row) in row_scale.iter_mut().zip(bytes.chunks_exact(row_bytes)) {
+            let weight = inverse(*scale);
+            let mut sums = [0f32; SUMS];
+            for piece in &pieces {
+                magnitude.read(&row[piece.start * size..piece.end * size], &mut values);
+                let weights = &weights[piece.clone()];
+                let (steps, rest) = values.as_chunks::<SUMS>();
+                let (weight_steps, weight_rest) = weights.as_chunks::<SUMS>();
+                for (values, weights) in steps.iter().zip(weight_steps) {
+                    for k in 0..SUMS {
+                        sums[k] += (values[k] * weights[k] * weight).min(most);
+                    }
+                }
+                for ((sum, value), col) in sums.iter_mut().zip(rest).zip(weight_rest) {
+                    *sum += (value * col * weight).min(most);
+                }
+            }
+            let count: usize = pieces.iter().map(ExactSizeIterator::len).sum();
+            *scale *= sums.iter().sum::<f32>() / count as f32;
+        }
+    }
+    Some(Factors { rows: quantised(&row_scale), cols: quantised(&col_scale) })
+}
+
+/// Evenly spaced pieces of a row.
+fn pieces(cols: usize) -> Vec<std::ops::Range<usize>> {
+    if cols <= SAMPLE_COLS {
+        return std::iter::once(0..cols).collect();
+    }
+    let count = SAMPLE_COLS / PIECE;
+    (0..count)
+        .map(|k| {
+            let start = (cols - PIECE) * k / (count - 1);
+            start..start + PIECE
+        })
+        .collect()
+}
+
+/// What scales by this much; 0 for what has no scale.
+fn inverse(scale: f32) -> f32 {
+    if scale > 1.0 / LARGEST { 1.0 / scale } else { 0.0 }
+}
+
+/// Logarithms in quarter octaves, from the largest down to 63 below it.
+fn quantised(scales: &[f32]) -> Vec<u8> {
+    let logs: Vec<i32> = scales.iter().map(|&scale| quarter_octaves(scale)).collect();
+    let most = logs.iter().copied().max().unwrap_or(0);
+    let least = logs.iter().copied().min().unwrap_or(0).max(most - (MAX_CLASSES as i32 - 1));
+    logs.iter().map(|&log| (log.max(least) - least) as u8).collect()
+}
+
+/// `4 log2(scale)`, rounded; far below everything for 0.
+fn quarter_octaves(scale: f32) -> i32 {
+    /// `2^(1/8)`, `2^(3/8)`, `2^(5/8)`, `2^(7/8)`, where rounding changes.
+    const STEPS: [f32; 4] = [1.090_507_7, 1.296_839_6, 1.542_210_8, 1.834_008_1];
+    if scale <= 0.0 || scale.is_nan() {
+        return -10_000;
+    }
+    let bits = scale.to_bits();
+    let mantissa = f32::from_bits((bits & 0x007f_ffff) | 0x3f80_0000);
+    let fraction = STEPS.iter().filter(|&&step| mantissa >= step).count() as i32;
+    4 * ((bits >> 23) as i32 - 127) + fraction
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn logarithms_are_rounded_to_quarter_octaves() {
+        for k in -80..80 {
+            let scale = 2f64.powf(f64::from(k) / 4.0);
+            for nudge in [0.92, 0.95, 1.0, 1.05, 1.08] {
+                assert_eq!(quarter_octaves((scale * nudge) as f32), k, "{scale} {nudge}");
+            }
+        }
+        assert!(quarter_octaves(0.0) < -1000);
+    }
+
+    #[test]
+    fn factors_of_a_product_are_found() {
+        let (rows, cols) = (300, 700);
+        let (r, c) = (|i: usize| i % 9, |j: usize| j % 7);
+        let bytes: Vec<u8> = (0..rows * cols)
+            .flat_map(|k| {
+                let (i, j) = (k / cols, k % cols);
+                let noise = (k as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40;
+                let uniform = noise as f64 / f64::from(1 << 24) * 2.0 - 1.0;
+                let weight = uniform * 2f64.powf((r(i) + c(j)) as f64 / 4.0 - 30.0);
+                (weight as f32).to_le_bytes()
+            })
+            .collect();
+        let Factors { rows: found_rows, cols: found_cols } =
+            fit(ElementType::F32, &bytes, rows, cols, false).unwrap();
+        assert!(found_rows.iter().enumerate().all(|(i, &f)| usize::from(f).abs_diff(r(i)) <= 1));
+        assert!(found_cols.iter().enumerate().all(|(j, &f)| usize::from(f).abs_diff(c(j)) <= 1));
+        let exact = found_rows.iter().enumerate().filter(|&(i, &f)| usize::from(f) == r(i));
+        assert!(exact.count() > 250);
+    }
+
+    #[test]
+    fn extreme_values_do_no_harm() {
+        for bits in [0u32, 1, 0x7f7f_ffff, 0x7f80_0000, 0x7fc0_0000, 0xffff_ffff] {
+            let bytes = bits.to_le_bytes().repeat(64 * 64);
+            let Factors { rows, cols } = fit(ElementType::F32, &bytes, 64, 64, true).unwrap();
+            assert!(rows.iter().chain(&cols).all(|&f| f == rows[0]));
+        }
+        assert_eq!(fit(ElementType::I64, &[0; 512], 8, 8, false), None);
+    }
+}

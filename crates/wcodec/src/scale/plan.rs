@@ -1,0 +1,389 @@
+//! Choosing scale classes for a group: which scan, which classes share a table, and how many low bits
+//! of a field each table leaves alone.
+
+use super::fit::{Factors, fit};
+use super::{BlockClasses, MAX_CLASSES, ScaleClasses, factors};
+use crate::block::fields::{BlockBytes, FieldSource, FieldSpace};
+use crate::dtype::ElementType;
+use crate::entropy::cost::{self, BIT};
+use crate::entropy::table::Table;
+use crate::error::Result;
+use crate::geometry::Rect;
+use crate::options::Effort;
+use rayon::prelude::*;
+use wcodec_kernels::{ALIAS_SYMBOLS, EncodeTable, Level, Scan, Steps, pack_low_bits};
+
+/// Fewer elements than this cannot pay for factors and tables.
+const MIN_ELEMENTS: usize = 1 << 14;
+/// Blocks that the scan is chosen by.
+const SAMPLE_BLOCKS: usize = 8;
+/// The column scan decodes slower: it must save more than one part in this of all bits.
+const COLUMN_GAIN: u64 = 1000;
+/// Most tables: decoders keep them all in the first-level cache.
+const MAX_TABLES: usize = 24;
+/// Most low bits that a table leaves alone.
+const MAX_LOW: u32 = 3;
+/// About what a table takes: its fixed part, and each of its symbols.
+const TABLE_BITS: u64 = 32;
+const SYMBOL_BITS: u64 = 6;
+/// About what a factor takes.
+const FACTOR_BITS: u64 = 3;
+
+/// A group whose first plane may get classes.
+pub(crate) struct View<'a> {
+    pub(crate) level: Level,
+    pub(crate) element: ElementType,
+    /// The elements of the group.
+    pub(crate) bytes: &'a [u8],
+    /// Number of the first of them.
+    pub(crate) base: u64,
+    /// Rows and columns of the group's part of the view.
+    pub(crate) rows: usize,
+    pub(crate) cols: usize,
+    /// Its blocks, the tail left out.
+    pub(crate) rects: &'a [Rect],
+}
+
+/// Scale classes with everything that encoding needs.
+pub(crate) struct ScalePlan {
+    pub(crate) classes: ScaleClasses,
+    /// Bits of the plane.
+    pub(crate) width: u32,
+    pub(crate) tables: Vec<ClassTable>,
+}
+
+/// A table that classes share.
+pub(crate) struct ClassTable {
+    /// Low bits of the plane's fields that are stored beside the symbols.
+    pub(crate) low: u8,
+    /// Of symbols without these.
+    pub(crate) table: Table,
+    pub(crate) encoder: EncodeTable,
+    /// By the lowest 8 bits of a field.
+    pub(crate) ranks: Box<[u8; 256]>,
+    /// The same, in units of 2^-16 bit, low bits counted.
+    costs: Box<[u64; 256]>,
+}
+
+/// Counts by the lowest 8 bits of a field.
+type Counts = [u32; 256];
+
+/// Classes that share a table.
+#[derive(Clone)]
+struct Merged {
+    classes: usize,
+    counts: Box<Counts>,
+    price: u64,
+    low: u32,
+}
+
+impl View<'_> {
+    /// The bits of the first plane if classes are tried: as many as still fit bytes above the least
+    /// field, and the least field down to a multiple of 8.
+    fn width(&self) -> Option<(u32, u16)> {
+        use ElementType::{Bf16, F8E4M3, F8E5M2, F16, F32, F64, I8, U8};
+        let widths: &[u32] = match self.element {
+            U8 | I8 | F8E4M3 | F8E5M2 | F16 => &[8],
+            // The exponent, and a bit of mantissa where values do not spread too far.
+            Bf16 | F32 => &[9, 8],
+            F64 => &[12, 11],
+            _ => return None,
+        };
+        widths.iter().find_map(|&width| {
+            if width <= 8 {
+                return Some((width, 0));
+            }
+            let shift = self.element.bits() - width;
+            let (least, most) = wcodec_kernels::field_range(
+                self.level,
+                self.element.kernel(),
+                self.bytes,
+                shift,
+                width,
+            );
+            base_of(least, most).map(|base| (width, base))
+        })
+    }
+
+    fn elements(&self) -> usize {
+        self.rows * self.cols
+    }
+
+    /// Rows of the group and columns of a block.
+    fn place(&self, rect: Rect) -> (std::ops::Range<usize>, std::ops::Range<usize>) {
+        let start = (rect.start - self.base) as usize;
+        let (row, col) = (start / self.cols, start % self.cols);
+        (row..row + rect.rows, col..col + rect.cols)
+    }
+
+    /// The classes of a block.
+    pub(crate) fn block_classes(&self, classes: &ScaleClasses, rect: Rect) -> BlockClasses {
+        let (rows, cols) = self.place(rect);
+        classes.of_block(rows, cols)
+    }
+
+    fn field_source(&self, rect: Rect, width: u32) -> FieldSource<'_> {
+        let bytes = BlockBytes::new(self.bytes, self.base, rect, self.element.size());
+        let shift = self.element.bits() - width;
+        FieldSource { level: self.level, element: self.element, bytes, shift, width }
+    }
+
+    /// Calls `visit` with the table and the fields' lowest 8 bits of each step of a block.
+    fn for_each_step(
+        &self,
+        classes: &ScaleClasses,
+        rect: Rect,
+        width: u32,
+        mut visit: impl FnMut(u8, &[u8]),
+    ) {
+        let BlockClasses { order, of_step } = self.block_classes(classes, rect);
+        let (mut space, mut bytes) = (FieldSpace::default(), Vec::new());
+        let source = self.field_source(rect, width);
+        source.in_coding_order(classes.scan, rect.cols, &order, &mut space, &mut bytes);
+        let steps = Steps::of(classes.scan, rect.rows, rect.cols);
+        for (&table, step) in of_step.iter().zip(steps.chunks(&bytes)) {
+            visit(table, step);
+        }
+    }
+
+    /// Fields of these blocks by the tables of `classes`.
+    fn count(&self, classes: &ScaleClasses, rects: &[Rect], width: u32) -> Vec<Counts> {
+        let none = || vec![[0u32; 256]; MAX_CLASSES];
+        rects
+            .par_iter()
+            .fold(none, |mut counts, &rect| {
+                self.for_each_step(classes, rect, width, |table, step| {
+                    let counts = &mut counts[usize::from(table) % MAX_CLASSES];
+                    step.iter().for_each(|&byte| counts[usize::from(byte)] += 1);
+                });
+                counts
+            })
+            .reduce(none, |mut sum, part| {
+                for (sum, part) in sum.iter_mut().flatten().zip(part.iter().flatten()) {
+                    *sum += part;
+                }
+                sum
+            })
+    }
+
+    /// Chooses classes; `None` if they cannot gain. `scan` fixes the scan.
+    pub(crate) fn choose(&self, scan: Option<Scan>, effort: Effort) -> Result<Option<ScalePlan>> {
+        let whole = effort == Effort::Max;
+        if self.elements() < MIN_ELEMENTS {
+            return Ok(None);
+        }
+        let Some((width, base)) = self.width() else { return Ok(None) };
+        let Some(factors) = fit(self.element, self.bytes, self.rows, self.cols, whole) else {
+            return Ok(None);
+        };
+        let most = if whole { usize::MAX } else { SAMPLE_BLOCKS };
+        let count = self.rects.len().min(most);
+        let sample: Vec<Rect> =
+            (0..count).map(|k| self.rects[(2 * k + 1) * self.rects.len() / (2 * count)]).collect();
+        let sampled: usize = sample.iter().map(Rect::elements).sum();
+        let overhead = FACTOR_BITS * BIT * (self.rows + self.cols) as u64;
+        // What is stored once for the group counts by the sample's part in it.
+        let part = |bits: u64| {
+            (u128::from(bits) * sampled as u128 / self.elements().max(1) as u128) as u64
+        };
+        let all_bits = sampled as u64 * u64::from(self.element.bits()) * BIT;
+        let mut best: Option<(u64, ScaleClasses)> = None;
+        let mut plain = u64::MAX;
+        for candidate in [Scan::Row, Scan::Column] {
+            if scan.is_some_and(|scan| scan != candidate) {
+                continue;
+            }
+            let Some(classes) = unmerged(&factors, candidate) else { return Ok(None) };
+            let counts = self.count(&classes, &sample, width);
+            let one = counts.iter().fold([0; 256], |sum, part| added(&sum, part));
+            plain = price(&one, part).0;
+            let merged = merge(counts, part);
+            let mut bits = merged.iter().map(|m| m.price).sum::<u64>() + part(overhead);
+            if candidate == Scan::Column {
+                bits += all_bits / COLUMN_GAIN;
+            }
+            if merged.len() > 1 && best.as_ref().is_none_or(|(least, _)| bits < *least) {
+                best = Some((bits, classes));
+            }
+        }
+        let Some((_, classes)) = best.filter(|(bits, _)| *bits < plain) else { return Ok(None) };
+        let counts = self.count(&classes, self.rects, width);
+        ScalePlan::new(classes, (width, base), &merge(counts, |bits| bits)).map(Some)
+    }
+
+    /// What a block costs under the classes, in units of 2^-16 bit, its states counted.
+    pub(crate) fn price(&self, plan: &ScalePlan, rect: Rect) -> u64 {
+        let steps = Steps::of(plan.classes.scan, rect.rows, rect.cols);
+        let mut bits = 32 * steps.lanes() as u64 * BIT;
+        self.for_each_step(&plan.classes, rect, plan.width, |table, step| {
+            let costs = &plan.tables[usize::from(table)].costs;
+            bits += step.iter().map(|&byte| costs[usize::from(byte)]).sum::<u64>();
+        });
+        bits
+    }
+}
+
+/// What bytes are distances from if fields reach from `least` to `most`; `None` if they reach too far.
+pub(crate) fn base_of(least: u16, most: u16) -> Option<u16> {
+    let base = if most < 256 { 0 } else { least / 8 * 8 };
+    ((most | 7) - base < 256).then_some(base)
+}
+
+/// A class for each sum of factors, as far as there are classes; `None` if all are the same.
+fn unmerged(factors: &Factors, scan: Scan) -> Option<ScaleClasses> {
+    let most = |factors: &[u8]| factors.iter().copied().max().unwrap_or(0);
+    let most = most(&factors.rows) + most(&factors.cols);
+    let lowest = most.saturating_sub(MAX_CLASSES as u8 - 1);
+    let tables: Vec<u8> = (0..=most - lowest).collect();
+    let Factors { rows, cols } = factors;
+    let classes = ScaleClasses { scan, lowest, tables, rows: rows.clone(), cols: cols.clone() };
+    (most > 0).then_some(classes)
+}
+
+fn added(a: &Counts, b: &Counts) -> Counts {
+    std::array::from_fn(|k| a[k] + b[k])
+}
+
+/// The least price of fields with these counts under one table, and the low bits that it leaves
+/// alone. `part` scales what is stored once.
+fn price(counts: &Counts, part: impl Fn(u64) -> u64) -> (u64, u32) {
+    let mut folded = counts.to_vec();
+    let total: u64 = counts.iter().map(|&count| u64::from(count)).sum();
+    let mut best = (u64::MAX, MAX_LOW);
+    for low in 0..=MAX_LOW {
+        if low > 0 {
+            folded = folded.as_chunks::<2>().0.iter().map(|[a, b]| a + b).collect();
+        }
+        let present = folded.iter().filter(|&&count| count > 0).count();
+        if present > ALIAS_SYMBOLS {
+            continue;
+        }
+        let table = (TABLE_BITS + SYMBOL_BITS * present as u64) * BIT;
+        let bits = cost::entropy(&folded) + total * u64::from(low) * BIT + part(table);
+        if bits < best.0 {
+            best = (bits, low);
+        }
+    }
+    if total == 0 { (0, 0) } else { best }
+}
+
+/// Lets neighbouring classes share a table while that makes them smaller.
+fn merge(counts: Vec<Counts>, part: impl Fn(u64) -> u64 + Copy) -> Vec<Merged> {
+    let made = |classes: usize, counts: Counts| {
+        let (price, low) = price(&counts, part);
+        Merged { classes, counts: Box::new(counts), price, low }
+    };
+    let joined = |a: &Merged, b: &Merged| made(a.classes + b.classes, added(&a.counts, &b.counts));
+    let mut merged: Vec<Merged> = Vec::new();
+    for counts in counts {
+        let one = made(1, counts);
+        match merged.last_mut() {
+            // Empty classes go with any other.
+            Some(last) if one.price == 0 => last.classes += 1,
+            Some(last) if last.price == 0 => *last = Merged { classes: last.classes + 1, ..one },
+            _ => merged.push(one),
+        }
+    }
+    let mut pairs: Vec<Merged> = merged.windows(2).map(|w| joined(&w[0], &w[1])).collect();
+    // What a pair saves by sharing; it may be negative.
+    let saved = |merged: &[Merged], pairs: &[Merged], k: usize| {
+        (merged[k].price + merged[k + 1].price) as i64 - pairs[k].price as i64
+    };
+    while let Some(k) = (0..pairs.len()).max_by_key(|&k| saved(&merged, &pairs, k)) {
+        if saved(&merged, &pairs, k) < 0 && merged.len() <= MAX_TABLES {
+            break;
+        }
+        merged[k] = pairs.remove(k);
+        merged.remove(k + 1);
+        if k > 0 {
+            pairs[k - 1] = joined(&merged[k - 1], &merged[k]);
+        }
+        if k < pairs.len() {
+            pairs[k] = joined(&merged[k], &merged[k + 1]);
+        }
+    }
+    merged
+}
+
+impl ScalePlan {
+    /// Makes the tables of merged classes, of fields of `width` bits whose bytes are distances from
+    /// `base`.
+    fn new(
+        mut classes: ScaleClasses,
+        (width, base): (u32, u16),
+        merged: &[Merged],
+    ) -> Result<ScalePlan> {
+        let of_class = (0u8..).zip(merged).flat_map(|(t, m)| std::iter::repeat_n(t, m.classes));
+        classes.tables = of_class.take(classes.tables.len()).collect();
+        let used = classes.tables.last().map_or(0, |&last| usize::from(last) + 1);
+        let tables = merged[..used]
+            .iter()
+            .map(|merged| ClassTable::new(&merged.counts, merged.low, width, base))
+            .collect::<Result<_>>()?;
+        Ok(ScalePlan { classes, width, tables })
+    }
+
+    /// Splits fields, in the order of the steps, into ranks and low bits, which are appended to `low`.
+    pub(crate) fn split_fields(
+        &self,
+        steps: Steps,
+        of_step: &[u8],
+        fields: &[u8],
+        ranks: &mut Vec<u8>,
+        low: &mut Vec<u8>,
+    ) {
+        for (&table, step) in of_step.iter().zip(steps.chunks(fields)) {
+            let table = &self.tables[usize::from(table)].ranks;
+            ranks.extend(step.iter().map(|&field| table[usize::from(field)]));
+        }
+        let widths: Vec<u8> = self.tables.iter().map(|table| table.low).collect();
+        if widths.iter().any(|&width| width > 0) {
+            pack_low_bits(steps, &widths, of_step, fields, low);
+        }
+    }
+
+    /// About what the factors take.
+    pub(crate) fn factor_bytes(&self) -> u64 {
+        let ScaleClasses { rows, cols, .. } = &self.classes;
+        [rows, cols].into_iter().map(|factors| factors::price(factors) / (8 * BIT) + 16).sum()
+    }
+
+    /// Widths of the tables, and the tables.
+    pub(crate) fn tables(&self) -> impl Iterator<Item = (u32, Table)> {
+        self.tables.iter().map(|t| (self.width - u32::from(t.low), t.table.clone()))
+    }
+}
+
+impl ClassTable {
+    fn new(counts: &Counts, low: u32, width: u32, base: u16) -> Result<ClassTable> {
+        // Fields by their lowest 8 bits.
+        let fields = |byte: u8| base + u16::from(byte.wrapping_sub(base as u8));
+        let mut by_symbol = vec![0u32; 1 << (width - low)];
+        for (byte, &count) in (0..=u8::MAX).zip(counts).filter(|(_, count)| **count > 0) {
+            by_symbol[usize::from(fields(byte) >> low)] += count;
+        }
+        let table = match Table::from_counts(&by_symbol) {
+            Some(table) => table,
+            // No step has these classes.
+            None => {
+                by_symbol[usize::from(base >> low)] = 1;
+                Table::from_counts(&by_symbol).unwrap_or_else(|| unreachable!("one symbol"))
+            }
+        };
+        let costs = table.symbol_costs(width - low, 0);
+        let ranks = table.ranks();
+        let symbol = |byte: usize| {
+            let field = u32::from(fields(byte as u8));
+            ((field >> low) & ((1 << (width - low)) - 1)) as u16
+        };
+        Ok(ClassTable {
+            low: low as u8,
+            encoder: table.encoder()?,
+            ranks: Box::new(std::array::from_fn(|byte| ranks.get(symbol(byte)))),
+            costs: Box::new(std::array::from_fn(|byte| {
+                costs[usize::from(symbol(byte))] + u64::from(low) * BIT
+            })),
+            table,
+        })
+    }
+}
