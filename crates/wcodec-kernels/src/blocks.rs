@@ -107,6 +107,7 @@ pub struct DecodeSpace {
     turned: Vec<u8>,
     wide: Vec<u16>,
     unpacked: Vec<Vec<u8>>,
+    strips: Vec<u8>,
 }
 
 impl<'a> Block<'a> {
@@ -124,7 +125,7 @@ impl<'a> Block<'a> {
     }
 
     /// What the kernels rely on; sizes first, since the others are computed from them.
-    fn check(&self, buffers: &[&mut [u8]]) {
+    fn check(&self, level: Level, buffers: &[&mut [u8]]) {
         let Place { buffer, start, pitch } = self.place;
         assert!(self.rows > 0 && self.cols > 0, "blocks must not be empty");
         let elements = self.rows.checked_mul(self.cols);
@@ -150,14 +151,14 @@ impl<'a> Block<'a> {
                     let Coded { classes, order, low, .. } = coded;
                     let steps = self.steps(&coded);
                     classes.check_decoding(steps);
-                    let mut symbols = classes.tables().flat_map(|table| table.symbols());
-                    assert!(symbols.all(|symbol| symbol >> width == 0), "symbols fit the plane");
+                    let fits = |table: &DecodeTable| table.highest() >> width == 0;
+                    assert!(classes.tables().all(fits), "symbols fit the plane");
                     assert!(order.is_empty() || coded.scan == Scan::Column, "only columns reorder");
                     assert!(order.is_empty() || order.len() == self.rows, "each row has a place");
                     assert!(order.iter().all(|&row| (row as usize) < self.rows), "rows exist");
                     let base = classes.base().is_some();
                     assert!(low.widths.is_empty() || base, "low bits are added to bytes");
-                    let bits = low.bits(steps, classes.of_step());
+                    let bits = low.bits(level, steps, classes.of_step());
                     let len = bits.map(|bits| bits.div_ceil(8));
                     assert_eq!(len, Some(low.packed.len()), "low bits of each step");
                 }
@@ -196,13 +197,14 @@ pub fn decode_blocks(
     buffers: &mut [&mut [u8]],
     space: &mut DecodeSpace,
 ) -> Vec<Result<(), BlockError>> {
-    blocks.iter().for_each(|block| block.check(buffers));
+    blocks.iter().for_each(|block| block.check(level, buffers));
     let mut verdicts = Vec::with_capacity(blocks.len());
     let mut rest = blocks;
     while !rest.is_empty() {
         #[cfg(target_arch = "x86_64")]
         if level.set() == Set::Avx512
-            && let Some(done) = x86_64::avx512::decode_fused(level, rest, buffers)
+            && let Some(done) =
+                x86_64::avx512::decode_fused(level, rest, buffers, &mut space.strips)
         {
             rest = &rest[done.len()..];
             verdicts.extend(done);
@@ -257,7 +259,7 @@ fn decode_stepwise(
             }
         }
         if verdict.is_ok() {
-            let DecodeSpace { symbols, turned, wide, unpacked } = &mut *space;
+            let DecodeSpace { symbols, turned, wide, unpacked, .. } = &mut *space;
             let symbols = &mut symbols[used..used + coded];
             let out = &mut *buffers[block.place.buffer];
             finish(level, block, symbols, out, (turned, wide, unpacked));

@@ -2,7 +2,7 @@
 
 use crate::blocks::LowBits;
 use crate::level::compiled_for_levels;
-use crate::{LANES, Level, Steps};
+use crate::{LANES, Level, Steps, map_bytes};
 
 impl LowBits<'_> {
     /// Bits of each field of a step.
@@ -11,27 +11,35 @@ impl LowBits<'_> {
         self.widths.get(class).map_or(0, |&width| u32::from(width))
     }
 
-    /// The low bits of a stream, of which `of_step` gives the classes (all 0 if it is
+    /// How many low bits a stream has, of which `of_step` gives the classes (all 0 if it is
     /// empty); `None` if that overflows.
     ///
     /// # Panics
     /// If a width exceeds 8, or `of_step` has neither no class nor one for each step.
     #[must_use]
-    pub fn bits(&self, steps: Steps, of_step: &[u8]) -> Option<usize> {
+    pub fn bits(&self, level: Level, steps: Steps, of_step: &[u8]) -> Option<usize> {
         assert!(self.widths.iter().all(|&width| width <= 8), "fields have at most 8 low bits");
         assert!(of_step.is_empty() || of_step.len() == steps.count(), "a class for each step");
         if self.widths.is_empty() {
             return Some(0);
         }
-        let sum = |range: std::ops::Range<usize>| -> Option<usize> {
-            if of_step.is_empty() {
-                return range.len().checked_mul(self.width(of_step, 0) as usize);
-            }
-            Some(range.map(|step| self.width(of_step, step) as usize).sum())
+        let (full, tail) = if of_step.is_empty() {
+            let width = self.width(of_step, 0) as usize;
+            let sum = |steps: usize| steps.checked_mul(width);
+            (sum(steps.full())?, sum(steps.count() - steps.full())?)
+        } else {
+            let mut by_class = [0; 256];
+            by_class[..self.widths.len()].copy_from_slice(self.widths);
+            let mut widths = Vec::with_capacity(of_step.len());
+            map_bytes(level, &by_class, of_step, &mut widths);
+            let (full, tail) = widths.split_at(steps.full());
+            // In short sums that a compiler puts in vectors.
+            let short = |part: &[u8]| usize::from(part.iter().map(|&w| u16::from(w)).sum::<u16>());
+            let sum = |widths: &[u8]| widths.chunks(4096).map(short).sum::<usize>();
+            (sum(full), sum(tail))
         };
-        let full = sum(0..steps.full())?.checked_mul(steps.lanes())?;
-        let tail = sum(steps.full()..steps.count())?.checked_mul(steps.tail_lanes())?;
-        full.checked_add(tail)
+        let full = full.checked_mul(steps.lanes())?;
+        full.checked_add(tail.checked_mul(steps.tail_lanes())?)
     }
 
     /// Adds the low bits to the bytes of the symbols.
@@ -47,10 +55,28 @@ impl LowBits<'_> {
             let (full, _) = symbols[..steps.full_symbols()].as_chunks_mut::<LANES>();
             add_full(level, self.packed, &widths, of_step, full, &mut at);
         }
-        // Steps of fewer lanes: field after field.
-        let mut bit = 8 * at;
-        let mut rest = &mut symbols[step * steps.lanes()..];
-        for step in step..steps.count() {
+        self.add_slowly(steps, of_step, step, 8 * at, &mut symbols[step * steps.lanes()..]);
+    }
+
+    /// Adds the low bits to the bytes of the steps of fewer lanes, which begin at bit `bit`.
+    #[cfg_attr(not(target_arch = "x86_64"), allow(dead_code, reason = "no other fused decoder"))]
+    pub(crate) fn add_tail(&self, steps: Steps, of_step: &[u8], bit: usize, symbols: &mut [u8]) {
+        if !self.widths.is_empty() {
+            self.add_slowly(steps, of_step, steps.full(), bit, symbols);
+        }
+    }
+
+    /// Field after field, from a step on, whose low bits begin at bit `bit`.
+    fn add_slowly(
+        &self,
+        steps: Steps,
+        of_step: &[u8],
+        first: usize,
+        mut bit: usize,
+        symbols: &mut [u8],
+    ) {
+        let mut rest = symbols;
+        for step in first..steps.count() {
             let width = self.width(of_step, step) as usize;
             let lanes = if step < steps.full() { steps.lanes() } else { steps.tail_lanes() };
             let (now, later) = rest.split_at_mut(lanes);
@@ -171,7 +197,7 @@ mod tests {
             let mut packed = Vec::new();
             pack_low_bits(steps, &widths, &of_step, &fields, &mut packed);
             let low = LowBits { widths: &widths, packed: &packed };
-            prop_assert_eq!(low.bits(steps, &of_step).map(|bits| bits.div_ceil(8)), Some(packed.len()));
+            prop_assert_eq!(low.bits(Level::SCALAR, steps, &of_step).map(|bits| bits.div_ceil(8)), Some(packed.len()));
             let mask = |width: u8| ((1u16 << width) - 1) as u8;
             let high: Vec<u8> = fields.iter().zip(&width_of).map(|(f, &w)| f & !mask(w)).collect();
             for level in Level::available() {

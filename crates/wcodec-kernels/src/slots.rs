@@ -180,6 +180,7 @@ pub(crate) struct AliasTable {
 pub struct DecodeTable {
     frequencies: Vec<u16>,
     symbols: Vec<u16>,
+    highest: u16,
     base: Option<u16>,
     bytes: [u8; MAX_SYMBOLS],
     alias: Option<Box<AliasTable>>,
@@ -230,6 +231,7 @@ impl DecodeTable {
         Ok(DecodeTable {
             frequencies: frequencies.to_vec(),
             symbols: symbols.to_vec(),
+            highest: symbols.iter().copied().max().unwrap_or(0),
             base,
             bytes,
             alias,
@@ -241,6 +243,11 @@ impl DecodeTable {
     #[must_use]
     pub fn symbols(&self) -> &[u16] {
         &self.symbols
+    }
+
+    /// The highest symbol.
+    pub(crate) fn highest(&self) -> u16 {
+        self.highest
     }
 
     /// What the bytes that decoding puts out are distances from; `None` if they are ranks.

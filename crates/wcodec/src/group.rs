@@ -38,7 +38,7 @@ const SAMPLE_SHARE: usize = 32;
 /// A split whose symbols exceed one alias table must save more than one part in this.
 const WIDE_GAIN: u64 = 300;
 /// Avoiding wide tables may cost one part in this.
-const NARROW_LOSS: u64 = 1000;
+const NARROW_LOSS: u64 = 300;
 /// A split that codes more bits than another must save more than one part in this.
 const SPLIT_GAIN: u64 = 2000;
 /// A side block costs a record and, on average, half its alignment.

@@ -329,6 +329,7 @@ fn check(made: &[Made], random: &mut Random, intact: bool) -> Result<Vec<bool>, 
 fn shape() -> impl Strategy<Value = (usize, usize)> {
     prop_oneof![
         (1usize..40, (1usize..6).prop_map(|c| 32 * c)),
+        (32usize..110, (1usize..4).prop_map(|c| 32 * c)),
         (1usize..80, 1usize..90),
         (Just(1), 1usize..3000),
     ]

@@ -33,7 +33,7 @@ fn check(level: Level, from: &[u8], to: &[u8], cols: usize) {
 }
 
 #[target_feature(enable = "avx2")]
-fn to_rows_avx2(coded: &[u8], cols: usize, out: &mut [u8]) {
+pub(super) fn to_rows_avx2(coded: &[u8], cols: usize, out: &mut [u8]) {
     for column in (0..cols / COLS * COLS).step_by(COLS) {
         let columns = &coded[LANES * column..][..LANES * COLS];
         // SAFETY: each of the 16 columns has the 32 bytes that are read.

@@ -116,7 +116,12 @@ fn decode_with(
 ) -> Vec<Result<Stats>> {
     let mut results = Vec::with_capacity(jobs.len());
     // No more before their checksums are computed, so that they are still in the cache.
-    for jobs in jobs.chunks(STREAMS_AT_ONCE) {
+    let mut rest = jobs;
+    while !rest.is_empty() {
+        // Of even sizes: a block alone takes nearly as long as several.
+        let rounds = rest.len().div_ceil(STREAMS_AT_ONCE);
+        let (jobs, later) = rest.split_at(rest.len().div_ceil(rounds));
+        rest = later;
         let mut parsed: Vec<Result<Parsed<'_>>> =
             jobs.iter().map(|job| parse(level, job, buffers, scratch)).collect();
         let (mut blocks, mut numbers) = (Vec::new(), Vec::new());
@@ -250,9 +255,12 @@ impl<'a> CodedBlock<'a> {
                     Some(PlaneTables::Shared(table))
                 }
                 Kind::Own(table) => Some(PlaneTables::Own(Box::new(table.decoder()?))),
-                Kind::Classes => {
-                    Some(PlaneTables::of_classes(job, plane, &payload[plane.stream.clone()])?)
-                }
+                Kind::Classes => Some(PlaneTables::of_classes(
+                    level,
+                    job,
+                    plane,
+                    &payload[plane.stream.clone()],
+                )?),
             });
         }
         let tiling = job.format.tiling(job.rows, job.cols);
@@ -301,7 +309,12 @@ impl<'a> CodedBlock<'a> {
 
 impl<'a> PlaneTables<'a> {
     /// The scale classes of a plane, whose stream must have the low bits that they want.
-    fn of_classes(job: &BlockJob<'a>, plane: &Plane, stream: &[u8]) -> Result<PlaneTables<'a>> {
+    fn of_classes(
+        level: Level,
+        job: &BlockJob<'a>,
+        plane: &Plane,
+        stream: &[u8],
+    ) -> Result<PlaneTables<'a>> {
         let (Some(scale), Some((row, col))) = (&job.side.scale, job.corner) else {
             return Err(corrupt!("the first plane has scale classes, its group has none"));
         };
@@ -313,7 +326,7 @@ impl<'a> PlaneTables<'a> {
         let block = scale.classes.of_block(row..row + job.rows, col..col + job.cols);
         let (scan, low) = (scale.classes.scan, &scale.low[..]);
         let steps = Steps::of(scan, job.rows, job.cols);
-        let low_bits = LowBits { widths: low, packed: &[] }.bits(steps, &block.of_step);
+        let low_bits = LowBits { widths: low, packed: &[] }.bits(level, steps, &block.of_step);
         let low_len = low_bits.map_or(usize::MAX, |bits| bits.div_ceil(8));
         let Some(packed) = stream.len().checked_sub(low_len).map(|start| &stream[start..]) else {
             let have = stream.len();

@@ -92,11 +92,21 @@ impl ScaleClasses {
         let lanes = elements.clamp(1, LANES);
         let mut of_step = Vec::with_capacity(elements.div_ceil(lanes));
         if cols.len().is_multiple_of(LANES) {
+            // The factor of a row adds to the mean of the columns as it is.
             let sum = |cols: &[u8]| cols.iter().map(|&col| usize::from(col)).sum();
-            let sums: Vec<usize> = cols.chunks_exact(LANES).map(sum).collect();
+            let means: Vec<usize> =
+                cols.chunks_exact(LANES).map(|cols| mean(sum(cols), LANES)).collect();
+            // Where rows of a factor lie: those that follow are copies.
+            let mut seen = [usize::MAX; MAX_CLASSES];
             for &row in rows {
-                let sums = sums.iter().map(|sum| LANES * usize::from(row) + sum);
-                of_step.extend(sums.map(|sum| self.table(mean(sum, LANES))));
+                let (seen, start) = (&mut seen[usize::from(row) % MAX_CLASSES], of_step.len());
+                if *seen < start {
+                    of_step.extend_from_within(*seen..*seen + means.len());
+                } else {
+                    *seen = start;
+                    let factors = means.iter().map(|mean| usize::from(row) + mean);
+                    of_step.extend(factors.map(|factor| self.table(factor)));
+                }
             }
             return of_step;
         }

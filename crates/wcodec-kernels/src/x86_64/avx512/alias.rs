@@ -21,6 +21,7 @@ use std::arch::x86_64::*;
 const WINDOW: usize = 2 * LANES;
 
 /// The lanes of one stream between two steps.
+#[derive(Clone, Copy)]
 pub(super) struct Lanes<'a> {
     high: __m512i,
     low: __m512i,
@@ -144,7 +145,7 @@ impl<'a> Lanes<'a> {
 /// The output bytes of ranks.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vbmi,avx512vl")]
-fn bytes(table: &AliasTable, ranks: __m512i) -> __m256i {
+pub(super) fn bytes(table: &AliasTable, ranks: __m512i) -> __m256i {
     look_up_bytes(&table.byte, _mm512_cvtepi16_epi8(ranks))
 }
 

@@ -22,8 +22,8 @@ const BATCH_BYTES: u64 = 8 << 20;
 
 /// Bytes of small jobs that are decoded together.
 const BUNDLE_BYTES: u64 = 1 << 20;
-/// Blocks that one thread decodes: two rounds of the widest kernel.
-const TASK_BLOCKS: u64 = 2 * STREAMS_AT_ONCE as u64;
+/// Blocks that one thread decodes: some rounds of the widest kernel.
+const TASK_BLOCKS: u64 = 3 * STREAMS_AT_ONCE as u64;
 
 /// A run of bands of one group: what is read in one go.
 pub(super) struct Job {
