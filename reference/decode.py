@@ -192,9 +192,9 @@ def decode_symbols(stream, table, scan, rows, cols):
 # --- scale classes (section 9) ----------------------------------------------------------------
 
 
-def read_factors(payload, at, count):
+def read_factors(payload, at, count, width):
     (length,) = struct.unpack("<I", take(payload, at, 4))
-    symbols, frequencies, used = read_table(payload[at + 4 :], 6)
+    symbols, frequencies, used = read_table(payload[at + 4 :], width)
     at += 4 + used
     lanes, steps = linear_steps(count, 1 if count < 4096 else 32)
     stream = take(payload, at, length)
@@ -203,8 +203,9 @@ def read_factors(payload, at, count):
 
 def read_classes(payload, at, head, tables, part):
     """Returns the classes of a group and what is behind them."""
-    count, scan, lowest, width = head
-    rows, cols = part
+    count, scan, lowest, width, products = head
+    rows, cols, element = part
+    require(products <= 32 and (products == 0 or TYPES[element][0] in ("U8", "I8")), "products")
     require(1 <= rows <= 1 << 20 and 1 <= cols <= 1 << 20, "part of the view")
     bits = Bits(take(payload, at, ceil_div(count, 8)))
     at += ceil_div(count, 8)
@@ -222,12 +223,29 @@ def read_classes(payload, at, head, tables, part):
     a = min(symbols[0] << low for low, symbols, _ in fields)
     b = max((symbols[-1] + 1 << low) - 1 for low, symbols, _ in fields)
     require(b < 256 or (b | 7) - a // 8 * 8 < 256, "fields of the classes")
-    row_factors, at = read_factors(payload, at, rows)
-    col_factors, at = read_factors(payload, at, cols)
+    row_factors, at = read_factors(payload, at, rows, 6)
+    col_factors, at = read_factors(payload, at, cols, 6)
+    means = []
+    for _ in range(products):
+        exponent = take(payload, at, 1)[0]
+        require(exponent <= 8, "exponent of a product")
+        of_rows, at = read_factors(payload, at + 1, rows, 8)
+        of_cols, at = read_factors(payload, at, cols, 8)
+        means.append((exponent, numpy.array(of_rows) - 128, numpy.array(of_cols) - 128))
     return {
         "scan": scan, "lowest": lowest, "width": width, "of_class": of_class, "tables": fields,
-        "rows": row_factors, "cols": col_factors,
+        "rows": row_factors, "cols": col_factors, "means": means,
     }, at
+
+
+def add_means(decoded, classes, rows, cols, corner):
+    total = numpy.full((rows, cols), 8192)
+    for exponent, of_rows, of_cols in classes["means"]:
+        a = of_rows[corner[0] : corner[0] + rows, None]
+        b = of_cols[None, corner[1] : corner[1] + cols]
+        total += a * b << exponent
+    values = numpy.frombuffer(decoded, numpy.uint8).reshape(rows, cols)
+    return ((values + (total >> 14)) % 256).astype(numpy.uint8).tobytes()
 
 
 def decode_classes(stream, classes, width, rows, cols, corner):
@@ -358,7 +376,10 @@ def decode_coded(payload, element, rows, cols, scan, tile, side, corner):
         word ^= numpy.uint64(1 << 8 * size - 1)
     elif transform == "rotate":
         word = word >> numpy.uint64(1) | (word & numpy.uint64(1)) << numpy.uint64(8 * size - 1)
-    return word.astype(f"<u{size}").tobytes(), payload[:head_len]
+    decoded = word.astype(f"<u{size}").tobytes()
+    if records[0][1] == 4 and side["classes"]["means"]:
+        decoded = add_means(decoded, side["classes"], rows, cols, corner)
+    return decoded, payload[:head_len]
 
 
 def decode_block(payload, mode, number, checksum, segment, rows, cols, corner, side):
@@ -389,10 +410,10 @@ def check(number, segment, head, decoded, checksum):
 
 
 def read_side(payload, part, minor):
-    count, classes, scan, lowest, width, zero = struct.unpack("<HHBBBB", take(payload, 0, 8))
-    require(count <= 256 and len(payload) <= 1 << 20 and zero == 0, "side block")
+    count, classes, scan, lowest, width, products = struct.unpack("<HHBBBB", take(payload, 0, 8))
+    require(count <= 256 and len(payload) <= 1 << 20, "side block")
     require(1 <= classes <= (64 if minor else 1), "scale classes")
-    require(classes > 1 or scan == lowest == width == 0, "classes that are not there")
+    require(classes > 1 or scan == lowest == width == products == 0, "classes that are not there")
     at, tables = 8, []
     for _ in range(count):
         table_width = take(payload, at, 1)[0]
@@ -403,7 +424,8 @@ def read_side(payload, part, minor):
     found = None
     if classes > 1:
         require(scan <= 1 and 1 <= width <= 12, "scan and width of classes")
-        found, at = read_classes(payload, at, (classes, scan, lowest, width), tables, part)
+        head = (classes, scan, lowest, width, products)
+        found, at = read_classes(payload, at, head, tables, part)
     require(at == len(payload), "bytes behind the contents")
     return {"tables": tables, "classes": found}
 
@@ -480,7 +502,7 @@ def decode_segment(data, segment, records, minor):
             at, checksum, length, mode = next(records)
             require(mode == SIDE, "side block expected")
             check(number, segment, b"", data[at : at + length], checksum)
-            part = (sum(band[0][0] for band in body), segment["cols"])
+            part = (sum(band[0][0] for band in body), segment["cols"], segment["element"])
             side = read_side(data[at : at + length], part, minor)
             number += 1
         decoded = [

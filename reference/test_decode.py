@@ -106,6 +106,9 @@ def scaled(rng, dtype, shape):
     factors = [2.0 ** rng.integers(-3, 4, n) for n in shape]
     weights = rng.normal(0, 1, shape) * factors[0][:, None] * factors[1][None, :]
     whole = numpy.clip(numpy.round(weights * 4), -127, 127)
+    if rng.integers(2):
+        mean = rng.integers(-3, 4, shape[0])[:, None] * rng.integers(-3, 4, shape[1])[None, :]
+        whole = numpy.clip(whole + 3 * mean, -127, 127)
     if dtype in ("F16", "F32", "F64"):
         return weights.astype(f"<f{SIZES[dtype]}")
     if dtype == "BF16":

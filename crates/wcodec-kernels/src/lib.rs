@@ -19,6 +19,7 @@ mod map;
 mod merge;
 mod pack;
 pub mod predict;
+mod products;
 mod rans;
 pub mod scalar;
 mod slots;
@@ -38,6 +39,10 @@ pub use low::pack_low_bits;
 pub use map::map_bytes;
 pub use pack::{pack_bits, packed_len, unpack_bits};
 pub use predict::Predictor;
+pub use products::{
+    MAX_PRODUCT_EXPONENT, MAX_PRODUCTS, PRODUCT_BITS, Product, add_products, add_scaled, dot,
+    weigh_bytes,
+};
 pub use rans::{
     Classes, EncodeSpace, LANES, STATE_MAX, STATE_MIN, Scan, Steps, StreamError, StreamJob,
     SymbolsJob, decode, encode,

@@ -129,6 +129,7 @@ impl GroupJob<'_> {
             coding = scaled;
         }
         let Coding { drafts, shared, choices, .. } = coding;
+        let view = shared.scale.as_ref().map_or(view, |plan| view.of_plan(plan));
         let has_side = side.unwrap_or(!shared.tables.is_empty() || shared.scale.is_some());
         let blocks: Vec<Vec<EncodedBlock>> = drafts
             .into_par_iter()
@@ -187,10 +188,11 @@ impl GroupJob<'_> {
         let mut split = self.choose_split(format.level, rects, format.base, Some(plan.width));
         split.predictors = PredictorSet::NONE;
         let drafts = make_drafts(format, rects, &split);
+        let coded = view.of_plan(&plan);
         let prices: Vec<Option<u64>> = rects
             .par_iter()
             .map(|&(band, across, rect)| {
-                self.geometry.corner(band, across).map(|_| view.price(&plan, rect))
+                self.geometry.corner(band, across).map(|_| coded.price(&plan, rect))
             })
             .collect();
         choose_tables(&self.format, split, drafts, true, Some((plan, prices))).map(Some)

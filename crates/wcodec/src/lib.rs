@@ -56,7 +56,9 @@ pub mod fuzzing {
             assert_eq!(again, &bytes[..used]);
         }
         let level = wcodec_kernels::Level::detect();
-        let _ = crate::block::side::read(level, bytes, (64, 64), 1);
+        let element = crate::ElementType::I8;
+        let shape = crate::block::side::GroupShape { element, rows: 64, cols: 64, minor: 1 };
+        let _ = crate::block::side::read(level, bytes, shape);
     }
 }
 

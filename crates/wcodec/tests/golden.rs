@@ -41,7 +41,14 @@ fn fixtures_1_1() -> Vec<Fixture> {
             o.block = Some((50, 90));
         })
     };
+    let mut rng = Rng::new(20_261_126);
+    let mut with_means = |element: ElementType, rows, cols| {
+        let data = support::with_means(&mut rng, element, rows, cols);
+        safetensors(&[tensor("w", element.name(), &[rows, cols], data)])
+    };
     vec![
+        ("i8_means", with_means(ElementType::I8, 160, 224), row()),
+        ("u8_means_blocks", with_means(ElementType::U8, 150, 200), blocks()),
         ("i8_classes", layer(ElementType::I8, 160, 192), column()),
         ("i8_classes_row_scan", layer(ElementType::I8, 200, 96), row()),
         ("u8_classes_blocks", layer(ElementType::U8, 130, 200), blocks()),
@@ -194,7 +201,7 @@ fn output_is_deterministic() {
 #[test]
 fn golden_files_use_every_feature() {
     let mut modes = [0u32; 5];
-    let (mut maps, mut columns, mut scaled) = (0, 0, 0);
+    let (mut maps, mut columns, mut scaled, mut means) = (0, 0, 0, 0);
     let entries = ["golden/v1.0", "golden/v1.1"].map(|folder| std::fs::read_dir(testdata(folder)));
     for entry in entries.into_iter().flat_map(Result::unwrap) {
         let file = std::fs::read(entry.unwrap().path()).unwrap();
@@ -203,6 +210,8 @@ fn golden_files_use_every_feature() {
             |at: usize| u64::from_le_bytes(footer[at..at + 8].try_into().unwrap()) as usize;
         for record in file[number(0)..].chunks(24).take(number(8)) {
             modes[usize::from(record[20])] += 1;
+            let at = u64::from_le_bytes(record[..8].try_into().unwrap()) as usize;
+            means += u32::from(record[20] == 4 && file[at + 7] > 0);
         }
         let reader = Reader::open(file.as_slice(), &Limits::default()).unwrap();
         for layer in 0..reader.layers().len() {
@@ -214,5 +223,6 @@ fn golden_files_use_every_feature() {
     }
     assert!(modes.iter().all(|&n| n > 0), "raw, constant, coded, zstd, side: {modes:?}");
     assert!(maps > 0 && columns > 0);
-    assert_eq!(scaled, 8, "every file of 1.1 has scale classes");
+    assert_eq!(scaled, 10, "every file of 1.1 has scale classes");
+    assert_eq!(means, 2, "predicted means");
 }

@@ -105,6 +105,7 @@ struct Scaled {
     map: Vec<u8>,
     rows: Vec<u8>,
     cols: Vec<u8>,
+    means: Vec<u8>,
     minor: u8,
     planes: fn(&mut Head),
     corner: fn(&mut Forge),
@@ -130,6 +131,7 @@ fn classes(change: impl FnOnce(&mut Scaled)) -> Vec<u8> {
         map: vec![0b10],
         rows: factors(),
         cols: factors(),
+        means: vec![],
         minor: 1,
         planes: |_| (),
         corner: |_| (),
@@ -137,7 +139,7 @@ fn classes(change: impl FnOnce(&mut Scaled)) -> Vec<u8> {
     change(&mut made);
     let mut payload = vec![made.tables.len() as u8, 0];
     payload.extend(made.head);
-    for part in made.tables.iter().chain([&made.map, &made.rows, &made.cols]) {
+    for part in made.tables.iter().chain([&made.map, &made.rows, &made.cols, &made.means]) {
         payload.extend(part);
     }
     let mut head = coded();
@@ -150,6 +152,17 @@ fn classes(change: impl FnOnce(&mut Scaled)) -> Vec<u8> {
     forge.segments[0].blocks.push(side(&payload));
     (made.corner)(&mut forge);
     forge.build()
+}
+
+/// As [`classes`], with one product of a mean, whose factors are all 0.
+fn means(change: impl FnOnce(&mut Scaled)) -> Vec<u8> {
+    classes(|c| {
+        let table = Bits::default().put(128, 8).put(0, 8).put(0b11 | 13 << 2, 6).put(0, 12).0;
+        let list = [&4u32.to_le_bytes()[..], &table, &4096u32.to_le_bytes()].concat();
+        c.means = [&[0][..], &list, &list].concat();
+        c.head[5] = 1;
+        change(c);
+    })
 }
 
 /// As [`classes`], with four low bits a field of zeros.
@@ -551,7 +564,12 @@ fn cases() -> Vec<Case> {
         ("classes_width_none", classes(|c| c.head[4] = 0)),
         ("classes_width_large", classes(|c| c.head[4] = 13)),
         ("classes_width_of_plane", classes(|c| c.head[4] = 9)),
-        ("classes_reserved", classes(|c| c.head[5] = 1)),
+        ("means_many", means(|c| c.head[5] = 33)),
+        ("means_missing", means(|c| c.head[5] = 2)),
+        ("means_of_floats", means(|c| c.corner = |f| f.segments[0].element = 4)),
+        ("means_exponent", means(|c| c.means[0] = 9)),
+        ("means_without_classes", with_side(&[0, 0, 1, 0, 0, 0, 0, 1])),
+        ("means_factors_short", means(|c| c.means.truncate(c.means.len() - 1))),
         ("classes_map_begins", classes(|c| c.map = vec![0b11])),
         ("classes_map_unused", classes(|c| c.map = vec![0b110])),
         ("classes_map_missing", {
@@ -679,6 +697,7 @@ fn the_files_that_the_forge_starts_from_are_sound() {
     assert_eq!(verdict(&with_side(&[0, 0, 1, 0, 0, 0, 0, 0])), Ok(()));
     assert_eq!(verdict(&classes(|_| ())), Ok(()));
     assert_eq!(verdict(&low_bits(|_| ())), Ok(()));
+    assert_eq!(verdict(&means(|_| ())), Ok(()));
 }
 
 #[test]

@@ -9,7 +9,7 @@ use crate::error::{Error, Result, corrupt};
 use crate::frame;
 use crate::geometry::{Scan, TileConfig};
 use crate::predict::{self, Predictor};
-use crate::scale::BlockClasses;
+use crate::scale::{BlockClasses, mean};
 use crate::stats::Stats;
 use std::cell::RefCell;
 use wcodec_kernels::predict::Tiling;
@@ -138,6 +138,11 @@ fn decode_with(
                 parsed[number] = Err(corrupt!("plane {}: {}", e.plane, e.error));
             }
         }
+        for (job, parsed) in jobs.iter().zip(&parsed) {
+            if parsed.as_ref().is_ok_and(Parsed::has_classes) {
+                add_means(level, job, buffers);
+            }
+        }
         for (job, parsed) in jobs.iter().zip(parsed) {
             results.push(parsed.and_then(|Parsed { stats, head, .. }| {
                 let Place { buffer, start, .. } = job.place;
@@ -160,6 +165,25 @@ struct Parsed<'a> {
     /// Bytes of the head, which goes into the checksum.
     head: usize,
     coded: Option<CodedBlock<'a>>,
+}
+
+impl Parsed<'_> {
+    fn has_classes(&self) -> bool {
+        self.stats.scaled_elements > 0
+    }
+}
+
+/// Adds the predicted means of the elements of a block with scale classes.
+fn add_means(level: Level, job: &BlockJob<'_>, buffers: &mut [&mut [u8]]) {
+    let (Some(scale), Some((first, col))) = (&job.side.scale, job.corner) else { return };
+    if scale.classes.means.is_empty() {
+        return;
+    }
+    let Place { buffer, start, pitch } = job.place;
+    for row in 0..job.rows {
+        let bytes = &mut buffers[buffer][start + row * pitch..][..job.cols];
+        mean::apply(level, &scale.classes.means, (first + row, col), false, bytes);
+    }
 }
 
 /// What the streams of a coded block need.

@@ -348,7 +348,7 @@ fn finish_with(
     let mut shift = group.format.element.bits();
     for (plane, width) in widths.into_iter().enumerate() {
         shift -= width;
-        encode_plane(group, &mut open, (plane, shift, width), shared, scratch);
+        encode_plane(group, view, &mut open, (plane, shift, width), shared, scratch);
     }
     let encoded = open.into_iter().map(|block| block.close(group, zstd)).collect();
     scratch.ranks = buffers;
@@ -358,6 +358,7 @@ fn finish_with(
 /// Writes the streams of one plane of all blocks.
 fn encode_plane(
     group: GroupFormat<'_>,
+    view: &View<'_>,
     blocks: &mut [Open<'_>],
     (plane, shift, width): (usize, u32, u32),
     shared: &SharedTables,
@@ -389,6 +390,8 @@ fn encode_plane(
                 let (Some(plan), Some(classes)) = (&shared.scale, classes) else { continue };
                 let fields = &mut scratch.turned;
                 let (scan, cols) = (plan.classes.scan, draft.rect.cols);
+                // Of what the predicted means leave.
+                let source = view.field_source(draft.rect, width);
                 source.in_coding_order(scan, cols, &classes.order, &mut scratch.fields, fields);
                 let steps = Steps::of(scan, draft.rect.rows, cols);
                 plan.split_fields(steps, &classes.of_step, fields, ranks, low);

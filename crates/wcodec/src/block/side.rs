@@ -7,17 +7,20 @@
 //! | 4 | 1 | scan of planes with classes | 0 row, 1 column |
 //! | 5 | 1 | lowest sum of factors | |
 //! | 6 | 1 | width of planes with classes | 1 to 12; it and the two before are 0 without classes |
-//! | 7 | 1 | zero | 0 |
+//! | 7 | 1 | products of a mean | 0 to 32; 0 unless classes are of integers of one byte |
 //! | 8 | | for each table one byte, its width, then the table | width 1 to 12 |
-//! | | | with classes: a bit for each, whether it takes the next table; row factors, column factors | |
+//! | | | with classes: a bit for each, whether it takes the next table; row factors, column factors; products | |
 
+use crate::dtype::ElementType;
 use crate::entropy::table::{MAX_WIDTH, Table};
 use crate::error::{Result, corrupt};
+use crate::scale::factors::{MEAN_WIDTH, SCALE_WIDTH};
+use crate::scale::mean::{self, Mean};
 use crate::scale::plan::{ScalePlan, base_of};
 use crate::scale::{MAX_CLASSES, MAX_FACTORS, ScaleClasses, factors};
 use crate::version::MINOR_SCALE;
 use std::sync::OnceLock;
-use wcodec_kernels::{DecodeTable, Level, Scan};
+use wcodec_kernels::{DecodeTable, Level, MAX_PRODUCT_EXPONENT, MAX_PRODUCTS, Scan};
 
 /// Most tables of a side block.
 const MAX_TABLES: u16 = 256;
@@ -74,8 +77,16 @@ impl SideClasses {
     }
 }
 
-/// Rows and columns of the view that belong to a group.
-pub(crate) type GroupShape = (u64, u64);
+/// What a side block must fit.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct GroupShape {
+    pub(crate) element: ElementType,
+    /// Rows and columns of the view that belong to the group.
+    pub(crate) rows: u64,
+    pub(crate) cols: u64,
+    /// Minor version of the file.
+    pub(crate) minor: u16,
+}
 
 /// Serialises the tables, each with its width, and scale classes, whose tables come first.
 pub(crate) fn write(
@@ -89,7 +100,8 @@ pub(crate) fn write(
         None => [1, 0, 0, 0, 0, 0],
         Some(ScalePlan { classes, width, .. }) => {
             let scan = u8::from(classes.scan == Scan::Column);
-            [classes.tables.len() as u8, 0, scan, classes.lowest, *width as u8, 0]
+            let means = classes.means.len() as u8;
+            [classes.tables.len() as u8, 0, scan, classes.lowest, *width as u8, means]
         }
     };
     out.extend_from_slice(&head);
@@ -104,20 +116,27 @@ pub(crate) fn write(
             map[class / 8] |= u8::from(pair[0] != pair[1]) << (class % 8);
         }
         out.extend_from_slice(&map);
-        factors::write(level, &classes.rows, &mut out)?;
-        factors::write(level, &classes.cols, &mut out)?;
+        factors::write(level, &classes.rows, SCALE_WIDTH, &mut out)?;
+        factors::write(level, &classes.cols, SCALE_WIDTH, &mut out)?;
+        for Mean { exponent, rows, cols } in &classes.means {
+            out.push(*exponent);
+            for list in [rows, cols] {
+                let list: Vec<u8> = list.iter().map(|&factor| factor as u8 ^ 0x80).collect();
+                factors::write(level, &list, MEAN_WIDTH, &mut out)?;
+            }
+        }
     }
     Ok(out)
 }
 
-/// Parses and checks the side block of a group of this shape, in a file of a minor version.
-pub(crate) fn read(level: Level, bytes: &[u8], shape: GroupShape, minor: u16) -> Result<Side> {
+/// Parses and checks the side block of a group of this shape.
+pub(crate) fn read(level: Level, bytes: &[u8], shape: GroupShape) -> Result<Side> {
     let Some((head, mut rest)) = bytes.split_first_chunk::<8>() else {
         return Err(corrupt!("side block of {} bytes, expected at least 8", bytes.len()));
     };
     let count = u16::from_le_bytes([head[0], head[1]]);
     let classes = usize::from(u16::from_le_bytes([head[2], head[3]]));
-    if minor < MINOR_SCALE && classes != 1 {
+    if shape.minor < MINOR_SCALE && classes != 1 {
         return Err(corrupt!("side block has {classes} scale classes, expected 1"));
     }
     if classes == 0 || classes > MAX_CLASSES {
@@ -125,7 +144,7 @@ pub(crate) fn read(level: Level, bytes: &[u8], shape: GroupShape, minor: u16) ->
             "side block has {classes} scale classes, expected 1 to {MAX_CLASSES}"
         ));
     }
-    if head[7] != 0 || (classes == 1 && head[4..7] != [0; 3]) {
+    if classes == 1 && head[4..] != [0; 4] {
         return Err(corrupt!("reserved bytes of the side block are not zero"));
     }
     if count > MAX_TABLES {
@@ -162,16 +181,23 @@ fn read_classes<'b>(
     (head, count): (&[u8; 8], usize),
     bytes: &'b [u8],
     tables: &[SharedTable],
-    (rows, cols): GroupShape,
+    shape: GroupShape,
 ) -> Result<(SideClasses, &'b [u8])> {
     let scan = match head[4] {
         0 => Scan::Row,
         1 => Scan::Column,
         scan => return Err(corrupt!("scan of scale classes is {scan}, at most 1 expected")),
     };
-    let (lowest, width) = (head[5], u32::from(head[6]));
+    let (lowest, width, products) = (head[5], u32::from(head[6]), usize::from(head[7]));
+    let GroupShape { element, rows, cols, .. } = shape;
     if width == 0 || width > MAX_WIDTH {
         return Err(corrupt!("scale classes of {width} bits, expected 1 to {MAX_WIDTH}"));
+    }
+    if products > MAX_PRODUCTS || (products > 0 && !mean::possible(element)) {
+        let name = element.name();
+        return Err(corrupt!(
+            "means of {products} products, {name} may have none or at most {MAX_PRODUCTS}"
+        ));
     }
     if rows.max(cols) > MAX_FACTORS || rows.min(cols) == 0 {
         return Err(corrupt!(
@@ -216,9 +242,28 @@ fn read_classes<'b>(
     if low.iter().all(|&bits| bits == 0) {
         low.clear();
     }
-    let (rows, rest) = factors::read(level, rows as usize, rest)?;
-    let (cols, rest) = factors::read(level, cols as usize, rest)?;
-    let classes = ScaleClasses { scan, lowest, tables: of_class, rows, cols };
+    let (rows, cols) = (rows as usize, cols as usize);
+    let (row_factors, rest) = factors::read(level, rows, SCALE_WIDTH, rest)?;
+    let (col_factors, mut rest) = factors::read(level, cols, SCALE_WIDTH, rest)?;
+    let mut means = Vec::with_capacity(products);
+    for number in 0..products {
+        let Some((&exponent, after)) = rest.split_first() else {
+            return Err(corrupt!("side block ends before product {number} of {products}"));
+        };
+        if u32::from(exponent) > MAX_PRODUCT_EXPONENT {
+            let most = MAX_PRODUCT_EXPONENT;
+            return Err(corrupt!(
+                "product {number} has exponent {exponent}, at most {most} expected"
+            ));
+        }
+        let (rows, after) = factors::read(level, rows, MEAN_WIDTH, after)?;
+        let (cols, after) = factors::read(level, cols, MEAN_WIDTH, after)?;
+        let signed = |list: Vec<u8>| list.iter().map(|&factor| (factor ^ 0x80) as i8).collect();
+        means.push(Mean { exponent, rows: signed(rows), cols: signed(cols) });
+        rest = after;
+    }
+    let (rows, cols) = (row_factors, col_factors);
+    let classes = ScaleClasses { scan, lowest, tables: of_class, rows, cols, means };
     let decoders = OnceLock::new();
     Ok((SideClasses { classes, width, low, fields, base, decoders }, rest))
 }

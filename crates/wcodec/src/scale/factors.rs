@@ -5,8 +5,10 @@ use crate::entropy::table::Table;
 use crate::error::{Result, corrupt};
 use wcodec_kernels::{Classes, EncodeSpace, LANES, Level, Steps, StreamJob, SymbolsJob};
 
-/// Bits of a factor.
-const WIDTH: u32 = 6;
+/// Bits of a factor of the scale.
+pub(crate) const SCALE_WIDTH: u32 = 6;
+/// Bits of a factor of a mean, 128 more than it.
+pub(crate) const MEAN_WIDTH: u32 = 8;
 /// Shorter lists are coded in a single lane: 32 states would take more than they hold.
 const MIN_INTERLEAVED: usize = 4096;
 
@@ -16,23 +18,23 @@ fn steps(count: usize) -> Steps {
 
 /// About what a list takes, in units of 2^-16 bit.
 pub(crate) fn price(factors: &[u8]) -> u64 {
-    cost::entropy(&counts(factors))
+    cost::entropy(&counts(factors, MEAN_WIDTH))
 }
 
-fn counts(factors: &[u8]) -> [u32; 1 << WIDTH] {
-    let mut counts = [0; 1 << WIDTH];
+fn counts(factors: &[u8], width: u32) -> Vec<u32> {
+    let mut counts = vec![0; 1 << width];
     for &factor in factors {
         counts[usize::from(factor)] += 1;
     }
     counts
 }
 
-/// Appends a list: the length of the stream, the table, the stream.
-pub(crate) fn write(level: Level, factors: &[u8], out: &mut Vec<u8>) -> Result<()> {
+/// Appends a list of factors of `width` bits: the length of the stream, the table, the stream.
+pub(crate) fn write(level: Level, factors: &[u8], width: u32, out: &mut Vec<u8>) -> Result<()> {
     let mut stream = Vec::new();
     let mut table_bytes = Vec::new();
-    if let Some(table) = Table::from_counts(&counts(factors)) {
-        table.write(WIDTH, &mut table_bytes);
+    if let Some(table) = Table::from_counts(&counts(factors, width)) {
+        table.write(width, &mut table_bytes);
         let ranks = table.ranks();
         let ranks: Vec<u8> = factors.iter().map(|&f| ranks.get(u16::from(f))).collect();
         let encoder = table.encoder()?;
@@ -47,11 +49,16 @@ pub(crate) fn write(level: Level, factors: &[u8], out: &mut Vec<u8>) -> Result<(
 }
 
 /// Reads a list of `count` factors from the front of `bytes`; returns it and what is behind it.
-pub(crate) fn read(level: Level, count: usize, bytes: &[u8]) -> Result<(Vec<u8>, &[u8])> {
+pub(crate) fn read(
+    level: Level,
+    count: usize,
+    width: u32,
+    bytes: &[u8],
+) -> Result<(Vec<u8>, &[u8])> {
     let Some((len, rest)) = bytes.split_first_chunk::<4>() else {
         return Err(corrupt!("side block ends before a list of factors"));
     };
-    let (table, used) = Table::read(WIDTH, rest).map_err(|e| corrupt!("factors: {}", e.kind()))?;
+    let (table, used) = Table::read(width, rest).map_err(|e| corrupt!("factors: {}", e.kind()))?;
     let rest = &rest[used..];
     let len = u32::from_le_bytes(*len) as usize;
     let Some((stream, rest)) = rest.split_at_checked(len) else {
@@ -79,11 +86,11 @@ mod tests {
         for count in [1, 31, 4095, 4096, 10_000] {
             let factors: Vec<u8> = (0..count).map(|i: usize| (i * i % 41) as u8).collect();
             let mut bytes = Vec::new();
-            write(Level::SCALAR, &factors, &mut bytes).unwrap();
+            write(Level::SCALAR, &factors, SCALE_WIDTH, &mut bytes).unwrap();
             bytes.extend(b"rest");
-            let (found, rest) = read(Level::SCALAR, count, &bytes).unwrap();
+            let (found, rest) = read(Level::SCALAR, count, SCALE_WIDTH, &bytes).unwrap();
             assert_eq!((found, rest), (factors, &b"rest"[..]));
-            assert!(count == 1 || read(Level::SCALAR, count + 1, &bytes).is_err());
+            assert!(count == 1 || read(Level::SCALAR, count + 1, SCALE_WIDTH, &bytes).is_err());
         }
     }
 }

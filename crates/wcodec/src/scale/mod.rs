@@ -6,8 +6,10 @@
 
 pub(crate) mod factors;
 pub(crate) mod fit;
+pub(crate) mod mean;
 pub(crate) mod plan;
 
+use mean::Mean;
 use std::ops::Range;
 use wcodec_kernels::{LANES, Scan};
 
@@ -29,6 +31,8 @@ pub(crate) struct ScaleClasses {
     pub(crate) rows: Vec<u8>,
     /// The factor of each column.
     pub(crate) cols: Vec<u8>,
+    /// What is subtracted from elements before they are coded.
+    pub(crate) means: Vec<Mean>,
 }
 
 /// What the classes of a group come to in one of its blocks.
@@ -169,6 +173,7 @@ mod tests {
                 tables: (0..count).map(|k| k as u8 / 3).collect(),
                 rows: (0..rows).map(|i| (random(i) % 64) as u8).collect(),
                 cols: (0..cols).map(|i| (random(1000 + i) % 64) as u8).collect(),
+                means: Vec::new(),
             };
             let found = classes.of_block(0..rows, 0..cols);
             let mut order: Vec<usize> = (0..rows).collect();

@@ -2,6 +2,7 @@
 //! of a field each table leaves alone.
 
 use super::fit::{Factors, fit};
+use super::mean::{self, Mean};
 use super::{BlockClasses, MAX_CLASSES, ScaleClasses, factors};
 use crate::block::fields::{BlockBytes, FieldSource, FieldSpace};
 use crate::dtype::ElementType;
@@ -11,7 +12,7 @@ use crate::error::Result;
 use crate::geometry::Rect;
 use crate::options::Effort;
 use rayon::prelude::*;
-use wcodec_kernels::{ALIAS_SYMBOLS, EncodeTable, Level, Scan, Steps, pack_low_bits};
+use wcodec_kernels::{ALIAS_SYMBOLS, EncodeTable, Level, MAX_PRODUCTS, Scan, Steps, pack_low_bits};
 
 /// Fewer elements than this cannot pay for factors and tables.
 const MIN_ELEMENTS: usize = 1 << 14;
@@ -26,10 +27,14 @@ const MAX_LOW: u32 = 3;
 /// About what a table takes: its fixed part, and each of its symbols.
 const TABLE_BITS: u64 = 32;
 const SYMBOL_BITS: u64 = 6;
-/// About what a factor takes.
+/// About what a factor of the scale takes, and what one of a mean.
 const FACTOR_BITS: u64 = 3;
+const MEAN_BITS: u64 = 7;
+/// Products that are tried by default.
+const DEFAULT_PRODUCTS: usize = 4;
 
 /// A group whose first plane may get classes.
+#[derive(Clone, Copy)]
 pub(crate) struct View<'a> {
     pub(crate) level: Level,
     pub(crate) element: ElementType,
@@ -50,6 +55,8 @@ pub(crate) struct ScalePlan {
     /// Bits of the plane.
     pub(crate) width: u32,
     pub(crate) tables: Vec<ClassTable>,
+    /// The elements without their predicted means, if there are any.
+    residual: Option<Vec<u8>>,
 }
 
 /// A table that classes share.
@@ -67,6 +74,14 @@ pub(crate) struct ClassTable {
 
 /// Counts by the lowest 8 bits of a field.
 type Counts = [u32; 256];
+
+/// What sampled blocks take.
+struct Tried {
+    /// All fields under one table.
+    one_table: u64,
+    /// Under classes.
+    classes: Option<(u64, ScaleClasses)>,
+}
 
 /// Classes that share a table.
 #[derive(Clone)]
@@ -122,7 +137,7 @@ impl View<'_> {
         classes.of_block(rows, cols)
     }
 
-    fn field_source(&self, rect: Rect, width: u32) -> FieldSource<'_> {
+    pub(crate) fn field_source(&self, rect: Rect, width: u32) -> FieldSource<'_> {
         let bytes = BlockBytes::new(self.bytes, self.base, rect, self.element.size());
         let shift = self.element.bits() - width;
         FieldSource { level: self.level, element: self.element, bytes, shift, width }
@@ -172,43 +187,92 @@ impl View<'_> {
         if self.elements() < MIN_ELEMENTS {
             return Ok(None);
         }
-        let Some((width, base)) = self.width() else { return Ok(None) };
-        let Some(factors) = fit(self.element, self.bytes, self.rows, self.cols, whole) else {
-            return Ok(None);
-        };
+        let Some(plane) = self.width() else { return Ok(None) };
+        let fit = |bytes| fit(self.element, bytes, self.rows, self.cols, whole);
+        let Some(factors) = fit(self.bytes) else { return Ok(None) };
         let most = if whole { usize::MAX } else { SAMPLE_BLOCKS };
         let count = self.rects.len().min(most);
         let sample: Vec<Rect> =
             (0..count).map(|k| self.rects[(2 * k + 1) * self.rects.len() / (2 * count)]).collect();
+        let Some(plain) = self.try_classes(&factors, Vec::new(), scan, &sample, plane.0) else {
+            return Ok(None);
+        };
+        let mut best = plain.classes.map(|(bits, classes)| (bits, classes, None));
+        if mean::possible(self.element) {
+            let most = if whole { MAX_PRODUCTS } else { DEFAULT_PRODUCTS };
+            let means = mean::fit(self.level, self.element, self.bytes, &factors, most);
+            if !means.is_empty() {
+                let residual = self.residual(&means);
+                let view = View { bytes: &residual, ..*self };
+                let found = fit(&residual)
+                    .and_then(|factors| view.try_classes(&factors, means, scan, &sample, plane.0))
+                    .and_then(|tried| tried.classes);
+                if let Some((bits, classes)) = found
+                    && best.as_ref().is_none_or(|(least, ..)| bits < *least)
+                {
+                    best = Some((bits, classes, Some(residual)));
+                }
+            }
+        }
+        let best = best.filter(|(bits, ..)| *bits < plain.one_table);
+        let Some((_, classes, residual)) = best else { return Ok(None) };
+        let view = View { bytes: residual.as_deref().unwrap_or(self.bytes), ..*self };
+        let merged = merge(view.count(&classes, self.rects, plane.0), |bits| bits);
+        ScalePlan::new(classes, plane, &merged, residual).map(Some)
+    }
+
+    /// The elements without their predicted means.
+    fn residual(&self, means: &[Mean]) -> Vec<u8> {
+        let mut residual = self.bytes.to_vec();
+        residual
+            .par_chunks_exact_mut(self.cols)
+            .enumerate()
+            .for_each(|(row, bytes)| mean::apply(self.level, means, (row, 0), true, bytes));
+        residual
+    }
+
+    /// The best classes of these factors, by sampled blocks; `None` if all factors are the same.
+    fn try_classes(
+        &self,
+        factors: &Factors,
+        means: Vec<Mean>,
+        scan: Option<Scan>,
+        sample: &[Rect],
+        width: u32,
+    ) -> Option<Tried> {
         let sampled: usize = sample.iter().map(Rect::elements).sum();
-        let overhead = FACTOR_BITS * BIT * (self.rows + self.cols) as u64;
         // What is stored once for the group counts by the sample's part in it.
         let part = |bits: u64| {
             (u128::from(bits) * sampled as u128 / self.elements().max(1) as u128) as u64
         };
+        let lists = 1 + means.len() as u64 * MEAN_BITS / FACTOR_BITS;
+        let overhead = lists * FACTOR_BITS * BIT * (self.rows + self.cols) as u64;
         let all_bits = sampled as u64 * u64::from(self.element.bits()) * BIT;
-        let mut best: Option<(u64, ScaleClasses)> = None;
-        let mut plain = u64::MAX;
+        let mut tried = Tried { one_table: u64::MAX, classes: None };
         for candidate in [Scan::Row, Scan::Column] {
             if scan.is_some_and(|scan| scan != candidate) {
                 continue;
             }
-            let Some(classes) = unmerged(&factors, candidate) else { return Ok(None) };
-            let counts = self.count(&classes, &sample, width);
+            let classes = unmerged(factors, means.clone(), candidate)?;
+            let counts = self.count(&classes, sample, width);
             let one = counts.iter().fold([0; 256], |sum, part| added(&sum, part));
-            plain = price(&one, part).0;
+            tried.one_table = price(&one, part).0;
             let merged = merge(counts, part);
             let mut bits = merged.iter().map(|m| m.price).sum::<u64>() + part(overhead);
             if candidate == Scan::Column {
                 bits += all_bits / COLUMN_GAIN;
             }
-            if merged.len() > 1 && best.as_ref().is_none_or(|(least, _)| bits < *least) {
-                best = Some((bits, classes));
+            let useful = merged.len() > 1 || !means.is_empty();
+            if useful && tried.classes.as_ref().is_none_or(|(least, _)| bits < *least) {
+                tried.classes = Some((bits, classes));
             }
         }
-        let Some((_, classes)) = best.filter(|(bits, _)| *bits < plain) else { return Ok(None) };
-        let counts = self.count(&classes, self.rects, width);
-        ScalePlan::new(classes, (width, base), &merge(counts, |bits| bits)).map(Some)
+        Some(tried)
+    }
+
+    /// The elements that a plan codes.
+    pub(crate) fn of_plan<'b>(&'b self, plan: &'b ScalePlan) -> View<'b> {
+        View { bytes: plan.residual.as_deref().unwrap_or(self.bytes), ..*self }
     }
 
     /// What a block costs under the classes, in units of 2^-16 bit, its states counted.
@@ -230,14 +294,14 @@ pub(crate) fn base_of(least: u16, most: u16) -> Option<u16> {
 }
 
 /// A class for each sum of factors, as far as there are classes; `None` if all are the same.
-fn unmerged(factors: &Factors, scan: Scan) -> Option<ScaleClasses> {
+fn unmerged(factors: &Factors, means: Vec<Mean>, scan: Scan) -> Option<ScaleClasses> {
     let most = |factors: &[u8]| factors.iter().copied().max().unwrap_or(0);
     let most = most(&factors.rows) + most(&factors.cols);
     let lowest = most.saturating_sub(MAX_CLASSES as u8 - 1);
     let tables: Vec<u8> = (0..=most - lowest).collect();
     let Factors { rows, cols } = factors;
-    let classes = ScaleClasses { scan, lowest, tables, rows: rows.clone(), cols: cols.clone() };
-    (most > 0).then_some(classes)
+    let (rows, cols) = (rows.clone(), cols.clone());
+    (most > 0).then_some(ScaleClasses { scan, lowest, tables, rows, cols, means })
 }
 
 fn added(a: &Counts, b: &Counts) -> Counts {
@@ -312,6 +376,7 @@ impl ScalePlan {
         mut classes: ScaleClasses,
         (width, base): (u32, u16),
         merged: &[Merged],
+        residual: Option<Vec<u8>>,
     ) -> Result<ScalePlan> {
         let of_class = (0u8..).zip(merged).flat_map(|(t, m)| std::iter::repeat_n(t, m.classes));
         classes.tables = of_class.take(classes.tables.len()).collect();
@@ -320,7 +385,7 @@ impl ScalePlan {
             .iter()
             .map(|merged| ClassTable::new(&merged.counts, merged.low, width, base))
             .collect::<Result<_>>()?;
-        Ok(ScalePlan { classes, width, tables })
+        Ok(ScalePlan { classes, width, tables, residual })
     }
 
     /// Splits fields, in the order of the steps, into ranks and low bits, which are appended to `low`.
@@ -344,8 +409,11 @@ impl ScalePlan {
 
     /// About what the factors take.
     pub(crate) fn factor_bytes(&self) -> u64 {
-        let ScaleClasses { rows, cols, .. } = &self.classes;
-        [rows, cols].into_iter().map(|factors| factors::price(factors) / (8 * BIT) + 16).sum()
+        let ScaleClasses { rows, cols, means, .. } = &self.classes;
+        let price = |list: &[u8]| factors::price(list) / (8 * BIT) + 16;
+        let bytes = |list: &[i8]| list.iter().map(|&factor| factor as u8).collect::<Vec<u8>>();
+        let of_mean = |mean: &Mean| price(&bytes(&mean.rows)) + price(&bytes(&mean.cols)) + 80;
+        price(rows) + price(cols) + means.iter().map(of_mean).sum::<u64>()
     }
 
     /// Widths of the tables, and the tables.

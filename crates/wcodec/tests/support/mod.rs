@@ -135,6 +135,19 @@ pub fn scaled(rng: &mut Rng, element: ElementType, rows: u64, cols: u64) -> Vec<
     out
 }
 
+/// Bytes with a mean that is a product of two factors under a spread that is one.
+pub fn with_means(rng: &mut Rng, element: ElementType, rows: u64, cols: u64) -> Vec<u8> {
+    let mut bytes = scaled(rng, element, rows, cols);
+    let mut factors = |n: u64| -> Vec<i64> { (0..n).map(|_| rng.below(9) as i64 - 4).collect() };
+    let (rows, cols) = (factors(rows), factors(cols));
+    for (bytes, row) in bytes.chunks_exact_mut(cols.len()).zip(&rows) {
+        for (byte, col) in bytes.iter_mut().zip(&cols) {
+            *byte = byte.wrapping_add((2 * row * col) as u8);
+        }
+    }
+    bytes
+}
+
 /// A file of tests' data at the root of the repository.
 pub fn testdata(name: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../testdata").join(name)

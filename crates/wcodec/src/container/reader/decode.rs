@@ -3,7 +3,7 @@
 use super::{PlacedSegment, Reader};
 use crate::block::Mode;
 use crate::block::decode::{BlockJob, StoredBlock, decode_blocks};
-use crate::block::side::{self, Side};
+use crate::block::side::{self, GroupShape, Side};
 use crate::checksum::{self, BlockId, block_checksum};
 use crate::container::header::HEADER_LEN;
 use crate::container::index::BlockRecord;
@@ -275,8 +275,10 @@ impl<R: ReadAt> Reader<R> {
         if !checksum::matches(found, record.checksum) {
             return Err(place(Error::checksum("side block", found, record.checksum)));
         }
-        let shape = placed.segment.geometry.group_shape(group);
-        side::read(self.level, &payload, shape, self.minor).map_err(place)
+        let geometry = &placed.segment.geometry;
+        let (rows, cols) = geometry.group_shape(group);
+        let shape = GroupShape { element: geometry.element, rows, cols, minor: self.minor };
+        side::read(self.level, &payload, shape).map_err(place)
     }
 
     /// Reads blocks of a segment with the padding before each of them.
