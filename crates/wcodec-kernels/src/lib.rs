@@ -40,7 +40,7 @@ pub use map::map_bytes;
 pub use pack::{pack_bits, packed_len, unpack_bits};
 pub use predict::Predictor;
 pub use products::{
-    MAX_PRODUCT_EXPONENT, MAX_PRODUCTS, PRODUCT_BITS, Product, add_products, add_scaled, dot,
+    ColumnFactors, MAX_PRODUCT_EXPONENT, MAX_PRODUCTS, PRODUCT_BITS, add_products, add_scaled, dot,
     weigh_bytes,
 };
 pub use rans::{

@@ -8,4 +8,5 @@ pub(crate) mod avx2;
 pub(crate) mod avx512;
 pub(crate) mod map;
 pub(crate) mod pack;
+pub(crate) mod products;
 pub(crate) mod turn;

@@ -9,7 +9,8 @@ use crate::error::{Error, Result, corrupt};
 use crate::frame;
 use crate::geometry::{Scan, TileConfig};
 use crate::predict::{self, Predictor};
-use crate::scale::{BlockClasses, mean};
+use crate::scale::BlockClasses;
+use crate::scale::mean::ColumnMeans;
 use crate::stats::Stats;
 use std::cell::RefCell;
 use wcodec_kernels::predict::Tiling;
@@ -179,10 +180,11 @@ fn add_means(level: Level, job: &BlockJob<'_>, buffers: &mut [&mut [u8]]) {
     if scale.classes.means.is_empty() {
         return;
     }
+    let columns = ColumnMeans::new(&scale.classes.means, col..col + job.cols);
     let Place { buffer, start, pitch } = job.place;
     for row in 0..job.rows {
         let bytes = &mut buffers[buffer][start + row * pitch..][..job.cols];
-        mean::apply(level, &scale.classes.means, (first + row, col), false, bytes);
+        columns.add(level, first + row, bytes);
     }
 }
 

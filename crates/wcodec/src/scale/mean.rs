@@ -7,8 +7,10 @@
 
 use super::fit::Factors;
 use crate::dtype::ElementType;
+use std::ops::Range;
 use wcodec_kernels::{
-    Level, MAX_PRODUCT_EXPONENT, PRODUCT_BITS, Product, add_products, add_scaled, dot, weigh_bytes,
+    ColumnFactors, Level, MAX_PRODUCT_EXPONENT, MAX_PRODUCTS, PRODUCT_BITS, add_products,
+    add_scaled, dot, weigh_bytes,
 };
 
 /// Numbers of the sample that products are found on.
@@ -34,22 +36,35 @@ pub(crate) fn possible(element: ElementType) -> bool {
     matches!(element, ElementType::I8 | ElementType::U8)
 }
 
-/// Adds the predicted means to a row of the group, from column `first` on, or subtracts them.
-pub(crate) fn apply(
-    level: Level,
-    means: &[Mean],
-    (row, first): (usize, usize),
-    subtract: bool,
-    bytes: &mut [u8],
-) {
-    let products: Vec<Product<'_>> = means
-        .iter()
-        .map(|mean| Product {
-            row: i32::from(mean.rows[row]) << mean.exponent,
-            cols: &mean.cols[first..][..bytes.len()],
-        })
-        .collect();
-    add_products(level, &products, subtract, bytes);
+/// The means of some columns of a group, ready to be added to rows or subtracted from them.
+pub(crate) struct ColumnMeans<'a> {
+    means: &'a [Mean],
+    cols: ColumnFactors,
+}
+
+impl<'a> ColumnMeans<'a> {
+    pub(crate) fn new(means: &'a [Mean], cols: Range<usize>) -> ColumnMeans<'a> {
+        let factors = means.iter().map(|mean| &mean.cols[cols.clone()]);
+        ColumnMeans { means, cols: ColumnFactors::new(factors, cols.len()) }
+    }
+
+    /// Adds them to these columns of row `row` of the group.
+    pub(crate) fn add(&self, level: Level, row: usize, bytes: &mut [u8]) {
+        self.apply(level, row, false, bytes);
+    }
+
+    /// Subtracts them.
+    pub(crate) fn subtract(&self, level: Level, row: usize, bytes: &mut [u8]) {
+        self.apply(level, row, true, bytes);
+    }
+
+    fn apply(&self, level: Level, row: usize, subtract: bool, bytes: &mut [u8]) {
+        let mut rows = [0; MAX_PRODUCTS];
+        for (factor, mean) in rows.iter_mut().zip(self.means) {
+            *factor = i16::from(mean.rows[row]) << mean.exponent;
+        }
+        add_products(level, &rows[..self.means.len()], &self.cols, subtract, bytes);
+    }
 }
 
 /// The rows and columns of a group of bytes, divided by their scales.
@@ -253,14 +268,15 @@ mod tests {
         let factors = Factors { rows: vec![0; rows], cols: vec![0; cols] };
         let means = fit(Level::SCALAR, ElementType::I8, &bytes, &factors, 4);
         assert_eq!(means.len(), 1);
+        let columns = ColumnMeans::new(&means, 0..cols);
         let mut worst = 0;
         for (i, row) in bytes.chunks_exact(cols).enumerate() {
             let mut left = row.to_vec();
-            apply(Level::SCALAR, &means, (i, 0), true, &mut left);
+            columns.subtract(Level::SCALAR, i, &mut left);
             for (j, &left) in left.iter().enumerate() {
                 worst = worst.max((i32::from(left as i8) - noise(i * cols + j)).abs());
             }
-            apply(Level::SCALAR, &means, (i, 0), false, &mut left);
+            columns.add(Level::SCALAR, i, &mut left);
             assert_eq!(left, row);
         }
         assert!(worst <= 4, "{worst}");

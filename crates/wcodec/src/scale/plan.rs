@@ -2,7 +2,7 @@
 //! of a field each table leaves alone.
 
 use super::fit::{Factors, fit};
-use super::mean::{self, Mean};
+use super::mean::{self, ColumnMeans, Mean};
 use super::{BlockClasses, MAX_CLASSES, ScaleClasses, factors};
 use crate::block::fields::{BlockBytes, FieldSource, FieldSpace};
 use crate::dtype::ElementType;
@@ -223,11 +223,12 @@ impl View<'_> {
 
     /// The elements without their predicted means.
     fn residual(&self, means: &[Mean]) -> Vec<u8> {
+        let columns = ColumnMeans::new(means, 0..self.cols);
         let mut residual = self.bytes.to_vec();
         residual
             .par_chunks_exact_mut(self.cols)
             .enumerate()
-            .for_each(|(row, bytes)| mean::apply(self.level, means, (row, 0), true, bytes));
+            .for_each(|(row, bytes)| columns.subtract(self.level, row, bytes));
         residual
     }
 

@@ -1,0 +1,111 @@
+//! Predicted means, two products to a multiplication.
+
+use crate::level::Set;
+use crate::{Level, products::PRODUCT_BITS};
+use std::arch::x86_64::*;
+
+/// The factors of a row for two products, and those of the columns.
+type Pair<'a> = ([i16; 2], &'a [[i16; 2]]);
+
+const ROUND: i32 = 1 << (PRODUCT_BITS - 1);
+
+/// Twin of [`crate::add_products`] for most of the bytes; returns how many. Each product must have a
+/// column factor for each byte.
+pub(crate) fn add<'a>(
+    level: Level,
+    products: impl Iterator<Item = Pair<'a>> + Clone,
+    subtract: bool,
+    bytes: &mut [u8],
+) -> usize {
+    assert!(products.clone().all(|(_, cols)| cols.len() == bytes.len()));
+    // SAFETY: the level says that the processor has the instructions; there are as many columns as
+    // bytes.
+    unsafe {
+        match level.set() {
+            Set::Avx512 => add_avx512(products, subtract, bytes),
+            Set::Avx2 => add_avx2(products, subtract, bytes),
+            _ => 0,
+        }
+    }
+}
+
+/// Both factors as one number of 32 bits.
+fn joined([a, b]: [i16; 2]) -> i32 {
+    i32::from(b) << 16 | i32::from(a as u16)
+}
+
+/// # Safety
+/// Each product must have a column factor for each byte.
+#[target_feature(enable = "avx512f,avx512bw,avx512vl")]
+unsafe fn add_avx512<'a>(
+    products: impl Iterator<Item = Pair<'a>> + Clone,
+    subtract: bool,
+    bytes: &mut [u8],
+) -> usize {
+    let (steps, _) = bytes.as_chunks_mut::<64>();
+    for (step, bytes) in steps.iter_mut().enumerate() {
+        let mut sums = [_mm512_set1_epi32(ROUND); 4];
+        for (row, cols) in products.clone() {
+            let row = _mm512_set1_epi32(joined(row));
+            let cols = cols.as_ptr().wrapping_add(64 * step);
+            for (k, sum) in sums.iter_mut().enumerate() {
+                // SAFETY: 16 of the columns of this step, of 4 bytes each.
+                let cols = unsafe { _mm512_loadu_si512(cols.add(16 * k).cast()) };
+                *sum = _mm512_add_epi32(*sum, _mm512_madd_epi16(cols, row));
+            }
+        }
+        for (bytes, sum) in bytes.as_chunks_mut::<16>().0.iter_mut().zip(sums) {
+            let mean = _mm512_cvtepi32_epi8(_mm512_srai_epi32::<PRODUCT_BITS>(sum));
+            // SAFETY: 16 bytes are read and written.
+            unsafe {
+                let before = _mm_loadu_si128(bytes.as_ptr().cast());
+                let after = match subtract {
+                    true => _mm_sub_epi8(before, mean),
+                    false => _mm_add_epi8(before, mean),
+                };
+                _mm_storeu_si128(bytes.as_mut_ptr().cast(), after);
+            }
+        }
+    }
+    64 * steps.len()
+}
+
+/// # Safety
+/// As [`add_avx512`].
+#[target_feature(enable = "avx2")]
+unsafe fn add_avx2<'a>(
+    products: impl Iterator<Item = Pair<'a>> + Clone,
+    subtract: bool,
+    bytes: &mut [u8],
+) -> usize {
+    let (steps, _) = bytes.as_chunks_mut::<32>();
+    for (step, bytes) in steps.iter_mut().enumerate() {
+        let mut sums = [_mm256_set1_epi32(ROUND); 4];
+        for (row, cols) in products.clone() {
+            let row = _mm256_set1_epi32(joined(row));
+            let cols = cols.as_ptr().wrapping_add(32 * step);
+            for (k, sum) in sums.iter_mut().enumerate() {
+                // SAFETY: 8 of the columns of this step, of 4 bytes each.
+                let cols = unsafe { _mm256_loadu_si256(cols.add(8 * k).cast()) };
+                *sum = _mm256_add_epi32(*sum, _mm256_madd_epi16(cols, row));
+            }
+        }
+        // Packing goes by halves of 128 bits; fours of bytes are put in order at last.
+        let low = _mm256_set1_epi32(0xff);
+        let [a, b, c, d] = sums
+            .map(|sum| _mm256_and_si256(_mm256_srai_epi32::<{ PRODUCT_BITS as i32 }>(sum), low));
+        let packed = _mm256_packus_epi16(_mm256_packus_epi32(a, b), _mm256_packus_epi32(c, d));
+        let order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
+        let means = _mm256_permutevar8x32_epi32(packed, order);
+        // SAFETY: 32 bytes are read and written.
+        unsafe {
+            let before = _mm256_loadu_si256(bytes.as_ptr().cast());
+            let after = match subtract {
+                true => _mm256_sub_epi8(before, means),
+                false => _mm256_add_epi8(before, means),
+            };
+            _mm256_storeu_si256(bytes.as_mut_ptr().cast(), after);
+        }
+    }
+    32 * steps.len()
+}
