@@ -143,6 +143,18 @@ fn spread(word: u64, width: u32) -> u64 {
     (word & field) | (word >> width & field) << 8
 }
 
+/// The lowest `width` bits (at most 8) of eight bytes, one behind the other: inverse of [`spread`].
+#[inline(always)]
+fn join(bytes: u64, width: u32) -> u64 {
+    let mask = |bits: u32| u64::MAX >> (64 - bits);
+    let low = mask(width) * 0x0001_0001_0001_0001;
+    let word = (bytes & low) | (bytes >> (8 - width) & low << width);
+    let low = mask(2 * width) << 32 | mask(2 * width);
+    let word = (word & low) | (word >> (16 - 2 * width) & low << (2 * width));
+    let low = mask(4 * width);
+    (word & low) | (word >> (32 - 4 * width) & low << (4 * width))
+}
+
 /// Packs the lowest bits of fields, which lie in the order of the steps, as [`LowBits`] has them; unused
 /// bits of the last byte are zero.
 ///
@@ -156,27 +168,33 @@ pub fn pack_low_bits(
     out: &mut Vec<u8>,
 ) {
     let (mut word, mut held) = (0u64, 0);
-    let mut rest = fields;
-    for step in 0..steps.count() {
+    for (step, fields) in steps.chunks(fields).enumerate() {
         let class = of_step.get(step).map_or(0, |&class| usize::from(class));
         let width = u32::from(widths[class]);
-        let lanes = if step < steps.full() { steps.lanes() } else { steps.tail_lanes() };
-        let (now, later) = rest.split_at(lanes);
-        rest = later;
         if width == 0 {
             continue;
         }
-        for &field in now {
+        let (eights, rest) = fields.as_chunks::<8>();
+        if held == 0 && rest.is_empty() {
+            for eight in eights {
+                let bytes = join(u64::from_le_bytes(*eight), width).to_le_bytes();
+                out.extend_from_slice(&bytes[..width as usize]);
+            }
+            continue;
+        }
+        for &field in fields {
             word |= (u64::from(field) & ((1 << width) - 1)) << held;
             held += width;
-            if held >= 32 {
-                out.extend_from_slice(&(word as u32).to_le_bytes());
-                word >>= 32;
-                held -= 32;
+            if held >= 8 {
+                out.push(word as u8);
+                word >>= 8;
+                held -= 8;
             }
         }
     }
-    out.extend_from_slice(&word.to_le_bytes()[..held.div_ceil(8) as usize]);
+    if held > 0 {
+        out.push(word as u8);
+    }
 }
 
 #[cfg(test)]

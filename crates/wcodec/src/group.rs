@@ -41,6 +41,10 @@ const WIDE_GAIN: u64 = 300;
 const NARROW_LOSS: u64 = 300;
 /// A split that codes more bits than another must save more than one part in this.
 const SPLIT_GAIN: u64 = 2000;
+/// Bits that prediction leaves are told in so many parts of those before.
+const PARTS: u64 = 256;
+/// A sample may see prediction this part too dear.
+const PREDICTION_MARGIN: u64 = 50;
 /// A side block costs a record and, on average, half its alignment.
 const SIDE_BYTES: u64 = 24 + 8 + 32;
 
@@ -119,14 +123,30 @@ impl GroupJob<'_> {
             cols: cols as usize,
             rects: &view_rects,
         };
-        let mut coding = self.plain_coding(format, &rects, side != Some(false))?;
+        let may_share = side != Some(false);
+        let mut coding = self.plain_coding(format, &rects, may_share)?;
         let zstd = self.try_zstd(level, &coding.split);
+        let (plain, first) = (coding.price, coding.first_price);
+        let width = coding.split.planes[0].width;
         if self.effort > Effort::Fast
-            && side != Some(false)
+            && may_share
             && let Some(scaled) = self.scaled_coding(format, &rects, &view)?
             && scaled.price < coding.price
         {
             coding = scaled;
+        }
+        // Trying all predictors costs more than coding: a sample must suggest that they win.
+        if let Some(part) = self.predicted_part(level, &rects, format.base, width) {
+            let predicted = plain - first + first / PARTS * part;
+            if predicted < coding.price + coding.price / PREDICTION_MARGIN {
+                let mut split = self.choose_split(level, Some(width), rects.len());
+                split.predictors = self.predictors;
+                let drafts = make_drafts(format, &rects, &split);
+                let predicted = choose_tables(&self.format, split, drafts, may_share, None)?;
+                if predicted.price < coding.price {
+                    coding = predicted;
+                }
+            }
         }
         let Coding { drafts, shared, choices, .. } = coding;
         let view = shared.scale.as_ref().map_or(view, |plan| view.of_plan(plan));
@@ -160,7 +180,7 @@ impl GroupJob<'_> {
         Ok(EncodedGroup { blocks, side, stats })
     }
 
-    /// One table for a block or for all of them, and predictors where they gain.
+    /// One table for a block or for all of them.
     fn plain_coding(
         &self,
         format: GroupFormat<'_>,
@@ -168,10 +188,10 @@ impl GroupJob<'_> {
         may_share: bool,
     ) -> Result<Coding> {
         let level = format.level;
-        let mut split = self.choose_split(level, rects, format.base, None);
+        let mut split = self.choose_split(level, None, rects.len());
         let mut drafts = make_drafts(format, rects, &split);
         if let Some(width) = narrower(self.format.element, &split, &drafts) {
-            split = self.choose_split(level, rects, format.base, Some(width));
+            split = self.choose_split(level, Some(width), rects.len());
             drafts = make_drafts(format, rects, &split);
         }
         choose_tables(&self.format, split, drafts, may_share, None)
@@ -185,8 +205,7 @@ impl GroupJob<'_> {
         view: &View<'_>,
     ) -> Result<Option<Coding>> {
         let Some(plan) = view.choose(self.scan, self.effort)? else { return Ok(None) };
-        let mut split = self.choose_split(format.level, rects, format.base, Some(plan.width));
-        split.predictors = PredictorSet::NONE;
+        let split = self.choose_split(format.level, Some(plan.width), rects.len());
         let drafts = make_drafts(format, rects, &split);
         let coded = view.of_plan(&plan);
         let prices: Vec<Option<u64>> = rects
@@ -215,18 +234,12 @@ impl GroupJob<'_> {
     }
 
     /// Cuts elements into planes, the first one of `width` bits or as a sample suggests.
-    fn choose_split(
-        &self,
-        level: Level,
-        rects: &[(u64, u64, Rect)],
-        base: u64,
-        width: Option<u32>,
-    ) -> Split {
+    fn choose_split(&self, level: Level, width: Option<u32>, blocks: usize) -> Split {
         let element = self.format.element;
         let sample = self.sample();
         let first = width.unwrap_or_else(|| {
             let elements = self.bytes.len() / element.size();
-            first_width(level, element, &sample, elements, rects.len())
+            first_width(level, element, &sample, elements, blocks)
         });
         let varying = varying_bits(element, &sample);
         let mut shift = element.bits() - first;
@@ -242,22 +255,21 @@ impl GroupJob<'_> {
             let coded = cost::entropy(&counts) + noise < flat - flat / 100;
             planes.push(PlanePlan { width, coded });
         }
-        let predictors = if self.predictors == PredictorSet::NONE {
-            PredictorSet::NONE
-        } else {
-            self.promising_predictors(level, rects, base, first)
-        };
-        Split { planes, predictors }
+        Split { planes, predictors: PredictorSet::NONE }
     }
 
-    /// All allowed predictors if a sample of tiles gains by them, else none.
-    fn promising_predictors(
+    /// The part of the first plane's bits, in 256ths, that is left where tiles are predicted; `None` if
+    /// a sample shows no gain.
+    fn predicted_part(
         &self,
         level: Level,
         rects: &[(u64, u64, Rect)],
         base: u64,
         width: u32,
-    ) -> PredictorSet {
+    ) -> Option<u64> {
+        if self.predictors == PredictorSet::NONE {
+            return None;
+        }
         let element = self.format.element;
         let (tile_rows, tile_cols) =
             (usize::from(self.format.tile.rows), usize::from(self.format.tile.cols));
@@ -283,11 +295,7 @@ impl GroupJob<'_> {
                 (tiling.count() > 1).then_some((symbols, tiling))
             })
             .collect();
-        if predict::promising(level, &samples, width, self.predictors) {
-            self.predictors
-        } else {
-            PredictorSet::NONE
-        }
+        predict::promising(level, &samples, width, self.predictors)
     }
 
     /// Whether Zstandard is worth a try on every block: on bytes of no known structure and wide
@@ -404,6 +412,8 @@ struct Coding {
     choices: Vec<Vec<TableChoice>>,
     /// What all this takes, in units of 2^-16 bit.
     price: u64,
+    /// What the first plane takes of it.
+    first_price: u64,
 }
 
 fn make_drafts(format: GroupFormat<'_>, rects: &[(u64, u64, Rect)], split: &Split) -> Vec<Draft> {
@@ -425,7 +435,9 @@ fn choose_tables(
         .map(|draft| draft.planes.iter().map(|_| TableChoice::Raw).collect())
         .collect();
     let mut price: u64 = drafts.iter().map(Draft::raw_price).sum();
+    let mut first_price = 0;
     for (index, plan) in split.planes.iter().enumerate() {
+        let before = price;
         let own: Vec<Option<(u64, TableChoice)>> = drafts
             .par_iter()
             .map(|draft| {
@@ -463,9 +475,12 @@ fn choose_tables(
                 }
             };
         }
+        if index == 0 {
+            first_price = price - before;
+        }
     }
     let shared = SharedTables { tables, scale: scale.map(|(plan, _)| plan) };
-    Ok(Coding { split, drafts, shared, choices, price })
+    Ok(Coding { split, drafts, shared, choices, price, first_price })
 }
 
 /// One table for those blocks that are smaller with it than with their own, and the price of each;

@@ -15,8 +15,8 @@ const TILE_BITS: u64 = 1;
 /// Price of a symbol that a table lacks.
 const RARE: u64 = 14 * cost::BIT;
 
-/// Whether some predictor, used on every tile of these samples or on the tiles that gain, saves
-/// at least 1 bit in 256. Each sample is the symbols of a rectangle, tiled by its [`Tiling`];
+/// The bits that the best predictor leaves, used on every tile of these samples or on the tiles that
+/// gain, in 256ths; `None` if it saves less than one. Each sample is the symbols of a rectangle, tiled by its [`Tiling`];
 /// tiles at its upper and left border lack neighbours that they have in the block, and do not
 /// count.
 pub(crate) fn promising(
@@ -24,7 +24,7 @@ pub(crate) fn promising(
     samples: &[(Vec<u16>, Tiling)],
     width: u32,
     allowed: PredictorSet,
-) -> bool {
+) -> Option<u64> {
     let inner = |tiling: Tiling| tiling.iter().filter(|tile| tile.row > 0 && tile.col > 0);
     let add = |counts: &mut [u32], symbols: &[u16], tiling: Tiling, tile: Tile| {
         for_each_row(tiling, tile, |range| {
@@ -35,11 +35,11 @@ pub(crate) fn promising(
     for (symbols, tiling) in samples {
         inner(*tiling).for_each(|tile| add(&mut plain, symbols, *tiling, tile));
     }
-    let Some(plain_table) = Table::from_counts(&plain) else { return false };
+    let plain_table = Table::from_counts(&plain)?;
     let plain_cost = cost::entropy(&plain);
     // Missing symbols of a small sample are rare ones, not impossible ones.
     let plain_costs = plain_table.symbol_costs(width, RARE);
-    allowed.predicting().any(|predictor| {
+    let left = allowed.predicting().map(|predictor| {
         let mut single = vec![0u32; 1 << width];
         let mut mixed = vec![0u32; 1 << width];
         for (symbols, tiling) in samples {
@@ -57,9 +57,10 @@ pub(crate) fn promising(
                 add(&mut mixed, if after < before { &residuals } else { symbols }, *tiling, tile);
             }
         }
-        let best = cost::entropy(&single).min(cost::entropy(&mixed));
-        best + best / 256 < plain_cost
-    })
+        cost::entropy(&single).min(cost::entropy(&mixed))
+    });
+    let left = left.min()?;
+    (left + left / 256 < plain_cost).then(|| left / (plain_cost / 256).max(1))
 }
 
 fn for_each_row(tiling: Tiling, tile: Tile, mut visit: impl FnMut(std::ops::Range<usize>)) {

@@ -30,7 +30,9 @@ pub(crate) struct Factors {
 
 /// Magnitudes of elements.
 enum Magnitude {
-    /// Of bytes.
+    /// Integers of a byte: bits to flip, and what is then 0.
+    Byte(u8, u8),
+    /// Of other bytes.
     Table(Box<[f32; 256]>),
     F16,
     Bf16,
@@ -52,12 +54,9 @@ impl Magnitude {
             (significand << exponent.saturating_sub(1)) as f32
         };
         Some(match element {
-            I8 => table(&|byte| f32::from(byte as i8).abs()),
-            U8 => {
-                // Around their mean: codes of an asymmetric quantisation.
-                let sum: u64 = bytes.iter().map(|&byte| u64::from(byte)).sum();
-                let mean = (sum + bytes.len() as u64 / 2) / bytes.len().max(1) as u64;
-                table(&|byte| f32::from(byte.abs_diff(mean as u8)))
+            I8 | U8 => {
+                let (flip, zero) = byte_number(element, bytes);
+                Magnitude::Byte(flip, zero)
             }
             F8E4M3 => table(&|byte| float(byte, 3)),
             F8E5M2 => table(&|byte| float(byte, 2)),
@@ -75,6 +74,9 @@ impl Magnitude {
         let finite = |x: f32| if x < LARGEST { x } else { 0.0 };
         out.clear();
         match self {
+            &Magnitude::Byte(flip, zero) => out.extend(
+                bytes.iter().map(|&byte| i32::from(byte ^ flip).abs_diff(i32::from(zero)) as f32),
+            ),
             Magnitude::Table(table) => out.extend(bytes.iter().map(|&b| table[usize::from(b)])),
             Magnitude::F16 => out.extend(bytes.as_chunks::<2>().0.iter().map(|&b| {
                 // The exponent's bias differs by 112.
@@ -98,6 +100,16 @@ impl Magnitude {
             ),
         }
     }
+}
+
+/// What integers of a byte become numbers by: bits to flip, and what is then 0.
+pub(super) fn byte_number(element: ElementType, bytes: &[u8]) -> (u8, u8) {
+    if element == ElementType::I8 {
+        return (0x80, 0x80);
+    }
+    // Around their mean: codes of an asymmetric quantisation.
+    let sum: u64 = bytes.iter().map(|&byte| u64::from(byte)).sum();
+    (0, ((sum + bytes.len() as u64 / 2) / bytes.len().max(1) as u64) as u8)
 }
 
 /// Fits factors to `rows` rows of `cols` elements, to all of them if `whole`; `None` if there is nothing

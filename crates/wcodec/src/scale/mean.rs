@@ -5,7 +5,7 @@
 //! their scales, found by subspace iteration (Golub and Van Loan, Matrix Computations, 8.2) on a sample of
 //! rows. All sums run in a fixed order of IEEE arithmetic, so that files are the same everywhere.
 
-use super::fit::Factors;
+use super::fit::{Factors, byte_number};
 use crate::dtype::ElementType;
 use std::ops::Range;
 use wcodec_kernels::{
@@ -87,13 +87,7 @@ fn weight(factor: u8) -> f32 {
 
 impl<'a> Weighed<'a> {
     fn new(level: Level, element: ElementType, bytes: &'a [u8], factors: &Factors) -> Weighed<'a> {
-        let number = match element {
-            ElementType::I8 => (0x80, 0x80),
-            _ => {
-                let sum: u64 = bytes.iter().map(|&byte| u64::from(byte)).sum();
-                (0, ((sum + bytes.len() as u64 / 2) / bytes.len().max(1) as u64) as u8)
-            }
-        };
+        let number = byte_number(element, bytes);
         let weights = |factors: &[u8]| factors.iter().map(|&factor| weight(factor)).collect();
         Weighed {
             level,

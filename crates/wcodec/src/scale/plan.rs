@@ -16,8 +16,11 @@ use wcodec_kernels::{ALIAS_SYMBOLS, EncodeTable, Level, MAX_PRODUCTS, Scan, Step
 
 /// Fewer elements than this cannot pay for factors and tables.
 const MIN_ELEMENTS: usize = 1 << 14;
-/// Blocks that the scan is chosen by.
-const SAMPLE_BLOCKS: usize = 8;
+/// What the scan and the products are chosen by: rows of so many blocks, so many elements, but at
+/// least two strips of each block.
+const SAMPLE_BLOCKS: usize = 16;
+const SAMPLE_ELEMENTS: usize = 5 << 16;
+const SAMPLE_ROWS: usize = 64;
 /// The column scan decodes slower: it must save more than one part in this of all bits.
 const COLUMN_GAIN: u64 = 1000;
 /// Most tables: decoders keep them all in the first-level cache.
@@ -190,10 +193,7 @@ impl View<'_> {
         let Some(plane) = self.width() else { return Ok(None) };
         let fit = |bytes| fit(self.element, bytes, self.rows, self.cols, whole);
         let Some(factors) = fit(self.bytes) else { return Ok(None) };
-        let most = if whole { usize::MAX } else { SAMPLE_BLOCKS };
-        let count = self.rects.len().min(most);
-        let sample: Vec<Rect> =
-            (0..count).map(|k| self.rects[(2 * k + 1) * self.rects.len() / (2 * count)]).collect();
+        let sample = if whole { self.rects.to_vec() } else { self.sample() };
         let Some(plain) = self.try_classes(&factors, Vec::new(), scan, &sample, plane.0) else {
             return Ok(None);
         };
@@ -219,6 +219,18 @@ impl View<'_> {
         let view = View { bytes: residual.as_deref().unwrap_or(self.bytes), ..*self };
         let merged = merge(view.count(&classes, self.rects, plane.0), |bits| bits);
         ScalePlan::new(classes, plane, &merged, residual).map(Some)
+    }
+
+    /// Rows from the middle of evenly spaced blocks.
+    fn sample(&self) -> Vec<Rect> {
+        let count = self.rects.len().min(SAMPLE_BLOCKS);
+        let part = |k: usize| {
+            let rect = self.rects[(2 * k + 1) * self.rects.len() / (2 * count)];
+            let rows = (SAMPLE_ELEMENTS / (count * rect.cols)).max(SAMPLE_ROWS).min(rect.rows);
+            let start = rect.start + ((rect.rows - rows) / 2) as u64 * rect.stride;
+            Rect { start, rows, ..rect }
+        };
+        (0..count).map(part).collect()
     }
 
     /// The elements without their predicted means.
