@@ -211,7 +211,7 @@ impl GroupJob<'_> {
         let prices: Vec<Option<u64>> = rects
             .par_iter()
             .map(|&(band, across, rect)| {
-                self.geometry.corner(band, across).map(|_| coded.price(&plan, rect))
+                self.geometry.corner(band, across).and_then(|_| coded.price(&plan, rect))
             })
             .collect();
         choose_tables(&self.format, split, drafts, true, Some((plan, prices))).map(Some)

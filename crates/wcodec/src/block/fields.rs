@@ -116,17 +116,20 @@ impl FieldSource<'_> {
         to_coding_order(self.level, &space.bytes, cols, order, out);
     }
 
+    /// The lowest and the highest field.
+    pub(crate) fn range(&self) -> (u16, u16) {
+        let &FieldSource { level, element, bytes, shift, width } = self;
+        bytes.rows().fold((u16::MAX, 0), |(low, high), row| {
+            let range = field_range(level, element.kernel(), row, shift, width);
+            (low.min(range.0), high.max(range.1))
+        })
+    }
+
     /// How often each field occurs.
     pub(super) fn counts(&self, space: &mut FieldSpace) -> Vec<u32> {
         let &FieldSource { level, element, bytes, shift, width } = self;
         let element = element.kernel();
-        let (low, high) = match width {
-            ..=8 => (0, 255),
-            _ => bytes.rows().fold((u16::MAX, 0), |(low, high), row| {
-                let range = field_range(level, element, row, shift, width);
-                (low.min(range.0), high.max(range.1))
-            }),
-        };
+        let (low, high) = if width <= 8 { (0, 255) } else { self.range() };
         if high - low.min(high) < 256 {
             // Bytes are counted faster, and the lowest 8 bits tell a field.
             let mut counts = ByteCounts::default();

@@ -12,6 +12,7 @@ use crate::error::Result;
 use crate::geometry::Rect;
 use crate::options::Effort;
 use rayon::prelude::*;
+use std::collections::HashSet;
 use wcodec_kernels::{ALIAS_SYMBOLS, EncodeTable, Level, MAX_PRODUCTS, Scan, Steps, pack_low_bits};
 
 /// Fewer elements than this cannot pay for factors and tables.
@@ -23,6 +24,8 @@ const SAMPLE_ELEMENTS: usize = 5 << 16;
 const SAMPLE_ROWS: usize = 64;
 /// The column scan decodes slower: it must save more than one part in this of all bits.
 const COLUMN_GAIN: u64 = 1000;
+/// One part in this of the elements may lie in blocks whose fields do not fit.
+const OUTSIDE: usize = 8;
 /// Most tables: decoders keep them all in the first-level cache.
 const MAX_TABLES: usize = 24;
 /// Most low bits that a table leaves alone.
@@ -58,6 +61,8 @@ pub(crate) struct ScalePlan {
     /// Bits of the plane.
     pub(crate) width: u32,
     pub(crate) tables: Vec<ClassTable>,
+    /// The blocks that may have these classes, by their first elements.
+    rects: HashSet<u64>,
     /// The elements without their predicted means, if there are any.
     residual: Option<Vec<u8>>,
 }
@@ -78,6 +83,15 @@ pub(crate) struct ClassTable {
 /// Counts by the lowest 8 bits of a field.
 type Counts = [u32; 256];
 
+/// The plane that gets classes.
+struct Plane {
+    width: u32,
+    /// Fields are this and up to 255 above it; a multiple of 8.
+    base: u16,
+    /// The blocks of which that is true.
+    rects: Vec<Rect>,
+}
+
 /// What sampled blocks take.
 struct Tried {
     /// All fields under one table.
@@ -96,30 +110,38 @@ struct Merged {
 }
 
 impl View<'_> {
-    /// The bits of the first plane if classes are tried: as many as still fit bytes above the least
-    /// field, and the least field down to a multiple of 8.
-    fn width(&self) -> Option<(u32, u16)> {
+    /// The first plane if classes are tried: the exponent, and a bit of mantissa if that leaves the
+    /// fields of nearly all blocks within 256 values.
+    fn plane(&self) -> Option<Plane> {
         use ElementType::{Bf16, F8E4M3, F8E5M2, F16, F32, F64, I8, U8};
         let widths: &[u32] = match self.element {
             U8 | I8 | F8E4M3 | F8E5M2 | F16 => &[8],
-            // The exponent, and a bit of mantissa where values do not spread too far.
             Bf16 | F32 => &[9, 8],
             F64 => &[12, 11],
             _ => return None,
         };
         widths.iter().find_map(|&width| {
             if width <= 8 {
-                return Some((width, 0));
+                return Some(Plane { width, base: 0, rects: self.rects.to_vec() });
             }
-            let shift = self.element.bits() - width;
-            let (least, most) = wcodec_kernels::field_range(
-                self.level,
-                self.element.kernel(),
-                self.bytes,
-                shift,
-                width,
-            );
-            base_of(least, most).map(|base| (width, base))
+            let ranges: Vec<(u16, u16)> =
+                self.rects.par_iter().map(|&rect| self.field_source(rect, width).range()).collect();
+            // The values below the highest of each block: those that hold most blocks.
+            let bases = ranges.iter().map(|&(_, most)| (most | 7).saturating_sub(255));
+            let within = |base: u16, (least, most): (u16, u16)| {
+                least >= base && most - least.min(base) < 256
+            };
+            let elements = |base: u16| -> usize {
+                let pairs = self.rects.iter().zip(&ranges);
+                pairs.filter(|(_, range)| within(base, **range)).map(|(r, _)| r.elements()).sum()
+            };
+            let base = bases.max_by_key(|&base| elements(base))?;
+            let pairs = self.rects.iter().zip(&ranges);
+            let rects = pairs.filter(|(_, range)| within(base, **range)).map(|(&rect, _)| rect);
+            let rects: Vec<Rect> = rects.collect();
+            let fit: usize = rects.iter().map(Rect::elements).sum();
+            let enough = fit >= self.elements() - self.elements() / OUTSIDE;
+            enough.then_some(Plane { width, base, rects })
         })
     }
 
@@ -190,11 +212,12 @@ impl View<'_> {
         if self.elements() < MIN_ELEMENTS {
             return Ok(None);
         }
-        let Some(plane) = self.width() else { return Ok(None) };
+        let Some(plane) = self.plane() else { return Ok(None) };
+        let Plane { width, base, rects } = plane;
         let fit = |bytes| fit(self.element, bytes, self.rows, self.cols, whole);
         let Some(factors) = fit(self.bytes) else { return Ok(None) };
-        let sample = if whole { self.rects.to_vec() } else { self.sample() };
-        let Some(plain) = self.try_classes(&factors, Vec::new(), scan, &sample, plane.0) else {
+        let sample = if whole { rects.clone() } else { sample(&rects) };
+        let Some(plain) = self.try_classes(&factors, Vec::new(), scan, &sample, width) else {
             return Ok(None);
         };
         let mut best = plain.classes.map(|(bits, classes)| (bits, classes, None));
@@ -205,7 +228,7 @@ impl View<'_> {
                 let residual = self.residual(&means);
                 let view = View { bytes: &residual, ..*self };
                 let found = fit(&residual)
-                    .and_then(|factors| view.try_classes(&factors, means, scan, &sample, plane.0))
+                    .and_then(|factors| view.try_classes(&factors, means, scan, &sample, width))
                     .and_then(|tried| tried.classes);
                 if let Some((bits, classes)) = found
                     && best.as_ref().is_none_or(|(least, ..)| bits < *least)
@@ -217,20 +240,11 @@ impl View<'_> {
         let best = best.filter(|(bits, ..)| *bits < plain.one_table);
         let Some((_, classes, residual)) = best else { return Ok(None) };
         let view = View { bytes: residual.as_deref().unwrap_or(self.bytes), ..*self };
-        let merged = merge(view.count(&classes, self.rects, plane.0), |bits| bits);
-        ScalePlan::new(classes, plane, &merged, residual).map(Some)
-    }
-
-    /// Rows from the middle of evenly spaced blocks.
-    fn sample(&self) -> Vec<Rect> {
-        let count = self.rects.len().min(SAMPLE_BLOCKS);
-        let part = |k: usize| {
-            let rect = self.rects[(2 * k + 1) * self.rects.len() / (2 * count)];
-            let rows = (SAMPLE_ELEMENTS / (count * rect.cols)).max(SAMPLE_ROWS).min(rect.rows);
-            let start = rect.start + ((rect.rows - rows) / 2) as u64 * rect.stride;
-            Rect { start, rows, ..rect }
-        };
-        (0..count).map(part).collect()
+        let merged = merge(view.count(&classes, &rects, width), |bits| bits);
+        let mut plan = ScalePlan::new(classes, (width, base), &merged)?;
+        (plan.rects, plan.residual) =
+            (rects.into_iter().map(|rect| rect.start).collect(), residual);
+        Ok(Some(plan))
     }
 
     /// The elements without their predicted means.
@@ -288,16 +302,32 @@ impl View<'_> {
         View { bytes: plan.residual.as_deref().unwrap_or(self.bytes), ..*self }
     }
 
-    /// What a block costs under the classes, in units of 2^-16 bit, its states counted.
-    pub(crate) fn price(&self, plan: &ScalePlan, rect: Rect) -> u64 {
+    /// What a block costs under the classes, in units of 2^-16 bit, its states counted; `None` if it
+    /// cannot have them.
+    pub(crate) fn price(&self, plan: &ScalePlan, rect: Rect) -> Option<u64> {
+        if !plan.rects.contains(&rect.start) {
+            return None;
+        }
         let steps = Steps::of(plan.classes.scan, rect.rows, rect.cols);
         let mut bits = 32 * steps.lanes() as u64 * BIT;
         self.for_each_step(&plan.classes, rect, plan.width, |table, step| {
             let costs = &plan.tables[usize::from(table)].costs;
             bits += step.iter().map(|&byte| costs[usize::from(byte)]).sum::<u64>();
         });
-        bits
+        Some(bits)
     }
+}
+
+/// Rows from the middle of evenly spaced blocks.
+fn sample(rects: &[Rect]) -> Vec<Rect> {
+    let count = rects.len().min(SAMPLE_BLOCKS);
+    let part = |k: usize| {
+        let rect = rects[(2 * k + 1) * rects.len() / (2 * count)];
+        let rows = (SAMPLE_ELEMENTS / (count * rect.cols)).max(SAMPLE_ROWS).min(rect.rows);
+        let start = rect.start + ((rect.rows - rows) / 2) as u64 * rect.stride;
+        Rect { start, rows, ..rect }
+    };
+    (0..count).map(part).collect()
 }
 
 /// What bytes are distances from if fields reach from `least` to `most`; `None` if they reach too far.
@@ -389,7 +419,6 @@ impl ScalePlan {
         mut classes: ScaleClasses,
         (width, base): (u32, u16),
         merged: &[Merged],
-        residual: Option<Vec<u8>>,
     ) -> Result<ScalePlan> {
         let of_class = (0u8..).zip(merged).flat_map(|(t, m)| std::iter::repeat_n(t, m.classes));
         classes.tables = of_class.take(classes.tables.len()).collect();
@@ -398,7 +427,7 @@ impl ScalePlan {
             .iter()
             .map(|merged| ClassTable::new(&merged.counts, merged.low, width, base))
             .collect::<Result<_>>()?;
-        Ok(ScalePlan { classes, width, tables, residual })
+        Ok(ScalePlan { classes, width, tables, rects: HashSet::new(), residual: None })
     }
 
     /// Splits fields, in the order of the steps, into ranks and low bits, which are appended to `low`.
