@@ -12,6 +12,7 @@ struct Input<'a> {
     tile: (u8, u8),
     block: (u8, u8),
     column: bool,
+    scaled: bool,
     edits: Vec<(u32, u8)>,
     data: &'a [u8],
 }
@@ -20,9 +21,20 @@ fuzz_target!(|input: Input<'_>| {
     let types: Vec<ElementType> = ElementType::all().filter(|&e| e != ElementType::Bytes).collect();
     let element = types[usize::from(input.element) % types.len()];
     let rows = u64::from(input.rows).max(1);
-    let cols = (input.data.len() / element.size()) as u64 / rows;
+    // Noise of several scales over the input, over and over, is large enough for scale classes.
+    let noise = |k: usize| (k as u32).wrapping_mul(0x9e37_79b9).rotate_left(13) as i8;
+    let scaled: Vec<u8> = input
+        .data
+        .iter()
+        .cycle()
+        .take(input.data.len().min(1) * 20_000)
+        .enumerate()
+        .map(|(k, byte)| ((noise(k) >> (k / 200 % 3 + k % 4)) as u8).wrapping_add(byte & 3))
+        .collect();
+    let data = if input.scaled { &scaled[..] } else { input.data };
+    let cols = (data.len() / element.size()) as u64 / rows;
     let layer = Layer::new("fuzz", element, vec![rows, cols]);
-    let data = &input.data[..layer.bytes as usize];
+    let data = &data[..layer.bytes as usize];
     let mut options = EncodeOptions::default();
     options.tile =
         TileConfig { rows: u16::from(input.tile.0).max(1), cols: u16::from(input.tile.1).max(1) };

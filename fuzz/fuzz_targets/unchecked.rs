@@ -11,6 +11,7 @@ struct Input<'a> {
     rows: u8,
     column: bool,
     smooth: bool,
+    scaled: bool,
     edits: Vec<(u16, u8)>,
     data: &'a [u8],
 }
@@ -19,9 +20,10 @@ fuzz_target!(|input: Input<'_>| {
     let types: Vec<ElementType> = ElementType::all().collect();
     let element = types[usize::from(input.element) % types.len()];
     let rows = u64::from(input.rows).max(1);
-    // Repeating the input gives blocks that are worth coding.
+    // Repeating the input gives blocks that are worth coding; large groups may have scale classes.
+    let bytes = if input.scaled { 20_000 } else { 6000 };
     let mut data: Vec<u8> =
-        input.data.iter().copied().cycle().take(input.data.len().min(1) * 6000).collect();
+        input.data.iter().copied().cycle().take(input.data.len().min(1) * bytes).collect();
     if input.smooth {
         let mut sum = 0u8;
         data.iter_mut().for_each(|b| {
@@ -30,6 +32,13 @@ fuzz_target!(|input: Input<'_>| {
         });
     }
     let cols = (data.len() / element.size()) as u64 / rows;
+    if input.scaled {
+        let noise = |k: usize| (k as u32).wrapping_mul(0x9e37_79b9).rotate_left(13) as i8;
+        for (k, byte) in data.iter_mut().enumerate() {
+            let (row, col) = (k / (cols as usize).max(1), k % (cols as usize).max(1));
+            *byte = ((noise(k) >> (row % 3 + col % 4)) as u8).wrapping_add(*byte & (row as u8 & 3));
+        }
+    }
     let mut layer = Layer::new("fuzz", element, vec![rows, cols]);
     if element == ElementType::Bytes {
         layer.dtype = "U8".to_owned();
@@ -38,7 +47,7 @@ fuzz_target!(|input: Input<'_>| {
     let mut options = EncodeOptions::default();
     options.verify = false;
     options.tile = TileConfig { rows: 4, cols: 4 };
-    options.block = Some((40, 40));
+    options.block = Some(if input.scaled { (90, 90) } else { (40, 40) });
     options.scan = Some(if input.column { Scan::Column } else { Scan::Row });
     let (mut coded, _) = encode_layer(&data, &layer, &options).expect("a layer encodes");
     for (at, value) in input.edits {

@@ -70,6 +70,9 @@ pub(crate) struct CodecArgs {
     /// How much to try
     #[arg(long, value_enum, default_value = "default")]
     pub(crate) effort: EffortArg,
+    /// Most products of a predicted mean, 0 to 32 [default: 4, or 32 with --effort max]
+    #[arg(long, value_name = "N")]
+    pub(crate) products: Option<usize>,
     /// Rows and columns of the tiles that share a predictor
     #[arg(long, value_name = "RxC", default_value = "16x16", value_parser = parse_tile)]
     pub(crate) tile: TileConfig,

@@ -15,8 +15,8 @@ use crate::entropy::count;
 use crate::entropy::table::{MAX_WIDTH, Table};
 use crate::error::Result;
 use crate::frame;
-use crate::geometry::{Geometry, Rect, Scan};
-use crate::options::Effort;
+use crate::geometry::{Geometry, Rect};
+use crate::options::ScaleOptions;
 use crate::planes::{extract, low_widths, varying_bits};
 use crate::pool::Pool;
 use crate::predict::{self, PredictorSet};
@@ -57,9 +57,8 @@ pub(crate) struct GroupJob<'a> {
     /// The elements of the group's bands.
     pub(crate) bytes: &'a [u8],
     pub(crate) predictors: PredictorSet,
-    pub(crate) effort: Effort,
-    /// The scan that scale classes must take, if that is fixed.
-    pub(crate) scan: Option<Scan>,
+    /// What scale classes may be; `None` for none.
+    pub(crate) scale: Option<ScaleOptions>,
 }
 
 /// The blocks of an encoded group, and its side block's payload if the blocks use it.
@@ -128,9 +127,8 @@ impl GroupJob<'_> {
         let zstd = self.try_zstd(level, &coding.split);
         let (plain, first) = (coding.price, coding.first_price);
         let width = coding.split.planes[0].width;
-        if self.effort > Effort::Fast
-            && may_share
-            && let Some(scaled) = self.scaled_coding(format, &rects, &view)?
+        if let Some(options) = self.scale.filter(|_| may_share)
+            && let Some(scaled) = self.scaled_coding(format, &rects, &view, options)?
             && scaled.price < coding.price
         {
             coding = scaled;
@@ -203,8 +201,9 @@ impl GroupJob<'_> {
         format: GroupFormat<'_>,
         rects: &[(u64, u64, Rect)],
         view: &View<'_>,
+        options: ScaleOptions,
     ) -> Result<Option<Coding>> {
-        let Some(plan) = view.choose(self.scan, self.effort)? else { return Ok(None) };
+        let Some(plan) = view.choose(options)? else { return Ok(None) };
         let split = self.choose_split(format.level, Some(plan.width), rects.len());
         let drafts = make_drafts(format, rects, &split);
         let coded = view.of_plan(&plan);

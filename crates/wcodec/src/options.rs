@@ -3,9 +3,13 @@
 use crate::error::{Error, Result};
 use crate::geometry::{MAX_BLOCK_BYTES, Scan, TileConfig};
 use crate::predict::PredictorSet;
+use wcodec_kernels::MAX_PRODUCTS;
 
 /// The records of smaller blocks would take many times the memory of their elements.
 const MIN_BLOCK_ELEMENTS: u64 = 64;
+
+/// Products of a mean that are tried by default.
+const DEFAULT_PRODUCTS: usize = 4;
 
 /// How much an encoder tries. What it writes decodes by the same code, and at about the same speed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -25,6 +29,8 @@ pub enum Effort {
 pub struct EncodeOptions {
     /// How much is tried. Default: [`Effort::Default`].
     pub effort: Effort,
+    /// Most products of a predicted mean, up to 32; `None` takes 4, or 32 at [`Effort::Max`].
+    pub products: Option<usize>,
     /// Size of the tiles that share a predictor. Default 16 x 16.
     pub tile: TileConfig,
     /// Predictors that a tile may take; the choice is by bits. Default: all.
@@ -45,6 +51,7 @@ impl Default for EncodeOptions {
     fn default() -> EncodeOptions {
         EncodeOptions {
             effort: Effort::Default,
+            products: None,
             tile: TileConfig::default(),
             predictors: PredictorSet::ALL,
             block: None,
@@ -57,10 +64,25 @@ impl Default for EncodeOptions {
 }
 
 impl EncodeOptions {
+    /// What scale classes may be.
+    pub(crate) fn scale(&self) -> ScaleOptions {
+        let products = if self.effort == Effort::Max { MAX_PRODUCTS } else { DEFAULT_PRODUCTS };
+        ScaleOptions {
+            scan: self.scan,
+            whole: self.effort == Effort::Max,
+            products: self.products.unwrap_or(products),
+        }
+    }
+
     pub(crate) fn check(&self) -> Result<()> {
         if self.tile.rows == 0 || self.tile.cols == 0 {
             let TileConfig { rows, cols } = self.tile;
             return Err(Error::argument(format!("tile of {rows} x {cols}, expected at least 1")));
+        }
+        if let Some(products) = self.products.filter(|&n| n > MAX_PRODUCTS) {
+            return Err(Error::argument(format!(
+                "{products} products of a mean, at most {MAX_PRODUCTS} expected"
+            )));
         }
         if let Some((rows, cols)) = self.block {
             // Eight bytes are the widest element.
@@ -74,6 +96,17 @@ impl EncodeOptions {
         }
         check_threads(self.threads)
     }
+}
+
+/// What scale classes may be.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ScaleOptions {
+    /// Their scan, if it is fixed.
+    pub(crate) scan: Option<Scan>,
+    /// Whether they are fitted to all of the data.
+    pub(crate) whole: bool,
+    /// Most products of a mean.
+    pub(crate) products: usize,
 }
 
 /// What decoding a whole file does.

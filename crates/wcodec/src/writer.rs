@@ -181,6 +181,7 @@ impl<W: Write> Writer<W> {
         self.hasher.update_rayon(bytes);
         let start = jobs.first().map_or(0, |job| job.bytes.start);
         let segments = &self.directory.segments;
+        let scale = (self.options.effort > Effort::Fast).then(|| self.options.scale());
         let groups: Vec<EncodedGroup> = jobs
             .par_iter()
             .map(|job| {
@@ -197,8 +198,7 @@ impl<W: Write> Writer<W> {
                         .get(range)
                         .ok_or_else(|| corrupt!("bytes of a group are missing"))?,
                     predictors: if layer { self.predictors } else { PredictorSet::NONE },
-                    effort: if layer { self.options.effort } else { Effort::Fast },
-                    scan: self.options.scan,
+                    scale: scale.filter(|_| layer),
                 };
                 // A single group decides by itself whether it has a side block.
                 let free = layer && geometry.groups() == 1;

@@ -33,6 +33,7 @@ pub(crate) fn run(args: Args) -> Result<()> {
 fn encode_options(codec: &CodecArgs) -> EncodeOptions {
     let mut options = EncodeOptions::default();
     options.effort = codec.effort.into();
+    options.products = codec.products;
     options.tile = codec.tile;
     options.predictors = codec.predictors;
     options.block = codec.block;

@@ -10,10 +10,10 @@ use crate::entropy::cost::{self, BIT};
 use crate::entropy::table::Table;
 use crate::error::Result;
 use crate::geometry::Rect;
-use crate::options::Effort;
+use crate::options::ScaleOptions;
 use rayon::prelude::*;
 use std::collections::HashSet;
-use wcodec_kernels::{ALIAS_SYMBOLS, EncodeTable, Level, MAX_PRODUCTS, Scan, Steps, pack_low_bits};
+use wcodec_kernels::{ALIAS_SYMBOLS, EncodeTable, Level, Scan, Steps, pack_low_bits};
 
 /// Fewer elements than this cannot pay for factors and tables.
 const MIN_ELEMENTS: usize = 1 << 14;
@@ -36,8 +36,6 @@ const SYMBOL_BITS: u64 = 6;
 /// About what a factor of the scale takes, and what one of a mean.
 const FACTOR_BITS: u64 = 3;
 const MEAN_BITS: u64 = 7;
-/// Products that are tried by default.
-const DEFAULT_PRODUCTS: usize = 4;
 
 /// A group whose first plane may get classes.
 #[derive(Clone, Copy)]
@@ -206,9 +204,9 @@ impl View<'_> {
             })
     }
 
-    /// Chooses classes; `None` if they cannot gain. `scan` fixes the scan.
-    pub(crate) fn choose(&self, scan: Option<Scan>, effort: Effort) -> Result<Option<ScalePlan>> {
-        let whole = effort == Effort::Max;
+    /// Chooses classes; `None` if they cannot gain.
+    pub(crate) fn choose(&self, options: ScaleOptions) -> Result<Option<ScalePlan>> {
+        let ScaleOptions { scan, whole, products } = options;
         if self.elements() < MIN_ELEMENTS {
             return Ok(None);
         }
@@ -221,9 +219,8 @@ impl View<'_> {
             return Ok(None);
         };
         let mut best = plain.classes.map(|(bits, classes)| (bits, classes, None));
-        if mean::possible(self.element) {
-            let most = if whole { MAX_PRODUCTS } else { DEFAULT_PRODUCTS };
-            let means = mean::fit(self.level, self.element, self.bytes, &factors, most);
+        if products > 0 && mean::possible(self.element) {
+            let means = mean::fit(self.level, self.element, self.bytes, &factors, products);
             if !means.is_empty() {
                 let residual = self.residual(&means);
                 let view = View { bytes: &residual, ..*self };
