@@ -13,6 +13,7 @@ mod blocks;
 mod drive;
 mod element;
 mod fields;
+mod floats;
 mod level;
 mod low;
 mod map;
@@ -34,15 +35,13 @@ pub use blocks::{
 };
 pub use element::{Element, Transform};
 pub use fields::{extract, extract_bytes, field_range};
+pub use floats::{add_clipped, add_scaled, dot, dot_clipped, weigh_bytes};
 pub use level::Level;
 pub use low::pack_low_bits;
 pub use map::map_bytes;
 pub use pack::{pack_bits, packed_len, unpack_bits};
 pub use predict::Predictor;
-pub use products::{
-    ColumnFactors, MAX_PRODUCT_EXPONENT, MAX_PRODUCTS, PRODUCT_BITS, add_products, add_scaled, dot,
-    weigh_bytes,
-};
+pub use products::{ColumnFactors, MAX_PRODUCT_EXPONENT, MAX_PRODUCTS, PRODUCT_BITS, add_products};
 pub use rans::{
     Classes, EncodeSpace, LANES, STATE_MAX, STATE_MIN, Scan, Steps, StreamError, StreamJob,
     SymbolsJob, decode, encode,

@@ -1,9 +1,8 @@
-//! Sums of products of row and column factors: the mean of a weight, predicted. And what fits them.
+//! Sums of products of row and column factors: the mean of a weight, predicted.
 
 use crate::Level;
 #[cfg(target_arch = "x86_64")]
 use crate::level::Set;
-use crate::level::compiled_for_levels;
 
 /// Fraction bits of a prediction.
 pub const PRODUCT_BITS: u32 = 14;
@@ -88,68 +87,6 @@ pub fn add_products(
     }
 }
 
-/// Sets each number to `((byte ^ flip) - zero) * weight`.
-///
-/// # Panics
-/// If there is not a byte and a weight for each number.
-pub fn weigh_bytes(
-    level: Level,
-    bytes: &[u8],
-    (flip, zero): (u8, u8),
-    weights: &[f32],
-    out: &mut [f32],
-) {
-    assert!(bytes.len() == out.len() && weights.len() == out.len(), "as many of each");
-    weigh(level, bytes, flip, zero, weights, out);
-}
-
-compiled_for_levels! {
-    fn weigh[](bytes: &[u8], flip: u8, zero: u8, weights: &[f32], out: &mut [f32])[] {
-        for ((out, byte), weight) in out.iter_mut().zip(bytes).zip(weights) {
-            *out = (i32::from(byte ^ flip) - i32::from(zero)) as f32 * weight;
-        }
-    }
-}
-
-/// The sum of the products of two lists, summed in 16 parts in a fixed order: the same on every
-/// machine.
-#[must_use]
-pub fn dot(level: Level, a: &[f32], b: &[f32]) -> f32 {
-    let mut sum = 0.0;
-    sum_products(level, a, b, &mut sum);
-    sum
-}
-
-compiled_for_levels! {
-    fn sum_products[](a: &[f32], b: &[f32], out: &mut f32)[] {
-        let mut sums = [0f32; 16];
-        let (a_steps, a_rest) = a.as_chunks::<16>();
-        let (b_steps, b_rest) = b.as_chunks::<16>();
-        for (a, b) in a_steps.iter().zip(b_steps) {
-            for k in 0..16 {
-                sums[k] += a[k] * b[k];
-            }
-        }
-        for (sum, (a, b)) in sums.iter_mut().zip(a_rest.iter().zip(b_rest)) {
-            *sum += a * b;
-        }
-        *out = sums.iter().sum();
-    }
-}
-
-/// Adds `factor` times each number of `from` to `to`.
-pub fn add_scaled(level: Level, to: &mut [f32], from: &[f32], factor: f32) {
-    scaled(level, to, from, factor);
-}
-
-compiled_for_levels! {
-    fn scaled[](to: &mut [f32], from: &[f32], factor: f32)[] {
-        for (to, from) in to.iter_mut().zip(from) {
-            *to += from * factor;
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -176,23 +113,6 @@ mod tests {
                 prop_assert_eq!(&found, &expected, "{:?}", level);
                 add_products(level, &of_row, &factors, true, &mut found);
                 prop_assert_eq!(&found, &bytes, "{:?}", level);
-            }
-        }
-
-        /// Bit for bit, so that an encoder writes the same file everywhere.
-        #[test]
-        fn sums_are_the_same_at_every_level(bytes in prop::collection::vec(any::<u8>(), 0..200), flip: u8, zero: u8, factor in -2f32..2.0) {
-            let weights: Vec<f32> = (0..bytes.len()).map(|k| 0.3 + (k % 17) as f32 * 0.07).collect();
-            let results = |level| {
-                let mut values = vec![0.0; bytes.len()];
-                weigh_bytes(level, &bytes, (flip, zero), &weights, &mut values);
-                let sum = dot(level, &values, &weights);
-                add_scaled(level, &mut values, &weights, factor);
-                (sum.to_bits(), values.iter().map(|v| v.to_bits()).collect::<Vec<_>>())
-            };
-            let expected = results(Level::SCALAR);
-            for level in Level::available() {
-                prop_assert_eq!(&results(level), &expected, "{:?}", level);
             }
         }
     }

@@ -206,13 +206,10 @@ impl GroupJob<'_> {
         let Some(plan) = view.choose(options)? else { return Ok(None) };
         let split = self.choose_split(format.level, Some(plan.width), rects.len());
         let drafts = make_drafts(format, rects, &split);
-        let coded = view.of_plan(&plan);
-        let prices: Vec<Option<u64>> = rects
-            .par_iter()
-            .map(|&(band, across, rect)| {
-                self.geometry.corner(band, across).and_then(|_| coded.price(&plan, rect))
-            })
-            .collect();
+        let prices = rects.iter().map(|&(band, across, rect)| {
+            self.geometry.corner(band, across).and_then(|_| plan.price(rect))
+        });
+        let prices: Vec<Option<u64>> = prices.collect();
         choose_tables(&self.format, split, drafts, true, Some((plan, prices))).map(Some)
     }
 

@@ -5,6 +5,7 @@
 
 use super::{MAX_CLASSES, MAX_FACTORS};
 use crate::dtype::ElementType;
+use wcodec_kernels::{Level, add_clipped, dot_clipped};
 
 /// Columns that the scale of a row is taken from, in pieces of `PIECE`.
 const SAMPLE_COLS: usize = 512;
@@ -13,8 +14,6 @@ const PIECE: usize = 64;
 const SAMPLE_ROWS: usize = 512;
 /// Alternations of rows and columns.
 const ROUNDS: usize = 2;
-/// Sums that run side by side, so that a compiler can put them in a vector.
-const SUMS: usize = 16;
 /// Larger magnitudes, and what is no number, count as 0: sums stay finite.
 const LARGEST: f32 = 1e30;
 /// In the last round, elements count as at most so many times what their row and column suggest: a few
@@ -75,7 +74,7 @@ impl Magnitude {
         out.clear();
         match self {
             &Magnitude::Byte(flip, zero) => out.extend(
-                bytes.iter().map(|&byte| i32::from(byte ^ flip).abs_diff(i32::from(zero)) as f32),
+                bytes.iter().map(|&byte| (i32::from(byte ^ flip) - i32::from(zero)).abs() as f32),
             ),
             Magnitude::Table(table) => out.extend(bytes.iter().map(|&b| table[usize::from(b)])),
             Magnitude::F16 => out.extend(bytes.as_chunks::<2>().0.iter().map(|&b| {
@@ -115,6 +114,7 @@ pub(super) fn byte_number(element: ElementType, bytes: &[u8]) -> (u8, u8) {
 /// Fits factors to `rows` rows of `cols` elements, to all of them if `whole`; `None` if there is nothing
 /// to fit.
 pub(crate) fn fit(
+    level: Level,
     element: ElementType,
     bytes: &[u8],
     rows: usize,
@@ -140,32 +140,20 @@ pub(crate) fn fit(
         for row in (0..rows).step_by(every) {
             let weight = inverse(row_scale[row]);
             magnitude.read(&bytes[row * row_bytes..][..row_bytes], &mut values);
-            for ((sum, value), col) in sums.iter_mut().zip(&values).zip(&weights) {
-                *sum += (value * weight * col).min(most);
-            }
+            add_clipped(level, &mut sums, &values, &weights, weight, most);
         }
         let count = rows.div_ceil(every) as f32;
         col_scale.iter_mut().zip(&sums).for_each(|(scale, sum)| *scale *= sum / count);
         let weights: Vec<f32> = col_scale.iter().map(|&scale| inverse(scale)).collect();
         for (scale, row) in row_scale.iter_mut().zip(bytes.chunks_exact(row_bytes)) {
             let weight = inverse(*scale);
-            let mut sums = [0f32; SUMS];
+            let mut sum = 0.0;
             for piece in &pieces {
                 magnitude.read(&row[piece.start * size..piece.end * size], &mut values);
-                let weights = &weights[piece.clone()];
-                let (steps, rest) = values.as_chunks::<SUMS>();
-                let (weight_steps, weight_rest) = weights.as_chunks::<SUMS>();
-                for (values, weights) in steps.iter().zip(weight_steps) {
-                    for k in 0..SUMS {
-                        sums[k] += (values[k] * weights[k] * weight).min(most);
-                    }
-                }
-                for ((sum, value), col) in sums.iter_mut().zip(rest).zip(weight_rest) {
-                    *sum += (value * col * weight).min(most);
-                }
+                sum += dot_clipped(level, &values, &weights[piece.clone()], weight, most);
             }
             let count: usize = pieces.iter().map(ExactSizeIterator::len).sum();
-            *scale *= sums.iter().sum::<f32>() / count as f32;
+            *scale *= sum / count as f32;
         }
     }
     Some(Factors { rows: quantised(&row_scale), cols: quantised(&col_scale) })
@@ -240,7 +228,7 @@ mod tests {
             })
             .collect();
         let Factors { rows: found_rows, cols: found_cols } =
-            fit(ElementType::F32, &bytes, rows, cols, false).unwrap();
+            fit(Level::SCALAR, ElementType::F32, &bytes, rows, cols, false).unwrap();
         assert!(found_rows.iter().enumerate().all(|(i, &f)| usize::from(f).abs_diff(r(i)) <= 1));
         assert!(found_cols.iter().enumerate().all(|(j, &f)| usize::from(f).abs_diff(c(j)) <= 1));
         let exact = found_rows.iter().enumerate().filter(|&(i, &f)| usize::from(f) == r(i));
@@ -251,9 +239,10 @@ mod tests {
     fn extreme_values_do_no_harm() {
         for bits in [0u32, 1, 0x7f7f_ffff, 0x7f80_0000, 0x7fc0_0000, 0xffff_ffff] {
             let bytes = bits.to_le_bytes().repeat(64 * 64);
-            let Factors { rows, cols } = fit(ElementType::F32, &bytes, 64, 64, true).unwrap();
+            let Factors { rows, cols } =
+                fit(Level::SCALAR, ElementType::F32, &bytes, 64, 64, true).unwrap();
             assert!(rows.iter().chain(&cols).all(|&f| f == rows[0]));
         }
-        assert_eq!(fit(ElementType::I64, &[0; 512], 8, 8, false), None);
+        assert_eq!(fit(Level::SCALAR, ElementType::I64, &[0; 512], 8, 8, false), None);
     }
 }

@@ -12,8 +12,8 @@ use crate::error::Result;
 use crate::geometry::Rect;
 use crate::options::ScaleOptions;
 use rayon::prelude::*;
-use std::collections::HashSet;
-use wcodec_kernels::{ALIAS_SYMBOLS, EncodeTable, Level, Scan, Steps, pack_low_bits};
+use std::collections::HashMap;
+use wcodec_kernels::{ALIAS_SYMBOLS, EncodeTable, LANES, Level, Scan, Steps, pack_low_bits};
 
 /// Fewer elements than this cannot pay for factors and tables.
 const MIN_ELEMENTS: usize = 1 << 14;
@@ -24,6 +24,8 @@ const SAMPLE_ELEMENTS: usize = 5 << 16;
 const SAMPLE_ROWS: usize = 64;
 /// The column scan decodes slower: it must save more than one part in this of all bits.
 const COLUMN_GAIN: u64 = 1000;
+/// Steps whose fields 16 bits can count.
+const FEW_STEPS: usize = u16::MAX as usize / LANES;
 /// One part in this of the elements may lie in blocks whose fields do not fit.
 const OUTSIDE: usize = 8;
 /// Most tables: decoders keep them all in the first-level cache.
@@ -59,8 +61,9 @@ pub(crate) struct ScalePlan {
     /// Bits of the plane.
     pub(crate) width: u32,
     pub(crate) tables: Vec<ClassTable>,
-    /// The blocks that may have these classes, by their first elements.
-    rects: HashSet<u64>,
+    /// What the blocks that may have these classes take, by their first elements, in units of 2^-16 bit,
+    /// states counted.
+    prices: HashMap<u64, u64>,
     /// The elements without their predicted means, if there are any.
     residual: Option<Vec<u8>>,
 }
@@ -184,24 +187,32 @@ impl View<'_> {
         }
     }
 
-    /// Fields of these blocks by the tables of `classes`.
-    fn count(&self, classes: &ScaleClasses, rects: &[Rect], width: u32) -> Vec<Counts> {
-        let none = || vec![[0u32; 256]; MAX_CLASSES];
-        rects
-            .par_iter()
-            .fold(none, |mut counts, &rect| {
-                self.for_each_step(classes, rect, width, |table, step| {
-                    let counts = &mut counts[usize::from(table) % MAX_CLASSES];
-                    step.iter().for_each(|&byte| counts[usize::from(byte)] += 1);
-                });
-                counts
-            })
-            .reduce(none, |mut sum, part| {
-                for (sum, part) in sum.iter_mut().flatten().zip(part.iter().flatten()) {
-                    *sum += part;
+    /// Fields of each of these blocks by the tables of `classes`.
+    fn count(&self, classes: &ScaleClasses, rects: &[Rect], width: u32) -> Vec<Vec<Counts>> {
+        let of_block = |&rect: &Rect| {
+            let mut counts = vec![[0u32; 256]; MAX_CLASSES];
+            // Two small counters for a value: the same value twice in a row does not wait, and all of them
+            // stay in the first caches.
+            let mut few = vec![[[0u16; 2]; 256]; MAX_CLASSES];
+            let mut left = FEW_STEPS;
+            self.for_each_step(classes, rect, width, |table, step| {
+                let of_table = &mut few[usize::from(table) % MAX_CLASSES];
+                let (pairs, rest) = step.as_chunks::<2>();
+                for [a, b] in pairs {
+                    of_table[usize::from(*a)][0] += 1;
+                    of_table[usize::from(*b)][1] += 1;
                 }
-                sum
-            })
+                rest.iter().for_each(|&byte| of_table[usize::from(byte)][0] += 1);
+                left -= 1;
+                if left == 0 {
+                    add_few(&mut few, &mut counts);
+                    left = FEW_STEPS;
+                }
+            });
+            add_few(&mut few, &mut counts);
+            counts
+        };
+        rects.par_iter().map(of_block).collect()
     }
 
     /// Chooses classes; `None` if they cannot gain.
@@ -212,7 +223,7 @@ impl View<'_> {
         }
         let Some(plane) = self.plane() else { return Ok(None) };
         let Plane { width, base, rects } = plane;
-        let fit = |bytes| fit(self.element, bytes, self.rows, self.cols, whole);
+        let fit = |bytes| fit(self.level, self.element, bytes, self.rows, self.cols, whole);
         let Some(factors) = fit(self.bytes) else { return Ok(None) };
         let sample = if whole { rects.clone() } else { sample(&rects) };
         let Some(plain) = self.try_classes(&factors, Vec::new(), scan, &sample, width) else {
@@ -237,10 +248,15 @@ impl View<'_> {
         let best = best.filter(|(bits, ..)| *bits < plain.one_table);
         let Some((_, classes, residual)) = best else { return Ok(None) };
         let view = View { bytes: residual.as_deref().unwrap_or(self.bytes), ..*self };
-        let merged = merge(view.count(&classes, &rects, width), |bits| bits);
+        let counts = view.count(&classes, &rects, width);
+        let merged = merge(summed(&counts), |bits| bits);
         let mut plan = ScalePlan::new(classes, (width, base), &merged)?;
-        (plan.rects, plan.residual) =
-            (rects.into_iter().map(|rect| rect.start).collect(), residual);
+        let prices = rects.iter().zip(&counts).map(|(&rect, counts)| {
+            let steps = Steps::of(plan.classes.scan, rect.rows, rect.cols);
+            (rect.start, 32 * steps.lanes() as u64 * BIT + plan.cost(counts))
+        });
+        plan.prices = prices.collect();
+        plan.residual = residual;
         Ok(Some(plan))
     }
 
@@ -278,7 +294,7 @@ impl View<'_> {
                 continue;
             }
             let classes = unmerged(factors, means.clone(), candidate)?;
-            let counts = self.count(&classes, sample, width);
+            let counts = summed(&self.count(&classes, sample, width));
             let one = counts.iter().fold([0; 256], |sum, part| added(&sum, part));
             tried.one_table = price(&one, part).0;
             let merged = merge(counts, part);
@@ -297,21 +313,6 @@ impl View<'_> {
     /// The elements that a plan codes.
     pub(crate) fn of_plan<'b>(&'b self, plan: &'b ScalePlan) -> View<'b> {
         View { bytes: plan.residual.as_deref().unwrap_or(self.bytes), ..*self }
-    }
-
-    /// What a block costs under the classes, in units of 2^-16 bit, its states counted; `None` if it
-    /// cannot have them.
-    pub(crate) fn price(&self, plan: &ScalePlan, rect: Rect) -> Option<u64> {
-        if !plan.rects.contains(&rect.start) {
-            return None;
-        }
-        let steps = Steps::of(plan.classes.scan, rect.rows, rect.cols);
-        let mut bits = 32 * steps.lanes() as u64 * BIT;
-        self.for_each_step(&plan.classes, rect, plan.width, |table, step| {
-            let costs = &plan.tables[usize::from(table)].costs;
-            bits += step.iter().map(|&byte| costs[usize::from(byte)]).sum::<u64>();
-        });
-        Some(bits)
     }
 }
 
@@ -342,6 +343,25 @@ fn unmerged(factors: &Factors, means: Vec<Mean>, scan: Scan) -> Option<ScaleClas
     let Factors { rows, cols } = factors;
     let (rows, cols) = (rows.clone(), cols.clone());
     (most > 0).then_some(ScaleClasses { scan, lowest, tables, rows, cols, means })
+}
+
+/// Counts of all blocks.
+fn summed(blocks: &[Vec<Counts>]) -> Vec<Counts> {
+    let mut sum = vec![[0u32; 256]; MAX_CLASSES];
+    for counts in blocks {
+        for (sum, part) in sum.iter_mut().flatten().zip(counts.iter().flatten()) {
+            *sum += part;
+        }
+    }
+    sum
+}
+
+/// Adds small counts to `counts` and begins again.
+fn add_few(few: &mut [[[u16; 2]; 256]], counts: &mut [Counts]) {
+    for (count, few) in counts.iter_mut().flatten().zip(few.iter_mut().flatten()) {
+        *count += u32::from(few[0]) + u32::from(few[1]);
+        *few = [0; 2];
+    }
 }
 
 fn added(a: &Counts, b: &Counts) -> Counts {
@@ -424,7 +444,7 @@ impl ScalePlan {
             .iter()
             .map(|merged| ClassTable::new(&merged.counts, merged.low, width, base))
             .collect::<Result<_>>()?;
-        Ok(ScalePlan { classes, width, tables, rects: HashSet::new(), residual: None })
+        Ok(ScalePlan { classes, width, tables, prices: HashMap::new(), residual: None })
     }
 
     /// Splits fields, in the order of the steps, into ranks and low bits, which are appended to `low`.
@@ -446,6 +466,17 @@ impl ScalePlan {
         }
     }
 
+    /// What a block with these fields, by class, costs.
+    fn cost(&self, counts: &[Counts]) -> u64 {
+        let pairs = self.classes.tables.iter().zip(counts);
+        pairs.map(|(&table, counts)| self.tables[usize::from(table)].cost(counts)).sum()
+    }
+
+    /// What a block costs, in units of 2^-16 bit; `None` if it cannot have classes.
+    pub(crate) fn price(&self, rect: Rect) -> Option<u64> {
+        self.prices.get(&rect.start).copied()
+    }
+
     /// About what the factors take.
     pub(crate) fn factor_bytes(&self) -> u64 {
         let ScaleClasses { rows, cols, means, .. } = &self.classes;
@@ -462,6 +493,10 @@ impl ScalePlan {
 }
 
 impl ClassTable {
+    fn cost(&self, counts: &Counts) -> u64 {
+        counts.iter().zip(&*self.costs).map(|(&count, cost)| u64::from(count) * cost).sum()
+    }
+
     fn new(counts: &Counts, low: u32, width: u32, base: u16) -> Result<ClassTable> {
         // Fields by their lowest 8 bits.
         let fields = |byte: u8| base + u16::from(byte.wrapping_sub(base as u8));
