@@ -118,18 +118,36 @@ compiled_for_levels! {
                     &padded
                 }
             };
-            for (group, symbols) in symbols.as_chunks_mut::<8>().0.iter_mut().enumerate() {
-                let mut word = [0; 8];
-                word.copy_from_slice(&bytes[group * width..][..8]);
-                let fields = spread(u64::from_le_bytes(word), width as u32).to_le_bytes();
-                for (symbol, field) in symbols.iter_mut().zip(fields) {
-                    *symbol = symbol.wrapping_add(field);
-                }
+            // Four numbers of eight bytes at a time, which a compiler puts in vectors.
+            let (mut fields, mut before) = ([0u64; 4], [0u64; 4]);
+            for k in 0..4 {
+                fields[k] = word(&bytes[k * width..]);
+                before[k] = word(&symbols[8 * k..]);
+            }
+            for k in 0..4 {
+                let fields = spread(fields[k], width as u32);
+                // Byte by byte: no carry goes from one to the next.
+                let sum = (before[k] & !HIGH) + (fields & !HIGH);
+                before[k] = sum ^ ((before[k] ^ fields) & HIGH);
+            }
+            for k in 0..4 {
+                symbols[8 * k..][..8].copy_from_slice(&before[k].to_le_bytes());
             }
             *at += 4 * width;
         }
     }
 }
+
+/// The first eight bytes as a number.
+#[inline(always)]
+fn word(bytes: &[u8]) -> u64 {
+    let mut word = [0; 8];
+    word.copy_from_slice(&bytes[..8]);
+    u64::from_le_bytes(word)
+}
+
+/// The highest bit of every byte.
+const HIGH: u64 = 0x8080_8080_8080_8080;
 
 /// The lowest eight fields of `width` bits (at most 8), each in a byte of its own.
 #[inline(always)]

@@ -110,6 +110,10 @@ fn merge_as<T: Word>(
         }
     }
     let rotate = element.transform() == Transform::RotateSign;
+    // The only plane of elements of one byte needs no shifts, for which bytes have no instructions.
+    if let ([(fields, 0)], false, 1) = (&narrow[..], begun, T::SIZE) {
+        return bytes(level, fields, constant.to_field() as u8, rotate, rows, out);
+    }
     let mut groups = narrow.chunks(MOST).peekable();
     loop {
         let group = groups.next().unwrap_or_default();
@@ -143,6 +147,22 @@ fn add<T: Word>(
         for (out, field) in out.chunks_exact_mut(T::SIZE).zip(&mut fields) {
             let before = if begun { T::read(out) } else { T::default() };
             before.plus(T::from_field(field).shl(shift)).write(out);
+        }
+    }
+}
+
+compiled_for_levels! {
+    /// Adds a constant to fields that are elements already; then rotates the sign to its place if that is
+    /// wanted.
+    fn bytes[](fields: &[u8], constant: u8, rotate: bool, rows: Rows, out: &mut [u8])[] {
+        for (row, fields) in fields.chunks_exact(rows.width).take(rows.rows).enumerate() {
+            let out = &mut out[rows.start + row * rows.pitch..][..rows.width];
+            for (out, field) in out.iter_mut().zip(fields) {
+                *out = field.wrapping_add(constant);
+            }
+            if rotate {
+                out.iter_mut().for_each(|byte| *byte = byte.rotate_right(1));
+            }
         }
     }
 }
