@@ -206,6 +206,7 @@ def read_classes(payload, at, head, tables, part):
     count, scan, lowest, width, products = head
     rows, cols, element = part
     require(products <= 32 and (products == 0 or TYPES[element][0] in ("U8", "I8")), "products")
+    require(products * (rows + cols) <= rows * cols, "more factors than elements")
     require(1 <= rows <= 1 << 20 and 1 <= cols <= 1 << 20, "part of the view")
     bits = Bits(take(payload, at, ceil_div(count, 8)))
     at += ceil_div(count, 8)

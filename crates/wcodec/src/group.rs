@@ -23,6 +23,7 @@ use crate::predict::{self, PredictorSet};
 use crate::scale::plan::{ScalePlan, View};
 use crate::stats::Stats;
 use rayon::prelude::*;
+use std::ops::RangeInclusive;
 use wcodec_kernels::predict::Tiling;
 use wcodec_kernels::{ALIAS_SYMBOLS, Level, MAX_SYMBOLS, STREAMS_AT_ONCE};
 
@@ -321,7 +322,8 @@ impl GroupJob<'_> {
 /// planes are coded too, decoding would gain less.
 fn narrower(element: ElementType, split: &Split, drafts: &[Draft]) -> Option<u32> {
     let (first, below) = split.planes.split_first()?;
-    if below.iter().any(|plane| plane.coded) {
+    let widths = first_widths(element);
+    if below.iter().any(|plane| plane.coded) || widths.start() == widths.end() {
         return None;
     }
     let counted: Vec<&[u32]> =
@@ -334,7 +336,7 @@ fn narrower(element: ElementType, split: &Split, drafts: &[Draft]) -> Option<u32
     let elements: u64 = counted.iter().flat_map(|c| c.iter()).map(|&c| u64::from(c)).sum();
     let bits = |width: u32| elements * u64::from(element.bits() - width) * BIT;
     let before = bits(first.width) + counted.iter().map(|c| cost::entropy(c)).sum::<u64>();
-    (1..first.width).rev().find_map(|width| {
+    (*widths.start()..first.width).rev().find_map(|width| {
         let merged = |counts: &&[u32]| -> Vec<u32> {
             counts.chunks(1 << (first.width - width)).map(|part| part.iter().sum()).collect()
         };
@@ -348,6 +350,18 @@ fn narrower(element: ElementType, split: &Split, drafts: &[Draft]) -> Option<u32
     })?
 }
 
+/// Widths that the first plane may have.
+fn first_widths(element: ElementType) -> RangeInclusive<u32> {
+    use ElementType::{Bf16, F8E4M3, F8E5M2, F16, F32, F64, I8, U8};
+    match element {
+        U8 | I8 | F8E5M2 | F16 => 5..=8,
+        F8E4M3 => 4..=8,
+        Bf16 | F32 => 8..=10,
+        F64 => 11..=MAX_WIDTH,
+        _ => 8..=8,
+    }
+}
+
 /// Bits of the first plane: where coding one bit more no longer pays, by the entropy of the
 /// sample and the price of the tables.
 fn first_width(
@@ -357,17 +371,7 @@ fn first_width(
     elements: usize,
     blocks: usize,
 ) -> u32 {
-    use ElementType::{Bf16, Bytes, F8E4M3, F8E5M2, F16, F32, F64, I8, U8};
-    let candidates = match element {
-        Bytes | ElementType::Bool => 8..=8,
-        U8 | I8 => 5..=8,
-        F8E4M3 => 4..=8,
-        F8E5M2 => 5..=8,
-        F16 => 5..=8,
-        Bf16 | F32 => 8..=10,
-        F64 => 11..=MAX_WIDTH,
-        _ => 8..=8,
-    };
+    let candidates = first_widths(element);
     let widest = *candidates.end();
     if *candidates.start() == widest {
         return widest;

@@ -565,6 +565,7 @@ fn cases() -> Vec<Case> {
         ("classes_width_large", classes(|c| c.head[4] = 13)),
         ("classes_width_of_plane", classes(|c| c.head[4] = 9)),
         ("means_many", means(|c| c.head[5] = 33)),
+        ("means_more_than_elements", means(|c| c.head[5] = 4)),
         ("means_missing", means(|c| c.head[5] = 2)),
         ("means_of_floats", means(|c| c.corner = |f| f.segments[0].element = 4)),
         ("means_exponent", means(|c| c.means[0] = 9)),

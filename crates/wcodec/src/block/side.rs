@@ -204,6 +204,12 @@ fn read_classes<'b>(
             "scale classes of {rows} rows and {cols} columns, expected 1 to {MAX_FACTORS}"
         ));
     }
+    // Both numbers are small by now.
+    if products as u64 > mean::most(rows, cols) {
+        return Err(corrupt!(
+            "{products} products have more factors than {rows} x {cols} elements"
+        ));
+    }
     let Some((map, rest)) = bytes.split_at_checked(count.div_ceil(8)) else {
         return Err(corrupt!("side block ends before the tables of {count} scale classes"));
     };

@@ -36,6 +36,11 @@ pub(crate) fn possible(element: ElementType) -> bool {
     matches!(element, ElementType::I8 | ElementType::U8)
 }
 
+/// Most products of a group of so many rows and columns: no more factors than elements.
+pub(crate) fn most(rows: u64, cols: u64) -> u64 {
+    rows * cols / (rows + cols).max(1)
+}
+
 /// The means of some columns of a group, ready to be added to rows or subtracted from them.
 pub(crate) struct ColumnMeans<'a> {
     means: &'a [Mean],
@@ -120,6 +125,10 @@ pub(crate) fn fit(
     most: usize,
 ) -> Vec<Mean> {
     let (rows, cols) = (factors.rows.len(), factors.cols.len());
+    let most = most.min(self::most(rows as u64, cols as u64) as usize);
+    if most == 0 {
+        return Vec::new();
+    }
     let weighed = Weighed::new(level, element, bytes, factors);
     let count = rows.min(SAMPLE_ROWS).min((SAMPLE / cols).max(1));
     let mut sample = vec![0f32; count * cols];
