@@ -107,6 +107,7 @@ pub struct DecodeSpace {
     turned: Vec<u8>,
     wide: Vec<u16>,
     unpacked: Vec<Vec<u8>>,
+    #[cfg(target_arch = "x86_64")]
     strips: Vec<u8>,
 }
 

@@ -46,6 +46,8 @@ const SPLIT_GAIN: u64 = 2000;
 const PARTS: u64 = 256;
 /// A sample may see prediction this part too dear.
 const PREDICTION_MARGIN: u64 = 50;
+/// What the tables of all other planes take in a side block, at most.
+const OTHER_TABLES: usize = 16 << 10;
 /// A side block costs a record and, on average, half its alignment.
 const SIDE_BYTES: u64 = 24 + 8 + 32;
 
@@ -205,6 +207,11 @@ impl GroupJob<'_> {
         options: ScaleOptions,
     ) -> Result<Option<Coding>> {
         let Some(plan) = view.choose(options)? else { return Ok(None) };
+        // A reader takes side blocks of a bounded length; products are few enough, but for rare symbols.
+        let len = side::write(format.level, &[], Some(&plan))?.len() + OTHER_TABLES;
+        if len > side::MAX_LEN as usize {
+            return Ok(None);
+        }
         let split = self.choose_split(format.level, Some(plan.width), rects.len());
         let drafts = make_drafts(format, rects, &split);
         let prices = rects.iter().map(|&(band, across, rect)| {

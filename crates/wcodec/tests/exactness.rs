@@ -249,6 +249,51 @@ fn scaled_layers_come_back_and_gain() {
     }
 }
 
+/// Factors and products of long, narrow and strongly predictable layers do not exceed a side block.
+#[test]
+fn side_blocks_keep_to_their_bound() {
+    let mut rng = Rng::new(4);
+    for (rows, cols, products) in [(1u64 << 19, 8u64, 4), (32_768, 64, 32)] {
+        let factors: Vec<Vec<i64>> = (0..2 * 24)
+            .map(|k| {
+                let n = if k % 2 == 0 { rows } else { cols };
+                (0..n).map(|_| rng.below(9) as i64 - 4).collect()
+            })
+            .collect();
+        let mut data = Vec::new();
+        for row in 0..rows as usize {
+            for col in 0..cols as usize {
+                let mean: i64 = factors.chunks(2).map(|f| f[0][row] * f[1][col]).sum();
+                data.push((mean / 4 + (rng.bell() >> (13 - row % 3))) as u8);
+            }
+        }
+        let layer = Layer::new("long", ElementType::I8, vec![rows, cols]);
+        let mut options = EncodeOptions::default();
+        options.products = Some(products);
+        let (coded, _) = encode_layer(&data, &layer, &options).unwrap();
+        assert!(decode_layer(&coded).unwrap().1 == data, "{rows} x {cols}");
+    }
+}
+
+/// A mean without any scale.
+#[test]
+fn means_are_predicted_where_all_scales_are_one() {
+    let mut rng = Rng::new(8);
+    let (rows, cols) = (256usize, 256usize);
+    let of_row: Vec<i64> = (0..rows).map(|_| if rng.below(2) == 0 { -20 } else { 20 }).collect();
+    let of_col: Vec<i64> = (0..cols).map(|_| if rng.below(2) == 0 { -1 } else { 1 }).collect();
+    let mut data = Vec::new();
+    for row in &of_row {
+        data.extend(of_col.iter().map(|col| (row * col + rng.below(5) as i64 - 2) as u8));
+    }
+    let layer = Layer::new("signs", ElementType::I8, vec![rows as u64, cols as u64]);
+    let (coded, stats) = encode_layer(&data, &layer, &EncodeOptions::default()).unwrap();
+    assert!(decode_layer(&coded).unwrap().1 == data);
+    assert_eq!(stats.scaled_elements, (rows * cols) as u64);
+    // 2.3 bits of noise instead of one more for the sign.
+    assert!(coded.len() * 8 < rows * cols * 27 / 10, "{} bytes", coded.len());
+}
+
 /// The whole command's way on real weights, where they are: `../corpus` beside the checkout.
 #[test]
 fn corpus_files_come_back() {

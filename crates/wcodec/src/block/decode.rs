@@ -19,6 +19,9 @@ use wcodec_kernels::{
     Source, Steps, Tiles,
 };
 
+/// Columns whose means are added at a time.
+const MEAN_COLUMNS: usize = 1024;
+
 /// What all blocks of a segment have in common.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct BlockFormat {
@@ -180,11 +183,15 @@ fn add_means(level: Level, job: &BlockJob<'_>, buffers: &mut [&mut [u8]]) {
     if scale.classes.means.is_empty() {
         return;
     }
-    let columns = ColumnMeans::new(&scale.classes.means, col..col + job.cols);
     let Place { buffer, start, pitch } = job.place;
-    for row in 0..job.rows {
-        let bytes = &mut buffers[buffer][start + row * pitch..][..job.cols];
-        columns.add(level, first + row, bytes);
+    // The factors of some columns at a time: prepared, they take many times the room of their elements.
+    for from in (0..job.cols).step_by(MEAN_COLUMNS) {
+        let to = job.cols.min(from + MEAN_COLUMNS);
+        let columns = ColumnMeans::new(&scale.classes.means, col + from..col + to);
+        for row in 0..job.rows {
+            let bytes = &mut buffers[buffer][start + row * pitch..][from..to];
+            columns.add(level, first + row, bytes);
+        }
     }
 }
 

@@ -36,6 +36,10 @@ pub(crate) fn possible(element: ElementType) -> bool {
     matches!(element, ElementType::I8 | ElementType::U8)
 }
 
+/// Most bytes of all products of a group: the largest side block, less than half of which its other
+/// contents may take.
+const MAX_BYTES: u64 = 600 << 10;
+
 /// Most products of a group of so many rows and columns: no more factors than elements.
 pub(crate) fn most(rows: u64, cols: u64) -> u64 {
     rows * cols / (rows + cols).max(1)
@@ -125,7 +129,9 @@ pub(crate) fn fit(
     most: usize,
 ) -> Vec<Mean> {
     let (rows, cols) = (factors.rows.len(), factors.cols.len());
-    let most = most.min(self::most(rows as u64, cols as u64) as usize);
+    let (bound, room) =
+        (self::most(rows as u64, cols as u64), MAX_BYTES / (rows + cols).max(1) as u64);
+    let most = most.min(bound.min(room) as usize);
     if most == 0 {
         return Vec::new();
     }

@@ -12,11 +12,13 @@ use crate::error::Result;
 use crate::geometry::Rect;
 use crate::options::ScaleOptions;
 use rayon::prelude::*;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use wcodec_kernels::{ALIAS_SYMBOLS, EncodeTable, LANES, Level, Scan, Steps, pack_low_bits};
 
 /// Fewer elements than this cannot pay for factors and tables.
 const MIN_ELEMENTS: usize = 1 << 14;
+/// Smaller blocks take more room for their counts than for their elements.
+const MIN_BLOCK_ELEMENTS: usize = 1 << 11;
 /// What the scan and the products are chosen by: rows of so many blocks, so many elements, but at
 /// least two strips of each block.
 const SAMPLE_BLOCKS: usize = 16;
@@ -128,7 +130,8 @@ impl View<'_> {
             let ranges: Vec<(u16, u16)> =
                 self.rects.par_iter().map(|&rect| self.field_source(rect, width).range()).collect();
             // The values below the highest of each block: those that hold most blocks.
-            let bases = ranges.iter().map(|&(_, most)| (most | 7).saturating_sub(255));
+            let bases: BTreeSet<u16> =
+                ranges.iter().map(|&(_, most)| (most | 7).saturating_sub(255)).collect();
             let within = |base: u16, (least, most): (u16, u16)| {
                 least >= base && most - least.min(base) < 256
             };
@@ -136,7 +139,7 @@ impl View<'_> {
                 let pairs = self.rects.iter().zip(&ranges);
                 pairs.filter(|(_, range)| within(base, **range)).map(|(r, _)| r.elements()).sum()
             };
-            let base = bases.max_by_key(|&base| elements(base))?;
+            let base = bases.into_iter().max_by_key(|&base| elements(base))?;
             let pairs = self.rects.iter().zip(&ranges);
             let rects = pairs.filter(|(_, range)| within(base, **range)).map(|(&rect, _)| rect);
             let rects: Vec<Rect> = rects.collect();
@@ -188,37 +191,29 @@ impl View<'_> {
     }
 
     /// Fields of each of these blocks by the tables of `classes`.
-    fn count(&self, classes: &ScaleClasses, rects: &[Rect], width: u32) -> Vec<Vec<Counts>> {
-        let of_block = |&rect: &Rect| {
-            let mut counts = vec![[0u32; 256]; MAX_CLASSES];
-            // Two small counters for a value: the same value twice in a row does not wait, and all of them
-            // stay in the first caches.
-            let mut few = vec![[[0u16; 2]; 256]; MAX_CLASSES];
-            let mut left = FEW_STEPS;
-            self.for_each_step(classes, rect, width, |table, step| {
-                let of_table = &mut few[usize::from(table) % MAX_CLASSES];
-                let (pairs, rest) = step.as_chunks::<2>();
-                for [a, b] in pairs {
-                    of_table[usize::from(*a)][0] += 1;
-                    of_table[usize::from(*b)][1] += 1;
-                }
-                rest.iter().for_each(|&byte| of_table[usize::from(byte)][0] += 1);
-                left -= 1;
-                if left == 0 {
-                    add_few(&mut few, &mut counts);
-                    left = FEW_STEPS;
-                }
-            });
-            add_few(&mut few, &mut counts);
-            counts
-        };
-        rects.par_iter().map(of_block).collect()
+    fn count(&self, classes: &ScaleClasses, rects: &[Rect], width: u32) -> Vec<BlockCounts> {
+        rects
+            .par_iter()
+            .map_init(Counter::default, |counter, &rect| {
+                let mut left = FEW_STEPS;
+                self.for_each_step(classes, rect, width, |table, step| {
+                    counter.add(usize::from(table) % MAX_CLASSES, step);
+                    left -= 1;
+                    if left == 0 {
+                        counter.flush();
+                        left = FEW_STEPS;
+                    }
+                });
+                counter.take()
+            })
+            .collect()
     }
 
     /// Chooses classes; `None` if they cannot gain.
     pub(crate) fn choose(&self, options: ScaleOptions) -> Result<Option<ScalePlan>> {
         let ScaleOptions { scan, whole, products } = options;
-        if self.elements() < MIN_ELEMENTS {
+        let blocks = self.rects.len().max(1);
+        if self.elements() < MIN_ELEMENTS || self.elements() / blocks < MIN_BLOCK_ELEMENTS {
             return Ok(None);
         }
         let Some(plane) = self.plane() else { return Ok(None) };
@@ -226,18 +221,16 @@ impl View<'_> {
         let fit = |bytes| fit(self.level, self.element, bytes, self.rows, self.cols, whole);
         let Some(factors) = fit(self.bytes) else { return Ok(None) };
         let sample = if whole { rects.clone() } else { sample(&rects) };
-        let Some(plain) = self.try_classes(&factors, Vec::new(), scan, &sample, width) else {
-            return Ok(None);
-        };
+        let plain = self.try_classes(&factors, Vec::new(), scan, &sample, width);
         let mut best = plain.classes.map(|(bits, classes)| (bits, classes, None));
         if products > 0 && mean::possible(self.element) {
             let means = mean::fit(self.level, self.element, self.bytes, &factors, products);
             if !means.is_empty() {
                 let residual = self.residual(&means);
                 let view = View { bytes: &residual, ..*self };
-                let found = fit(&residual)
-                    .and_then(|factors| view.try_classes(&factors, means, scan, &sample, width))
-                    .and_then(|tried| tried.classes);
+                let found = fit(&residual).and_then(|factors| {
+                    view.try_classes(&factors, means, scan, &sample, width).classes
+                });
                 if let Some((bits, classes)) = found
                     && best.as_ref().is_none_or(|(least, ..)| bits < *least)
                 {
@@ -271,7 +264,7 @@ impl View<'_> {
         residual
     }
 
-    /// The best classes of these factors, by sampled blocks; `None` if all factors are the same.
+    /// The best classes of these factors, by sampled blocks.
     fn try_classes(
         &self,
         factors: &Factors,
@@ -279,7 +272,7 @@ impl View<'_> {
         scan: Option<Scan>,
         sample: &[Rect],
         width: u32,
-    ) -> Option<Tried> {
+    ) -> Tried {
         let sampled: usize = sample.iter().map(Rect::elements).sum();
         // What is stored once for the group counts by the sample's part in it.
         let part = |bits: u64| {
@@ -293,7 +286,7 @@ impl View<'_> {
             if scan.is_some_and(|scan| scan != candidate) {
                 continue;
             }
-            let classes = unmerged(factors, means.clone(), candidate)?;
+            let classes = unmerged(factors, means.clone(), candidate);
             let counts = summed(&self.count(&classes, sample, width));
             let one = counts.iter().fold([0; 256], |sum, part| added(&sum, part));
             tried.one_table = price(&one, part).0;
@@ -307,7 +300,7 @@ impl View<'_> {
                 tried.classes = Some((bits, classes));
             }
         }
-        Some(tried)
+        tried
     }
 
     /// The elements that a plan codes.
@@ -334,33 +327,76 @@ pub(crate) fn base_of(least: u16, most: u16) -> Option<u16> {
     ((most | 7) - base < 256).then_some(base)
 }
 
-/// A class for each sum of factors, as far as there are classes; `None` if all are the same.
-fn unmerged(factors: &Factors, means: Vec<Mean>, scan: Scan) -> Option<ScaleClasses> {
+/// A class for each sum of factors, as far as there are classes; two at least, as the format wants.
+fn unmerged(factors: &Factors, means: Vec<Mean>, scan: Scan) -> ScaleClasses {
     let most = |factors: &[u8]| factors.iter().copied().max().unwrap_or(0);
     let most = most(&factors.rows) + most(&factors.cols);
     let lowest = most.saturating_sub(MAX_CLASSES as u8 - 1);
-    let tables: Vec<u8> = (0..=most - lowest).collect();
+    let tables: Vec<u8> = (0..=(most - lowest).max(1)).collect();
     let Factors { rows, cols } = factors;
-    let (rows, cols) = (rows.clone(), cols.clone());
-    (most > 0).then_some(ScaleClasses { scan, lowest, tables, rows, cols, means })
+    ScaleClasses { scan, lowest, tables, rows: rows.clone(), cols: cols.clone(), means }
 }
 
+/// The counts of a block, of the tables that it takes.
+type BlockCounts = Vec<(u8, Box<Counts>)>;
+
 /// Counts of all blocks.
-fn summed(blocks: &[Vec<Counts>]) -> Vec<Counts> {
+fn summed(blocks: &[BlockCounts]) -> Vec<Counts> {
     let mut sum = vec![[0u32; 256]; MAX_CLASSES];
-    for counts in blocks {
-        for (sum, part) in sum.iter_mut().flatten().zip(counts.iter().flatten()) {
-            *sum += part;
-        }
+    for (table, counts) in blocks.iter().flatten() {
+        let sum = &mut sum[usize::from(*table)];
+        sum.iter_mut().zip(&**counts).for_each(|(sum, count)| *sum += count);
     }
     sum
 }
 
-/// Adds small counts to `counts` and begins again.
-fn add_few(few: &mut [[[u16; 2]; 256]], counts: &mut [Counts]) {
-    for (count, few) in counts.iter_mut().flatten().zip(few.iter_mut().flatten()) {
-        *count += u32::from(few[0]) + u32::from(few[1]);
-        *few = [0; 2];
+/// Counts fields of a block by table.
+struct Counter {
+    /// Two small counters for a value: the same value twice in a row does not wait, and all of them stay in
+    /// the first caches.
+    few: Vec<[[u16; 2]; 256]>,
+    /// What the small counters have been emptied into.
+    counts: [Option<Box<Counts>>; MAX_CLASSES],
+    /// The tables that were counted since then, a bit each.
+    touched: u64,
+}
+
+impl Default for Counter {
+    fn default() -> Counter {
+        let counts = std::array::from_fn(|_| None);
+        Counter { few: vec![[[0; 2]; 256]; MAX_CLASSES], counts, touched: 0 }
+    }
+}
+
+impl Counter {
+    fn add(&mut self, table: usize, fields: &[u8]) {
+        self.touched |= 1 << table;
+        let few = &mut self.few[table];
+        let (pairs, rest) = fields.as_chunks::<2>();
+        for [a, b] in pairs {
+            few[usize::from(*a)][0] += 1;
+            few[usize::from(*b)][1] += 1;
+        }
+        rest.iter().for_each(|&field| few[usize::from(field)][0] += 1);
+    }
+
+    /// Empties the small counters.
+    fn flush(&mut self) {
+        for table in (0..MAX_CLASSES).filter(|&table| self.touched >> table & 1 != 0) {
+            let counts = self.counts[table].get_or_insert_with(|| Box::new([0; 256]));
+            for (count, few) in counts.iter_mut().zip(&mut self.few[table]) {
+                *count += u32::from(few[0]) + u32::from(few[1]);
+                *few = [0; 2];
+            }
+        }
+        self.touched = 0;
+    }
+
+    /// What was counted; the next block begins anew.
+    fn take(&mut self) -> BlockCounts {
+        self.flush();
+        let counts = (0u8..).zip(&mut self.counts);
+        counts.filter_map(|(table, counts)| Some((table, counts.take()?))).collect()
     }
 }
 
@@ -467,9 +503,10 @@ impl ScalePlan {
     }
 
     /// What a block with these fields, by class, costs.
-    fn cost(&self, counts: &[Counts]) -> u64 {
-        let pairs = self.classes.tables.iter().zip(counts);
-        pairs.map(|(&table, counts)| self.tables[usize::from(table)].cost(counts)).sum()
+    fn cost(&self, counts: &BlockCounts) -> u64 {
+        let of_class =
+            |class: u8| &self.tables[usize::from(self.classes.tables[usize::from(class)])];
+        counts.iter().map(|(class, counts)| of_class(*class).cost(counts)).sum()
     }
 
     /// What a block costs, in units of 2^-16 bit; `None` if it cannot have classes.

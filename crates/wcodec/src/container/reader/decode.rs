@@ -14,6 +14,7 @@ use crate::stats::Stats;
 use rayon::prelude::*;
 use std::borrow::Cow;
 use std::ops::Range;
+use std::sync::{Arc, PoisonError};
 use wcodec_kernels::{Place, STREAMS_AT_ONCE};
 
 /// Bytes decoded at a time; a reader that restores a file holds two batches, which a processor's
@@ -107,7 +108,7 @@ impl<R: ReadAt> Reader<R> {
             let placed = self.placed(job.segment)?;
             self.side(job.segment, placed.segment.geometry.group_of(job.bands.start))
         };
-        let sides: Vec<Side> = jobs.iter().map(side).collect::<Result<_>>()?;
+        let sides: Vec<Arc<Side>> = jobs.iter().map(side).collect::<Result<_>>()?;
         let loaded: Vec<Loaded<'_>> = jobs
             .iter()
             .zip(&sides)
@@ -250,12 +251,25 @@ impl<R: ReadAt> Reader<R> {
         Ok(())
     }
 
-    /// The side block of a group; empty if the segment has none.
-    pub(super) fn side(&self, segment: usize, group: u64) -> Result<Side> {
-        let placed = self.placed(segment)?;
-        if !placed.segment.side {
-            return Ok(Side::default());
+    /// The side block of a group; empty if the segment has none. The last one is kept: a group is mostly
+    /// decoded in several pieces.
+    pub(super) fn side(&self, segment: usize, group: u64) -> Result<Arc<Side>> {
+        if !self.placed(segment)?.segment.side {
+            return Ok(Arc::default());
         }
+        let lock = || self.last_side.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((of, side)) = &*lock()
+            && *of == (segment, group)
+        {
+            return Ok(Arc::clone(side));
+        }
+        let side = Arc::new(self.read_side(segment, group)?);
+        *lock() = Some(((segment, group), Arc::clone(&side)));
+        Ok(side)
+    }
+
+    fn read_side(&self, segment: usize, group: u64) -> Result<Side> {
+        let placed = self.placed(segment)?;
         let number = placed.segment.geometry.side_number(group);
         let record = self.table.get(placed.first_block + number)?;
         let place = |e: Error| self.locate(placed, e.in_block(number).at_byte(record.at));

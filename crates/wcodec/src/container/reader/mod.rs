@@ -11,13 +11,18 @@ use super::read_at::{ReadAt, read};
 use crate::block::Mode;
 use crate::block::decode::head_stats;
 use crate::block::head::Head;
+use crate::block::side::Side;
 use crate::error::{Error, ErrorKind, Result, corrupt};
 use crate::geometry::Rect;
 use crate::layer::Layer;
 use crate::pool::Pool;
 use crate::stats::Stats;
 use decode::{Job, deal, to_len, zeroed};
+use std::sync::{Arc, Mutex};
 use wcodec_kernels::Level;
+
+/// The side block of a group, by segment and group.
+type GroupSide = ((usize, u64), Arc<Side>);
 
 /// An open `.wcodec` file.
 pub struct Reader<R> {
@@ -34,6 +39,8 @@ pub struct Reader<R> {
     level: Level,
     /// What blocks are read into.
     pool: Pool,
+    /// The side block that was read last.
+    last_side: Mutex<Option<GroupSide>>,
 }
 
 struct PlacedSegment {

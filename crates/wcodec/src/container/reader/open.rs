@@ -15,6 +15,7 @@ use crate::frame;
 use crate::limits::Limits;
 use crate::pool::Pool;
 use std::borrow::Cow;
+use std::sync::Mutex;
 use wcodec_kernels::Level;
 
 /// How far before the end of a file a misplaced footer is looked for.
@@ -114,7 +115,20 @@ impl<R: ReadAt> Reader<R> {
         let level = Level::detect();
         let layers = directory.layers;
         let pool = Pool::default();
-        Ok(Reader { source, size, minor, footer, table, segments, layers, by_name, level, pool })
+        let last_side = Mutex::default();
+        Ok(Reader {
+            source,
+            size,
+            minor,
+            footer,
+            table,
+            segments,
+            layers,
+            by_name,
+            level,
+            pool,
+            last_side,
+        })
     }
 }
 

@@ -12,6 +12,7 @@ use rayon::prelude::*;
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Range;
+use std::sync::Arc;
 use wcodec_kernels::{Place, STREAMS_AT_ONCE};
 
 /// Blocks decoded at a time.
@@ -86,7 +87,7 @@ impl<R: ReadAt> Reader<R> {
                 None => stats += self.copy_runs(entry, 0..1, 0..bytes, bytes, out)?,
             }
         }
-        let mut sides: BTreeMap<usize, HashMap<u64, Side>> = BTreeMap::new();
+        let mut sides: BTreeMap<usize, HashMap<u64, Arc<Side>>> = BTreeMap::new();
         for &(segment, band, _) in by_block.keys() {
             let group = self.placed(segment)?.segment.geometry.group_of(band);
             if let Entry::Vacant(slot) = sides.entry(segment).or_default().entry(group) {
@@ -196,7 +197,7 @@ impl<R: ReadAt> Reader<R> {
         &self,
         segment: usize,
         blocks: &[(u64, u64)],
-        sides: &HashMap<u64, Side>,
+        sides: &HashMap<u64, Arc<Side>>,
     ) -> Result<(Blocks, Stats)> {
         let placed = self.placed(segment)?;
         let geometry = &placed.segment.geometry;
@@ -209,7 +210,7 @@ impl<R: ReadAt> Reader<R> {
                 .check_length(segment, band, across)
                 .and_then(|()| self.read_blocks(segment, number..number + 1))
                 .map_err(|e| self.locate(placed, e))?;
-            let side = sides.get(&geometry.group_of(band)).unwrap_or(&none);
+            let side = sides.get(&geometry.group_of(band)).map_or(&none, |side| &**side);
             loaded.push(Loaded { segment, placed, side, run });
             let rect = geometry.rect(band, across);
             decoded.push((rect, zeroed((rect.elements() * geometry.element.size()) as u64)?));
