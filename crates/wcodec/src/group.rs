@@ -214,10 +214,7 @@ impl GroupJob<'_> {
         }
         let split = self.choose_split(format.level, Some(plan.width), rects.len());
         let drafts = make_drafts(format, rects, &split);
-        let prices = rects.iter().map(|&(band, across, rect)| {
-            self.geometry.corner(band, across).and_then(|_| plan.price(rect))
-        });
-        let prices: Vec<Option<u64>> = prices.collect();
+        let prices = rects.iter().map(|&(_, _, rect)| plan.price(rect)).collect();
         choose_tables(&self.format, split, drafts, true, Some((plan, prices))).map(Some)
     }
 
@@ -461,8 +458,8 @@ fn choose_tables(
             for ((shared, own), price) in shared_prices.iter_mut().zip(&own).zip(prices) {
                 *shared = price.zip(own.as_ref()).map(|(price, _)| price);
             }
-        } else if let Some((table, prices)) =
-            common_table(format, &drafts, (index, plan.width), &own).filter(|_| may_share)
+        } else if may_share
+            && let Some((table, prices)) = common_table(format, &drafts, (index, plan.width), &own)
         {
             shared_choice = Some(TableChoice::Shared(tables.len() as u16));
             price += (table.written_len(plan.width) as u64 + 1 + SIDE_BYTES) * 8 * BIT;

@@ -2,6 +2,7 @@
 
 mod bits;
 pub(crate) mod cost;
+pub(crate) mod list;
 mod normalize;
 pub(crate) mod table;
 

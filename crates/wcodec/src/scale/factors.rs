@@ -1,9 +1,9 @@
 //! Lists of factors as they are stored: a frequency table, and a stream.
 
-use crate::entropy::cost;
 use crate::entropy::table::Table;
+use crate::entropy::{cost, list};
 use crate::error::{Result, corrupt};
-use wcodec_kernels::{Classes, EncodeSpace, LANES, Level, Steps, StreamJob, SymbolsJob};
+use wcodec_kernels::{ByteCounts, LANES, Level, Steps};
 
 /// Bits of a factor of the scale.
 pub(crate) const SCALE_WIDTH: u32 = 6;
@@ -18,33 +18,17 @@ fn steps(count: usize) -> Steps {
 
 /// About what a list takes, in units of 2^-16 bit.
 pub(crate) fn price(factors: &[u8]) -> u64 {
-    cost::entropy(&counts(factors, MEAN_WIDTH))
-}
-
-fn counts(factors: &[u8], width: u32) -> Vec<u32> {
-    let mut counts = vec![0; 1 << width];
-    for &factor in factors {
-        counts[usize::from(factor)] += 1;
-    }
-    counts
+    let mut counts = ByteCounts::default();
+    counts.add(factors);
+    cost::entropy(&counts.counts())
 }
 
 /// Appends a list of factors of `width` bits: the length of the stream, the table, the stream.
 pub(crate) fn write(level: Level, factors: &[u8], width: u32, out: &mut Vec<u8>) -> Result<()> {
-    let mut stream = Vec::new();
-    let mut table_bytes = Vec::new();
-    if let Some(table) = Table::from_counts(&counts(factors, width)) {
-        table.write(width, &mut table_bytes);
-        let ranks = table.ranks();
-        let ranks: Vec<u8> = factors.iter().map(|&f| ranks.get(u16::from(f))).collect();
-        let encoder = table.encoder()?;
-        let (classes, steps) = (Classes::one(&encoder), steps(factors.len()));
-        let job = SymbolsJob { classes, ranks: &ranks, steps, out: &mut stream };
-        wcodec_kernels::encode(level, &mut [job], &mut EncodeSpace::default());
-    }
-    out.extend_from_slice(&(stream.len() as u32).to_le_bytes());
-    out.extend_from_slice(&table_bytes);
-    out.extend_from_slice(&stream);
+    let start = out.len();
+    out.extend_from_slice(&[0; 4]);
+    let stream = list::write(level, factors, width, steps(factors.len()), out)?;
+    out[start..][..4].copy_from_slice(&(stream as u32).to_le_bytes());
     Ok(())
 }
 
@@ -65,14 +49,8 @@ pub(crate) fn read(
         let have = rest.len();
         return Err(corrupt!("stream of factors has {len} bytes, {have} are left"));
     };
-    let table = table.decoder()?;
-    let mut factors = vec![0; count];
-    let job =
-        StreamJob { classes: Classes::one(&table), stream, steps: steps(count), out: &mut factors };
-    match wcodec_kernels::decode(level, &mut [job]).pop() {
-        Some(Err(e)) => Err(corrupt!("factors: {e}")),
-        _ => Ok((factors, rest)),
-    }
+    let factors = list::read(level, &table, stream, steps(count))?;
+    Ok((factors.map_err(|e| corrupt!("factors: {e}"))?, rest))
 }
 
 const _: () = assert!(MIN_INTERLEAVED >= LANES);

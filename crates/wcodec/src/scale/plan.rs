@@ -172,41 +172,23 @@ impl View<'_> {
         FieldSource { level: self.level, element: self.element, bytes, shift, width }
     }
 
-    /// Calls `visit` with the table and the fields' lowest 8 bits of each step of a block.
-    fn for_each_step(
-        &self,
-        classes: &ScaleClasses,
-        rect: Rect,
-        width: u32,
-        mut visit: impl FnMut(u8, &[u8]),
-    ) {
-        let BlockClasses { order, of_step } = self.block_classes(classes, rect);
-        let (mut space, mut bytes) = (FieldSpace::default(), Vec::new());
-        let source = self.field_source(rect, width);
-        source.in_coding_order(classes.scan, rect.cols, &order, &mut space, &mut bytes);
-        let steps = Steps::of(classes.scan, rect.rows, rect.cols);
-        for (&table, step) in of_step.iter().zip(steps.chunks(&bytes)) {
-            visit(table, step);
-        }
-    }
-
     /// Fields of each of these blocks by the tables of `classes`.
     fn count(&self, classes: &ScaleClasses, rects: &[Rect], width: u32) -> Vec<BlockCounts> {
-        rects
-            .par_iter()
-            .map_init(Counter::default, |counter, &rect| {
-                let mut left = FEW_STEPS;
-                self.for_each_step(classes, rect, width, |table, step| {
-                    counter.add(usize::from(table) % MAX_CLASSES, step);
-                    left -= 1;
-                    if left == 0 {
-                        counter.flush();
-                        left = FEW_STEPS;
-                    }
-                });
-                counter.take()
-            })
-            .collect()
+        let of_block = |(counter, space, fields): &mut (Counter, FieldSpace, Vec<u8>),
+                        &rect: &Rect| {
+            let BlockClasses { order, of_step } = self.block_classes(classes, rect);
+            let source = self.field_source(rect, width);
+            source.in_coding_order(classes.scan, rect.cols, &order, space, fields);
+            let steps = Steps::of(classes.scan, rect.rows, rect.cols);
+            for (number, (&table, step)) in of_step.iter().zip(steps.chunks(fields)).enumerate() {
+                if number % FEW_STEPS == 0 {
+                    counter.flush();
+                }
+                counter.add(usize::from(table) % MAX_CLASSES, step);
+            }
+            counter.take()
+        };
+        rects.par_iter().map_init(Default::default, of_block).collect()
     }
 
     /// Chooses classes; `None` if they cannot gain.

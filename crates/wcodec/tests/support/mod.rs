@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 pub mod forge;
+pub mod scaled;
 
 use std::path::PathBuf;
 use wcodec::ElementType;

@@ -66,9 +66,8 @@ unsafe fn strips<const N: usize, const BESIDE: bool>(
     }
     let (coded, turned) = space[..(N + 1) * strip].split_at_mut(N * strip);
     let mut beside: [*const u8; N] = plans.map(|plan| plan.beside.packed.as_ptr());
-    let place = |n: usize, row: usize| {
-        let row = plans[n].order.get(row).map_or(row, |&row| row as usize);
-        out[n].wrapping_add(row * plans[n].rows.pitch)
+    let place = |n: usize, position: usize| {
+        out[n].wrapping_add(plans[n].row(position) * plans[n].rows.pitch)
     };
     for first in (0..rows / LANES * LANES).step_by(LANES) {
         let start = first / LANES * cols;
@@ -106,10 +105,9 @@ unsafe fn strips<const N: usize, const BESIDE: bool>(
         );
         for n in 0..N {
             to_rows_avx2(&coded[n * strip..][..strip], cols, turned);
-            for (row, (fields, &to)) in turned.chunks_exact(cols).zip(&to[n]).enumerate() {
-                let row = plans[n].order.get(first + row).map_or(first + row, |&row| row as usize);
+            for (position, (fields, &to)) in (first..).zip(turned.chunks_exact(cols).zip(&to[n])) {
                 // SAFETY: `to` is that row of the plan.
-                unsafe { finish[n].row(plans[n], fields, row, to) };
+                unsafe { finish[n].row(plans[n], fields, plans[n].row(position), to) };
             }
         }
     }
@@ -122,11 +120,9 @@ unsafe fn strips<const N: usize, const BESIDE: bool>(
         let taken = beside[n] as usize - plan.beside.packed.as_ptr() as usize;
         plan.beside.add_tail(steps, plan.of_step, 8 * taken, symbols);
         transpose(symbols, height, 0..cols, &mut turned[..height * cols]);
-        for (row, fields) in (rows - height..).zip(turned.chunks_exact(cols).take(height)) {
-            let to = place(n, row);
-            let row = plan.order.get(row).map_or(row, |&row| row as usize);
-            // SAFETY: `to` is that row of the plan.
-            unsafe { finish[n].row(plan, fields, row, to) };
+        for (position, fields) in (rows - height..).zip(turned.chunks_exact(cols).take(height)) {
+            // SAFETY: the place is that row of the plan.
+            unsafe { finish[n].row(plan, fields, plan.row(position), place(n, position)) };
         }
     }
     *all_lanes = lanes;

@@ -125,6 +125,11 @@ impl<'a> Plan<'a> {
         self.of_step.get(step).map_or(0, |&class| usize::from(class))
     }
 
+    /// The row that the column scan takes at this position.
+    fn row(&self, position: usize) -> usize {
+        self.order.get(position).map_or(position, |&row| row as usize)
+    }
+
     /// Whether both can be decoded side by side.
     fn goes_with(&self, other: &Plan<'_>) -> bool {
         let shape = |plan: &Plan<'_>| {
