@@ -84,7 +84,7 @@ pub(crate) struct CodecArgs {
         value_parser = parse_predictors
     )]
     pub(crate) predictors: PredictorSet,
-    /// Rows and columns of a block [default: about 256x256]
+    /// Rows and columns of a block [default: 256x256 to 512x512, by the size of the layer]
     #[arg(long, value_name = "RxC", value_parser = parse_block)]
     pub(crate) block: Option<(u32, u32)>,
     /// Scan of every layer [default: chosen]

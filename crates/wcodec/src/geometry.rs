@@ -245,10 +245,17 @@ impl Geometry {
 /// Chooses the cut of a layer.
 pub(crate) mod plan {
     use super::{ElementType, Geometry, MAX_BAND_BYTES, Scan};
+    use wcodec_kernels::STREAMS_AT_ONCE;
 
-    /// Symbols that a block holds by default: enough that 32 states cost 0.016 bit a symbol.
-    const BLOCK_SYMBOLS: u64 = 256 * 256;
-    const BLOCK_SIDE: u64 = 256;
+    /// Symbols that a block holds by default: 32 states and a head cost 0.02 bit a symbol in the
+    /// smallest, 0.005 in the largest.
+    const BLOCK_SYMBOLS: std::ops::RangeInclusive<u64> = 256 * 256..=512 * 512;
+    /// Larger elements make no larger blocks.
+    const BLOCK_BYTES: u64 = 1 << 20;
+    /// Blocks that a layer is cut into before they grow: as many decode side by side.
+    const BLOCKS: u64 = STREAMS_AT_ONCE as u64;
+    /// Columns of the widest virtual rows.
+    const VIRTUAL_COLS: u64 = 256;
     /// Below this many elements a vector is one block; the states of virtual rows would not pay.
     const MIN_VIRTUAL: u64 = 2048;
     const MIN_ROWS: u64 = 32;
@@ -282,7 +289,7 @@ pub(crate) mod plan {
         if elements < MIN_VIRTUAL {
             return (0, 0);
         }
-        let widest = (elements / MIN_ROWS).min(BLOCK_SIDE);
+        let widest = (elements / MIN_ROWS).min(VIRTUAL_COLS);
         // A divisor leaves no tail.
         let cols =
             (widest / 2..=widest).rev().find(|c| elements.is_multiple_of(*c)).unwrap_or(widest);
@@ -296,18 +303,18 @@ pub(crate) mod plan {
     }
 
     fn auto_block(element: ElementType, rows: u64, cols: u64) -> (u64, u64) {
-        let block_cols = if rows < BLOCK_SIDE {
-            even(cols, (BLOCK_SYMBOLS / rows).max(1))
-        } else {
-            even(cols, BLOCK_SIDE)
-        };
-        let target = (BLOCK_SYMBOLS / block_cols.clamp(1, BLOCK_SIDE)).next_multiple_of(32);
+        let most = (*BLOCK_SYMBOLS.end()).min(BLOCK_BYTES / element.size() as u64);
+        let symbols = (rows * cols / BLOCKS).clamp(*BLOCK_SYMBOLS.start(), most);
+        let side = symbols.isqrt();
+        let block_cols =
+            if rows < side { even(cols, (symbols / rows).max(1)) } else { even(cols, side) };
+        let target = (symbols / block_cols.clamp(1, side)).next_multiple_of(32);
         let block_rows = even(rows, target);
         let most_rows = (AUTO_BAND_BYTES / (cols * element.size() as u64)).max(32) / 32 * 32;
         if block_rows <= most_rows {
             return (block_rows, block_cols);
         }
-        (most_rows, even(cols, BLOCK_SYMBOLS / most_rows))
+        (most_rows, even(cols, (symbols / most_rows).max(1)))
     }
 
     /// Cuts a layer of `rows` x `cols` elements; `block` overrides the block size.

@@ -35,7 +35,7 @@ pub struct EncodeOptions {
     pub tile: TileConfig,
     /// Predictors that a tile may take; the choice is by bits. Default: all.
     pub predictors: PredictorSet,
-    /// Rows and columns of a block, 64 to 524,288 elements; `None` chooses about 256 x 256.
+    /// Rows and columns of a block, 64 to 524,288 elements; `None` chooses 65,536 to 262,144.
     pub block: Option<(u32, u32)>,
     /// Scan of every layer; `None` chooses.
     pub scan: Option<Scan>,

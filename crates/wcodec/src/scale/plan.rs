@@ -25,7 +25,7 @@ const SAMPLE_BLOCKS: usize = 16;
 const SAMPLE_ELEMENTS: usize = 5 << 16;
 const SAMPLE_ROWS: usize = 64;
 /// The column scan decodes slower: it must save more than one part in this of all bits.
-const COLUMN_GAIN: u64 = 1000;
+const COLUMN_GAIN: u64 = 2000;
 /// Steps whose fields 16 bits can count.
 const FEW_STEPS: usize = u16::MAX as usize / LANES;
 /// One part in this of the elements may lie in blocks whose fields do not fit.
