@@ -25,6 +25,7 @@ TYPES = [
     ("I32", 4, "flip"), ("F64", 8, "rotate"), ("U64", 8, "identity"), ("I64", 8, "flip"),
 ]
 SIZES = {name: size for name, size, _ in TYPES[1:]}
+MANTISSA = {"F8_E4M3": 3, "F8_E5M2": 2, "F16": 10, "BF16": 7, "F32": 23, "F64": 52}
 RAW, CONSTANT, CODED, ZSTD, SIDE = range(5)
 
 
@@ -201,11 +202,12 @@ def read_factors(payload, at, count, width):
     return decode_stream(stream, [(symbols, frequencies)] * len(steps), lanes, steps), at + length
 
 
-def read_classes(payload, at, head, tables, part):
+def read_classes(payload, at, head, tables, part, minor):
     """Returns the classes of a group and what is behind them."""
     count, scan, lowest, width, products = head
     rows, cols, element = part
-    require(products <= 32 and (products == 0 or TYPES[element][0] in ("U8", "I8")), "products")
+    kinds = ("U8", "I8", *(MANTISSA if minor >= 2 else ()))
+    require(products <= 32 and (products == 0 or TYPES[element][0] in kinds), "products")
     require(products * (rows + cols) <= rows * cols, "more factors than elements")
     require(1 <= rows <= 1 << 20 and 1 <= cols <= 1 << 20, "part of the view")
     bits = Bits(take(payload, at, ceil_div(count, 8)))
@@ -239,14 +241,22 @@ def read_classes(payload, at, head, tables, part):
     }, at
 
 
-def add_means(decoded, classes, rows, cols, corner):
-    total = numpy.full((rows, cols), 8192)
+def predict(classes, rows, cols, corner):
+    total = numpy.zeros((rows, cols), int)
     for exponent, of_rows, of_cols in classes["means"]:
         a = of_rows[corner[0] : corner[0] + rows, None]
         b = of_cols[None, corner[1] : corner[1] + cols]
         total += a * b << exponent
-    values = numpy.frombuffer(decoded, numpy.uint8).reshape(rows, cols)
-    return ((values + (total >> 14)) % 256).astype(numpy.uint8).tobytes()
+    return total.reshape(-1)
+
+
+def restore_signs(word, name, size, negative):
+    """Exponent, sign against the prediction, mantissa: as an element again."""
+    mantissa = numpy.uint64(MANTISSA[name])
+    one = numpy.uint64(1)
+    sign = word >> mantissa & one ^ negative.astype(numpy.uint64)
+    exponent = word >> mantissa + one
+    return sign << numpy.uint64(8 * size - 1) | exponent << mantissa | word & (one << mantissa) - one
 
 
 def decode_classes(stream, classes, width, rows, cols, corner):
@@ -373,14 +383,18 @@ def decode_coded(payload, element, rows, cols, scan, tile, side, corner):
             values = values.reshape(-1).astype(numpy.uint64)
         word |= values << numpy.uint64(shift)
     require(end == len(payload), "bytes behind the last stream")
+    means = corner is not None and side["classes"] is not None and side["classes"]["means"]
     if transform == "flip":
         word ^= numpy.uint64(1 << 8 * size - 1)
+    elif transform == "rotate" and means:
+        negative = predict(side["classes"], rows, cols, corner) < 0
+        word = restore_signs(word, name, size, negative)
     elif transform == "rotate":
         word = word >> numpy.uint64(1) | (word & numpy.uint64(1)) << numpy.uint64(8 * size - 1)
-    decoded = word.astype(f"<u{size}").tobytes()
-    if records[0][1] == 4 and side["classes"]["means"]:
-        decoded = add_means(decoded, side["classes"], rows, cols, corner)
-    return decoded, payload[:head_len]
+    if records[0][1] == 4 and means and transform != "rotate":
+        mean = predict(side["classes"], rows, cols, corner) + 8192 >> 14
+        word = (word + mean.astype(numpy.uint64)) % numpy.uint64(256)
+    return word.astype(f"<u{size}").tobytes(), payload[:head_len]
 
 
 def decode_block(payload, mode, number, checksum, segment, rows, cols, corner, side):
@@ -426,7 +440,7 @@ def read_side(payload, part, minor):
     if classes > 1:
         require(scan <= 1 and 1 <= width <= 12, "scan and width of classes")
         head = (classes, scan, lowest, width, products)
-        found, at = read_classes(payload, at, head, tables, part)
+        found, at = read_classes(payload, at, head, tables, part, minor)
     require(at == len(payload), "bytes behind the contents")
     return {"tables": tables, "classes": found}
 
@@ -525,7 +539,7 @@ def decode(data):
     require(data[:8] == HEADER_MAGIC, "not a wcodec file")
     require(len(data) >= 64 + 128 and data[-8:] == FOOTER_MAGIC, "truncated")
     major, minor = struct.unpack_from("<HH", data, 8)
-    require(major == 1 and minor <= 1, "unsupported version")
+    require(major == 1 and minor <= 2, "unsupported version")
     require(not any(data[12:64]), "header")
     footer = data[-128:]
     table_at, blocks, stored, decoded_len, original_len = struct.unpack_from("<5Q", footer)

@@ -41,7 +41,10 @@ pub use low::pack_low_bits;
 pub use map::map_bytes;
 pub use pack::{pack_bits, packed_len, unpack_bits};
 pub use predict::Predictor;
-pub use products::{ColumnFactors, MAX_PRODUCT_EXPONENT, MAX_PRODUCTS, PRODUCT_BITS, add_products};
+pub use products::{
+    ColumnFactors, MAX_PRODUCT_EXPONENT, MAX_PRODUCTS, PRODUCT_BITS, Signs, add_products,
+    predict_signs,
+};
 pub use rans::{
     Classes, EncodeSpace, LANES, STATE_MAX, STATE_MIN, Scan, Steps, StreamError, StreamJob,
     SymbolsJob, decode, encode,

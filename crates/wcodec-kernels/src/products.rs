@@ -1,8 +1,11 @@
-//! Sums of products of row and column factors: the mean of a weight, predicted.
+//! Sums of products of row and column factors: the mean of a weight, predicted. Of an integer it is
+//! subtracted, of a float it tells the sign.
 
 use crate::Level;
+use crate::element::{Element, Transform, Word, with_word};
 #[cfg(target_arch = "x86_64")]
 use crate::level::Set;
+use crate::level::compiled_for_levels;
 
 /// Fraction bits of a prediction.
 pub const PRODUCT_BITS: u32 = 14;
@@ -40,6 +43,17 @@ impl ColumnFactors {
         ColumnFactors { pairs, cols }
     }
 
+    /// The factors of a row, two products side by side.
+    fn pairs_of(&self, rows: &[i16]) -> [[i16; 2]; MAX_PRODUCTS / 2] {
+        let count = rows.len().div_ceil(2);
+        assert_eq!(count * self.cols, self.pairs.len(), "a row factor for each product");
+        let mut pairs = [[0; 2]; MAX_PRODUCTS / 2];
+        for (pair, rows) in pairs.iter_mut().zip(rows.chunks(2)) {
+            pair[..rows.len()].copy_from_slice(rows);
+        }
+        pairs
+    }
+
     /// Of two products each, with the factors of the row.
     fn with_row<'a>(
         &'a self,
@@ -63,12 +77,7 @@ pub fn add_products(
     bytes: &mut [u8],
 ) {
     assert_eq!(bytes.len(), cols.cols, "a column for each byte");
-    let mut pairs = [[0; 2]; MAX_PRODUCTS / 2];
-    for (pair, rows) in pairs.iter_mut().zip(rows.chunks(2)) {
-        pair[..rows.len()].copy_from_slice(rows);
-    }
-    let rows = &pairs[..rows.len().div_ceil(2)];
-    assert_eq!(rows.len() * cols.cols, cols.pairs.len(), "a row factor for each product");
+    let rows = &cols.pairs_of(rows)[..rows.len().div_ceil(2)];
     let done = match level.set() {
         #[cfg(target_arch = "x86_64")]
         Set::Avx2 | Set::Avx512 => {
@@ -87,12 +96,124 @@ pub fn add_products(
     }
 }
 
+/// What [`predict_signs`] does with floats.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Signs {
+    /// Puts the sign between exponent and mantissa, inverted where the prediction is negative: the bits
+    /// of a float are then, from the second highest on and the highest last, exponent, sign, mantissa.
+    Hide,
+    /// Puts it back.
+    Restore,
+}
+
+/// Codes the signs of a row of floats against the prediction, the sum of the products. The floats have
+/// `mantissa` bits of mantissa. `rows` are the factors of the row times 2^exponent.
+///
+/// # Panics
+/// If there is not a row factor for each product, or not a column for each element.
+pub fn predict_signs(
+    level: Level,
+    (element, mantissa): (Element, u32),
+    rows: &[i16],
+    cols: &ColumnFactors,
+    signs: Signs,
+    bytes: &mut [u8],
+) {
+    assert_eq!(bytes.len(), cols.cols * element.size(), "a column for each element");
+    assert!(mantissa + 2 < element.bits(), "a sign, an exponent and a mantissa");
+    let rows = &cols.pairs_of(rows)[..rows.len().div_ceil(2)];
+    with_word!(element, signs_of(level, mantissa, rows, cols, signs, bytes));
+}
+
+/// Columns whose sums are computed at a time.
+const COLUMNS: usize = 64;
+
+compiled_for_levels! {
+    fn signs_of[T: Word](
+        mantissa: u32,
+        rows: &[[i16; 2]],
+        cols: &ColumnFactors,
+        signs: Signs,
+        bytes: &mut [u8],
+    )[T] {
+        for (chunk, bytes) in bytes.chunks_mut(COLUMNS * T::SIZE).enumerate() {
+            let mut sums = [0i32; COLUMNS];
+            for ([a, b], cols) in cols.with_row(rows) {
+                for (sum, col) in sums.iter_mut().zip(&cols[COLUMNS * chunk..]) {
+                    *sum += i32::from(a) * i32::from(col[0]) + i32::from(b) * i32::from(col[1]);
+                }
+            }
+            let floats = bytes.chunks_exact_mut(T::SIZE).zip(&sums);
+            match signs {
+                Signs::Hide => floats.for_each(|(x, sum)| hide(T::read(x), mantissa, *sum < 0).write(x)),
+                Signs::Restore => {
+                    floats.for_each(|(x, sum)| restore(T::read(x), mantissa, *sum < 0).write(x));
+                }
+            }
+        }
+    }
+}
+
+#[inline(always)]
+fn hide<T: Word>(x: T, mantissa: u32, negative: bool) -> T {
+    let exponent = x.shl(1).shr(mantissa + 1).shl(mantissa + 1);
+    let sign = x.shr(T::BITS - 1).plus(T::from_field(u16::from(negative)));
+    let sign = sign.shl(T::BITS - 1).shr(T::BITS - 1 - mantissa);
+    let mantissa = x.shl(T::BITS - mantissa).shr(T::BITS - mantissa);
+    let ordered = exponent.plus(sign).plus(mantissa);
+    ordered.inverse(Transform::RotateSign)
+}
+
+#[inline(always)]
+fn restore<T: Word>(hidden: T, mantissa: u32, negative: bool) -> T {
+    let ordered = hidden.forward(Transform::RotateSign);
+    let exponent = ordered.shr(mantissa + 1).shl(mantissa);
+    let sign = ordered.shr(mantissa).plus(T::from_field(u16::from(negative))).shl(T::BITS - 1);
+    let mantissa = ordered.shl(T::BITS - mantissa).shr(T::BITS - mantissa);
+    sign.plus(exponent).plus(mantissa)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
 
     proptest! {
+        #[test]
+        fn signs_follow_the_definition(
+            floats in prop::collection::vec(any::<u64>(), 0..200),
+            rows in prop::collection::vec((any::<i8>(), 0u32..=MAX_PRODUCT_EXPONENT), 0..=MAX_PRODUCTS),
+            kind in 0usize..6,
+            seed: u64,
+        ) {
+            let (size, mantissa) = [(1, 3), (1, 2), (2, 10), (2, 7), (4, 23), (8, 52)][kind];
+            let element = Element::new(size, Transform::RotateSign);
+            let bits = element.bits();
+            let col = |k: usize, j: usize| ((seed | 1).wrapping_mul((k * 1000 + j) as u64 * 2 + 1) >> 33) as i8;
+            let cols: Vec<Vec<i8>> = (0..rows.len()).map(|k| (0..floats.len()).map(|j| col(k, j)).collect()).collect();
+            let factors = ColumnFactors::new(cols.iter().map(Vec::as_slice), floats.len());
+            let of_row: Vec<i16> = rows.iter().map(|&(row, exponent)| i16::from(row) << exponent).collect();
+            let bytes: Vec<u8> = floats.iter().flat_map(|x| x.to_le_bytes()[..size].to_vec()).collect();
+            let expected: Vec<u8> = floats.iter().enumerate().flat_map(|(j, &float)| {
+                let sum: i64 = rows.iter().zip(&cols).map(|(&(row, e), cols)| (i64::from(row) * i64::from(cols[j])) << e).sum();
+                let bit = |k: u32| float >> k & 1;
+                // From the highest bit on: exponent, sign, mantissa.
+                let mut ordered: Vec<u64> = (mantissa..bits - 1).rev().map(bit).collect();
+                ordered.push(bit(bits - 1) ^ u64::from(sum < 0));
+                ordered.extend((0..mantissa).rev().map(bit));
+                ordered.rotate_right(1);
+                let hidden = ordered.iter().fold(0u64, |word, bit| word << 1 | bit);
+                hidden.to_le_bytes()[..size].to_vec()
+            }).collect();
+            for level in Level::available() {
+                let mut found = bytes.clone();
+                predict_signs(level, (element, mantissa), &of_row, &factors, Signs::Hide, &mut found);
+                prop_assert_eq!(&found, &expected, "{:?}", level);
+                predict_signs(level, (element, mantissa), &of_row, &factors, Signs::Restore, &mut found);
+                prop_assert_eq!(&found, &bytes, "{:?}", level);
+            }
+        }
+
         #[test]
         fn predictions_follow_the_definition(
             bytes in prop::collection::vec(any::<u8>(), 0..300),

@@ -106,6 +106,20 @@ impl ElementType {
         Element::new(self.size(), self.transform())
     }
 
+    /// Bits of its mantissa; `None` if it is no float.
+    pub(crate) fn mantissa(self) -> Option<u32> {
+        use ElementType::{Bf16, F8E4M3, F8E5M2, F16, F32, F64};
+        Some(match self {
+            F8E4M3 => 3,
+            F8E5M2 => 2,
+            F16 => 10,
+            Bf16 => 7,
+            F32 => 23,
+            F64 => 52,
+            _ => return None,
+        })
+    }
+
     fn transform(self) -> Transform {
         use ElementType::{Bf16, F8E4M3, F8E5M2, F16, F32, F64, I8, I16, I32, I64};
         match self {

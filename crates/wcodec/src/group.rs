@@ -107,8 +107,14 @@ impl GroupJob<'_> {
         pool: &Pool,
     ) -> Result<EncodedGroup> {
         let rects = self.rects();
-        let format =
-            GroupFormat { pool, level, format: self.format, bytes: self.bytes, base: self.base() };
+        let format = GroupFormat {
+            pool,
+            level,
+            format: self.format,
+            bytes: self.bytes,
+            coded: self.bytes,
+            base: self.base(),
+        };
         let view_rects: Vec<Rect> = rects
             .iter()
             .filter(|(band, across, _)| self.geometry.corner(*band, *across).is_some())
@@ -119,7 +125,8 @@ impl GroupJob<'_> {
         let view = View {
             level,
             element,
-            bytes: &bytes[..(rows * cols) as usize * element.size()],
+            bytes,
+            signs: false,
             base,
             rows: rows as usize,
             cols: cols as usize,
@@ -131,16 +138,24 @@ impl GroupJob<'_> {
         let (plain, first) = (coding.price, coding.first_price);
         let width = coding.split.planes[0].width;
         if let Some(options) = self.scale.filter(|_| may_share)
-            && let Some(scaled) = self.scaled_coding(format, &rects, &view, options)?
-            && scaled.price < coding.price
+            && let Some(mut scaled) = self.scaled_coding(format, &rects, &view, options)?
         {
-            coding = scaled;
+            if scaled.shared.scale.as_ref().is_some_and(|plan| plan.doubtful)
+                && let options = (ScaleOptions { products: 0, ..options })
+                && let Some(without) = self.scaled_coding(format, &rects, &view, options)?
+                && without.price <= scaled.price
+            {
+                scaled = without;
+            }
+            if scaled.price < coding.price {
+                coding = scaled;
+            }
         }
         // Trying all predictors costs more than coding: a sample must suggest that they win.
         if let Some(part) = self.predicted_part(level, &rects, format.base, width) {
             let predicted = plain - first + first / PARTS * part;
             if predicted < coding.price + coding.price / PREDICTION_MARGIN {
-                let mut split = self.choose_split(level, Some(width), rects.len());
+                let mut split = self.choose_split(format, Some(width), rects.len());
                 split.predictors = self.predictors;
                 let drafts = make_drafts(format, &rects, &split);
                 let predicted = choose_tables(&self.format, split, drafts, may_share, None)?;
@@ -150,6 +165,8 @@ impl GroupJob<'_> {
             }
         }
         let Coding { drafts, shared, choices, .. } = coding;
+        let coded = shared.scale.as_ref().map_or(self.bytes, |plan| plan.coded(self.bytes));
+        let format = GroupFormat { coded, ..format };
         let view = shared.scale.as_ref().map_or(view, |plan| view.of_plan(plan));
         let has_side = side.unwrap_or(!shared.tables.is_empty() || shared.scale.is_some());
         let blocks: Vec<Vec<EncodedBlock>> = drafts
@@ -188,11 +205,10 @@ impl GroupJob<'_> {
         rects: &[(u64, u64, Rect)],
         may_share: bool,
     ) -> Result<Coding> {
-        let level = format.level;
-        let mut split = self.choose_split(level, None, rects.len());
+        let mut split = self.choose_split(format, None, rects.len());
         let mut drafts = make_drafts(format, rects, &split);
         if let Some(width) = narrower(self.format.element, &split, &drafts) {
-            split = self.choose_split(level, Some(width), rects.len());
+            split = self.choose_split(format, Some(width), rects.len());
             drafts = make_drafts(format, rects, &split);
         }
         choose_tables(&self.format, split, drafts, may_share, None)
@@ -212,32 +228,33 @@ impl GroupJob<'_> {
         if len > side::MAX_LEN as usize {
             return Ok(None);
         }
-        let split = self.choose_split(format.level, Some(plan.width), rects.len());
+        let format = GroupFormat { coded: plan.coded(self.bytes), ..format };
+        let split = self.choose_split(format, Some(plan.width), rects.len());
         let drafts = make_drafts(format, rects, &split);
         let prices = rects.iter().map(|&(_, _, rect)| plan.price(rect)).collect();
         choose_tables(&self.format, split, drafts, true, Some((plan, prices))).map(Some)
     }
 
-    /// Evenly spaced pieces of the group's elements.
-    fn sample(&self) -> Vec<u8> {
+    /// Evenly spaced pieces of the elements of a group.
+    fn sample(&self, bytes: &[u8]) -> Vec<u8> {
         let size = self.format.element.size();
-        let elements = self.bytes.len() / size;
+        let elements = bytes.len() / size;
         if elements <= SAMPLE_ELEMENTS {
-            return self.bytes.to_vec();
+            return bytes.to_vec();
         }
         let piece = SAMPLE_ELEMENTS / SAMPLE_PIECES;
         let mut sample = Vec::with_capacity(SAMPLE_ELEMENTS * size);
         for k in 0..SAMPLE_PIECES {
             let start = (elements - piece) / (SAMPLE_PIECES - 1) * k * size;
-            sample.extend_from_slice(&self.bytes[start..start + piece * size]);
+            sample.extend_from_slice(&bytes[start..start + piece * size]);
         }
         sample
     }
 
     /// Cuts elements into planes, the first one of `width` bits or as a sample suggests.
-    fn choose_split(&self, level: Level, width: Option<u32>, blocks: usize) -> Split {
-        let element = self.format.element;
-        let sample = self.sample();
+    fn choose_split(&self, group: GroupFormat<'_>, width: Option<u32>, blocks: usize) -> Split {
+        let (level, element) = (group.level, self.format.element);
+        let sample = self.sample(group.coded);
         let first = width.unwrap_or_else(|| {
             let elements = self.bytes.len() / element.size();
             first_width(level, element, &sample, elements, blocks)

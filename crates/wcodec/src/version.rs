@@ -1,6 +1,8 @@
 //! The format version.
 
 /// The newest format version, major and minor, that this crate reads and writes.
-pub const FORMAT_VERSION: (u16, u16) = (1, 1);
+pub const FORMAT_VERSION: (u16, u16) = (1, 2);
 /// The first minor version with scale classes.
 pub(crate) const MINOR_SCALE: u16 = 1;
+/// The first one that predicts signs of floats.
+pub(crate) const MINOR_SIGNS: u16 = 2;

@@ -13,7 +13,7 @@ use crate::options::{Effort, EncodeOptions};
 use crate::pool::Pool;
 use crate::predict::PredictorSet;
 use crate::stats::{EncodeStats, Stats};
-use crate::version::MINOR_SCALE;
+use crate::version::MINOR_SIGNS;
 use rayon::prelude::*;
 use std::collections::HashSet;
 use std::io::Write;
@@ -96,7 +96,7 @@ impl<W: Write> Writer<W> {
         options: &EncodeOptions,
     ) -> Result<Writer<W>> {
         // The lowest version that has all that this effort may choose.
-        let minor = if options.effort == Effort::Fast { 0 } else { MINOR_SCALE };
+        let minor = if options.effort == Effort::Fast { 0 } else { MINOR_SIGNS };
         Ok(Writer {
             container: ContainerWriter::new(out, minor)?,
             kind,

@@ -217,6 +217,9 @@ fn scaled_layers_come_back_and_gain() {
                 I8 | U8 if rng.below(2) == 0 => {
                     support::with_means(&mut rng, element, shape[0], shape[1])
                 }
+                F8E4M3 | F16 | Bf16 | F32 | F64 if rng.below(2) == 0 => {
+                    support::with_signs(&mut rng, element, shape[0], shape[1])
+                }
                 _ => support::scaled(&mut rng, element, shape[0], shape[1]),
             };
             let layer = Layer::new("w", element, shape.to_vec());
@@ -228,7 +231,7 @@ fn scaled_layers_come_back_and_gain() {
             options.effort = Effort::Fast;
             let (fast, plain) = encode_layer(&data, &layer, &options).unwrap();
             assert_eq!(plain.scaled_elements, 0);
-            assert_eq!((fast[10], coded[10]), (0, 1), "minor versions");
+            assert_eq!((fast[10], coded[10]), (0, 2), "minor versions");
             assert!(coded.len() <= fast.len());
             if scan != Some(Scan::Row) {
                 let elements = shape[0] * shape[1];
@@ -292,6 +295,35 @@ fn means_are_predicted_where_all_scales_are_one() {
     assert_eq!(stats.scaled_elements, (rows * cols) as u64);
     // 2.3 bits of noise instead of one more for the sign.
     assert!(coded.len() * 8 < rows * cols * 27 / 10, "{} bytes", coded.len());
+}
+
+/// Signs that rows and columns tell are not stored, even if nothing else is left of the floats.
+#[test]
+fn signs_are_predicted() {
+    let mut rng = Rng::new(9);
+    let (rows, cols) = (300, 260);
+    let encode = |data: &[u8], element, products| {
+        let layer = Layer::new("w", element, vec![rows, cols]);
+        let mut options = EncodeOptions::default();
+        options.products = products;
+        let coded = encode_layer(data, &layer, &options).unwrap().0;
+        assert!(decode_layer(&coded).unwrap().1 == data, "{element:?}");
+        coded.len() as u64
+    };
+    for element in [ElementType::F16, ElementType::Bf16, ElementType::F32] {
+        let data = support::with_signs(&mut rng, element, rows, cols);
+        let (plain, signs) = (encode(&data, element, Some(0)), encode(&data, element, None));
+        // Of one bit, 0.34 are left.
+        assert!(plain - signs > rows * cols / 8 / 2, "{element:?}: {plain} to {signs} bytes");
+    }
+    let mut data = support::with_signs(&mut rng, ElementType::Bf16, rows, cols);
+    let (of_rows, of_cols) = (rng.bytes(rows as usize), rng.bytes(cols as usize));
+    for (k, float) in data.chunks_exact_mut(2).enumerate() {
+        let negative = (of_rows[k / of_cols.len()] ^ of_cols[k % of_cols.len()]) >> 7;
+        float.copy_from_slice(&(0x3f80 | u16::from(negative) << 15).to_le_bytes());
+    }
+    let coded = encode(&data, ElementType::Bf16, None);
+    assert!(coded < 3000, "{coded} bytes for the signs of {rows} rows and {cols} columns");
 }
 
 /// The whole command's way on real weights, where they are: `../corpus` beside the checkout.

@@ -15,8 +15,8 @@ use wcodec::{
 type Fixture = (&'static str, Vec<u8>, EncodeOptions);
 
 /// Of every version. An entry never changes once a file was made from it.
-fn fixtures() -> [(&'static str, Vec<Fixture>); 2] {
-    [("v1.0", fixtures_1_0()), ("v1.1", fixtures_1_1())]
+fn fixtures() -> [(&'static str, Vec<Fixture>); 3] {
+    [("v1.0", fixtures_1_0()), ("v1.1", fixtures_1_1()), ("v1.2", fixtures_1_2())]
 }
 
 fn options(effort: Effort, change: fn(&mut EncodeOptions)) -> EncodeOptions {
@@ -57,6 +57,31 @@ fn fixtures_1_1() -> Vec<Fixture> {
         ("f16_classes_narrow", layer(ElementType::F16, 2000, 12), column()),
         ("f32_classes_few_rows", layer(ElementType::F32, 20, 1001), column()),
         ("f8_classes_tail", layer(ElementType::F8E4M3, 7, 2741), column()),
+    ]
+}
+
+/// Predicted signs: both scans, blocks of columns, a tail, floats of all sizes.
+fn fixtures_1_2() -> Vec<Fixture> {
+    let mut rng = Rng::new(20_261_127);
+    let mut layer = |element: ElementType, rows, cols| {
+        let data = support::with_signs(&mut rng, element, rows, cols);
+        safetensors(&[tensor("w", element.name(), &[rows, cols], data)])
+    };
+    // Rows of the view are pieces of 256; the last 33 elements are no whole one.
+    let mut rng = Rng::new(20_261_128);
+    let mut floats = support::with_signs(&mut rng, ElementType::F32, 75, 256);
+    floats.extend_from_within(..33 * 4);
+    let vector = tensor("w", "F32", &[75 * 256 + 33], floats);
+    let with = |scan, block| {
+        let mut options = EncodeOptions::default();
+        (options.scan, options.block) = (Some(scan), block);
+        options
+    };
+    vec![
+        ("f8_signs", layer(ElementType::F8E4M3, 200, 128), with(Scan::Row, None)),
+        ("f16_signs_blocks", layer(ElementType::F16, 140, 150), with(Scan::Column, Some((50, 90)))),
+        ("bf16_signs", layer(ElementType::Bf16, 160, 128), with(Scan::Column, None)),
+        ("f32_signs_tail", safetensors(&[vector]), with(Scan::Row, None)),
     ]
 }
 
@@ -202,7 +227,8 @@ fn output_is_deterministic() {
 fn golden_files_use_every_feature() {
     let mut modes = [0u32; 5];
     let (mut maps, mut columns, mut scaled, mut means) = (0, 0, 0, 0);
-    let entries = ["golden/v1.0", "golden/v1.1"].map(|folder| std::fs::read_dir(testdata(folder)));
+    let entries =
+        fixtures().map(|(version, _)| std::fs::read_dir(testdata("golden").join(version)));
     for entry in entries.into_iter().flat_map(Result::unwrap) {
         let file = std::fs::read(entry.unwrap().path()).unwrap();
         let footer = &file[file.len() - 128..];
@@ -223,6 +249,6 @@ fn golden_files_use_every_feature() {
     }
     assert!(modes.iter().all(|&n| n > 0), "raw, constant, coded, zstd, side: {modes:?}");
     assert!(maps > 0 && columns > 0);
-    assert_eq!(scaled, 10, "every file of 1.1 has scale classes");
-    assert_eq!(means, 2, "predicted means");
+    assert_eq!(scaled, 14, "every file of 1.1 and 1.2 has scale classes");
+    assert_eq!(means, 6, "predicted means");
 }

@@ -77,7 +77,7 @@ fn cases() -> Vec<Case> {
         ("truncated", forge(|f| f.edit_file = Box::new(|b| b.truncate(b.len() - 9)))),
         ("trailing", forge(|f| f.edit_file = Box::new(|b| b.extend(b"more")))),
         ("major_version", forge(|f| f.header[8] = 2)),
-        ("minor_version", forge(|f| f.header[10] = 2)),
+        ("minor_version", forge(|f| f.header[10] = 3)),
         ("header_reserved", forge(|f| f.header[40] = 7)),
         (
             "index_hash",
@@ -450,6 +450,13 @@ fn cases() -> Vec<Case> {
         ("means_more_than_elements", means(|c| c.head[5] = 4)),
         ("means_missing", means(|c| c.head[5] = 2)),
         ("means_of_floats", means(|c| c.corner = |f| f.segments[0].element = 4)),
+        (
+            "means_of_flags",
+            means(|c| {
+                c.minor = 2;
+                c.corner = |f| f.segments[0].element = 1;
+            }),
+        ),
         ("means_exponent", means(|c| c.means[0] = 9)),
         ("means_without_classes", with_side(&[0, 0, 1, 0, 0, 0, 0, 1])),
         ("means_factors_short", means(|c| c.means.truncate(c.means.len() - 1))),

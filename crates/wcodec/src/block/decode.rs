@@ -143,8 +143,8 @@ fn decode_with(
             }
         }
         for (job, parsed) in jobs.iter().zip(&parsed) {
-            if parsed.as_ref().is_ok_and(Parsed::has_classes) {
-                add_means(level, job, buffers);
+            if let Ok(Parsed { coded: Some(coded), .. }) = parsed {
+                coded.restore_means(level, job, buffers);
             }
         }
         for (job, parsed) in jobs.iter().zip(parsed) {
@@ -169,30 +169,6 @@ struct Parsed<'a> {
     /// Bytes of the head, which goes into the checksum.
     head: usize,
     coded: Option<CodedBlock<'a>>,
-}
-
-impl Parsed<'_> {
-    fn has_classes(&self) -> bool {
-        self.stats.scaled_elements > 0
-    }
-}
-
-/// Adds the predicted means of the elements of a block with scale classes.
-fn add_means(level: Level, job: &BlockJob<'_>, buffers: &mut [&mut [u8]]) {
-    let (Some(scale), Some((first, col))) = (&job.side.scale, job.corner) else { return };
-    if scale.classes.means.is_empty() {
-        return;
-    }
-    let Place { buffer, start, pitch } = job.place;
-    // The factors of some columns at a time: prepared, they take many times the room of their elements.
-    for from in (0..job.cols).step_by(MEAN_COLUMNS) {
-        let to = job.cols.min(from + MEAN_COLUMNS);
-        let columns = ColumnMeans::new(&scale.classes.means, col + from..col + to);
-        for row in 0..job.rows {
-            let bytes = &mut buffers[buffer][start + row * pitch..][from..to];
-            columns.add(level, first + row, bytes);
-        }
-    }
 }
 
 /// What the streams of a coded block need.
@@ -336,6 +312,29 @@ impl<'a> CodedBlock<'a> {
             planes: planes.collect(),
             tiles: tiles.map(|(tiling, predictors)| Tiles { tiling: *tiling, predictors }),
             place: job.place,
+        }
+    }
+}
+
+impl CodedBlock<'_> {
+    /// Makes elements of what predicted means have left.
+    fn restore_means(&self, level: Level, job: &BlockJob<'_>, buffers: &mut [&mut [u8]]) {
+        let (Some(scale), Some((first, col))) = (&job.side.scale, job.corner) else { return };
+        let (element, means) = (job.format.element, &scale.classes.means);
+        let in_classes = matches!(self.head.planes[0].kind, Kind::Classes);
+        if means.is_empty() || !(in_classes || element.mantissa().is_some()) {
+            return;
+        }
+        let Place { buffer, start, pitch } = job.place;
+        let size = element.size();
+        // The factors of some columns at a time: prepared, they take many times the room of their elements.
+        for from in (0..job.cols).step_by(MEAN_COLUMNS) {
+            let to = job.cols.min(from + MEAN_COLUMNS);
+            let columns = ColumnMeans::new(element, means, col + from..col + to);
+            for row in 0..job.rows {
+                let bytes = &mut buffers[buffer][start + row * pitch..][from * size..to * size];
+                columns.restore(level, first + row, bytes);
+            }
         }
     }
 }

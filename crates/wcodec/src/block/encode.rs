@@ -59,6 +59,8 @@ pub(crate) struct GroupFormat<'a> {
     pub(crate) format: BlockFormat,
     /// The elements of the group.
     pub(crate) bytes: &'a [u8],
+    /// What planes are taken from: those, or what is left of them where signs are predicted.
+    pub(crate) coded: &'a [u8],
     /// Number of the first of them.
     pub(crate) base: u64,
 }
@@ -160,9 +162,9 @@ impl Draft {
     }
 
     fn with(group: GroupFormat<'_>, rect: Rect, split: &Split, scratch: &mut Scratch) -> Draft {
-        let GroupFormat { level, format, bytes, base, .. } = group;
+        let GroupFormat { level, format, coded, base, .. } = group;
         let element = format.element;
-        let bytes = BlockBytes::new(bytes, base, rect, element.size());
+        let bytes = BlockBytes::new(coded, base, rect, element.size());
         let mut draft = Draft { rect, constant: false, planes: Vec::new(), predictors: None };
         let mut by_byte = None;
         let mut shift = element.bits();
@@ -218,8 +220,10 @@ impl Draft {
             };
             draft.planes.push(DraftPlane::from_counts(width, coded, counts));
         }
+        // Signs that are all as predicted need not be all the same.
         draft.constant =
-            draft.planes.iter().all(|plane| matches!(plane, DraftPlane::Constant { .. }));
+            draft.planes.iter().all(|plane| matches!(plane, DraftPlane::Constant { .. }))
+                && BlockBytes::new(group.bytes, base, rect, element.size()).constant(element);
         draft
     }
 
@@ -294,7 +298,9 @@ pub(crate) struct Planned {
 /// A block while its streams are written.
 struct Open<'a> {
     planned: Planned,
+    /// Its elements, and what its planes are taken from.
     bytes: BlockBytes<'a>,
+    coded: BlockBytes<'a>,
     ranks: &'a mut Vec<u8>,
     /// Its scale classes, if its first plane has them.
     classes: Option<BlockClasses>,
@@ -336,14 +342,15 @@ fn finish_with(
     };
     let mut open = Vec::with_capacity(blocks.len());
     for (planned, ranks) in blocks.into_iter().zip(&mut buffers) {
-        let bytes = BlockBytes::new(group.bytes, group.base, planned.draft.rect, size);
+        let of = |bytes| BlockBytes::new(bytes, group.base, planned.draft.rect, size);
+        let (bytes, coded) = (of(group.bytes), of(group.coded));
         let classes = match (planned.choices.first(), &shared.scale) {
             (Some(TableChoice::Classes), Some(plan)) => {
                 Some(view.block_classes(&plan.classes, planned.draft.rect))
             }
             _ => None,
         };
-        open.push(Open::new(group, planned, bytes, (ranks, classes), shared)?);
+        open.push(Open::new(group, planned, (bytes, coded), (ranks, classes), shared)?);
     }
     let mut shift = group.format.element.bits();
     for (plane, width) in widths.into_iter().enumerate() {
@@ -371,14 +378,14 @@ fn encode_plane(
     let mut starts = vec![None; blocks.len()];
     let mut jobs = Vec::with_capacity(blocks.len());
     for (block, start) in blocks.iter_mut().zip(&mut starts) {
-        let Open { planned, bytes, ranks, classes, own, payload, low, .. } = block;
+        let Open { planned, coded, ranks, classes, own, payload, low, .. } = block;
         let Planned { draft, choices, .. } = planned;
         let constant = matches!(draft.planes[plane], DraftPlane::Constant { .. });
         let Some(payload) = payload.as_mut().filter(|_| !constant) else { continue };
         let out = payload.begin();
         *start = Some(out.len());
         ranks.clear();
-        let source = FieldSource { level, element, bytes: *bytes, shift, width };
+        let source = FieldSource { level, element, bytes: *coded, shift, width };
         let table = match &choices[plane] {
             TableChoice::Raw => {
                 source.pack(&mut scratch.fields, out);
@@ -434,7 +441,7 @@ impl<'a> Open<'a> {
     fn new(
         group: GroupFormat<'_>,
         planned: Planned,
-        bytes: BlockBytes<'a>,
+        (bytes, coded): (BlockBytes<'a>, BlockBytes<'a>),
         (ranks, classes): (&'a mut Vec<u8>, Option<BlockClasses>),
         shared: &SharedTables,
     ) -> Result<Open<'a>> {
@@ -442,7 +449,7 @@ impl<'a> Open<'a> {
         let mut stats = Stats::default();
         let mut own: Vec<Option<PreparedTable>> = Vec::with_capacity(choices.len());
         let mut kinds = Vec::with_capacity(choices.len());
-        let mut coded = !draft.constant;
+        let mut possible = !draft.constant;
         for (plane, choice) in draft.planes.iter().zip(choices) {
             let width = plane.width();
             let (kind, table) = match (plane, choice) {
@@ -459,7 +466,7 @@ impl<'a> Open<'a> {
                     (Kind::Own(table.clone()), Some(prepared))
                 }
             };
-            coded &= !(matches!(kind, Kind::Raw) && width > MAX_RAW_WIDTH);
+            possible &= !(matches!(kind, Kind::Raw) && width > MAX_RAW_WIDTH);
             kinds.push((width, kind));
             own.push(table);
         }
@@ -478,9 +485,9 @@ impl<'a> Open<'a> {
             }
         };
         stats.map_bytes = map.len() as u64;
-        let payload = coded.then(|| PayloadWriter::new(&kinds, &map, group.pool.take()));
+        let payload = possible.then(|| PayloadWriter::new(&kinds, &map, group.pool.take()));
         let low = Vec::new();
-        Ok(Open { planned, bytes, ranks, classes, low, own, payload, stats })
+        Ok(Open { planned, bytes, coded, ranks, classes, low, own, payload, stats })
     }
 
     fn close(self, group: GroupFormat<'_>, zstd: bool) -> Result<EncodedBlock> {

@@ -56,6 +56,13 @@ impl<'a> BlockBytes<'a> {
         self.rows * self.width
     }
 
+    /// Whether all elements are the same.
+    pub(super) fn constant(self, element: ElementType) -> bool {
+        let size = element.size();
+        let first = &self.bytes[..size.min(self.bytes.len())];
+        self.rows().all(|row| row.chunks_exact(size).all(|element| element == first))
+    }
+
     /// Appends the elements in row-major order.
     pub(super) fn append_to(self, out: &mut Vec<u8>) {
         self.rows().for_each(|row| out.extend_from_slice(row));

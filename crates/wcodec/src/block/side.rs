@@ -7,7 +7,7 @@
 //! | 4 | 1 | scan of planes with classes | 0 row, 1 column |
 //! | 5 | 1 | lowest sum of factors | |
 //! | 6 | 1 | width of planes with classes | 1 to 12; it and the two before are 0 without classes |
-//! | 7 | 1 | products of a mean | 0 to 32; 0 unless classes are of integers of one byte |
+//! | 7 | 1 | products of a mean | 0 to 32; 0 unless classes are of integers of one byte or, since 1.2, of floats |
 //! | 8 | | for each table one byte, its width, then the table | width 1 to 12 |
 //! | | | with classes: a bit for each, whether it takes the next table; row factors, column factors; products | |
 
@@ -15,7 +15,7 @@ use crate::dtype::ElementType;
 use crate::entropy::table::{MAX_WIDTH, Table};
 use crate::error::{Result, corrupt};
 use crate::scale::factors::{MEAN_WIDTH, SCALE_WIDTH};
-use crate::scale::mean::{self, Mean};
+use crate::scale::mean::{self, Mean, Use};
 use crate::scale::plan::{ScalePlan, base_of};
 use crate::scale::{MAX_CLASSES, MAX_FACTORS, ScaleClasses, factors};
 use crate::version::MINOR_SCALE;
@@ -193,7 +193,7 @@ fn read_classes<'b>(
     if width == 0 || width > MAX_WIDTH {
         return Err(corrupt!("scale classes of {width} bits, expected 1 to {MAX_WIDTH}"));
     }
-    if products > MAX_PRODUCTS || (products > 0 && !mean::possible(element)) {
+    if products > MAX_PRODUCTS || (products > 0 && Use::of(element, shape.minor).is_none()) {
         let name = element.name();
         return Err(corrupt!(
             "means of {products} products, {name} may have none or at most {MAX_PRODUCTS}"

@@ -5,7 +5,7 @@
 
 use super::{MAX_CLASSES, MAX_FACTORS};
 use crate::dtype::ElementType;
-use wcodec_kernels::{Level, add_clipped, dot_clipped};
+use wcodec_kernels::{Level, add_clipped, dot_clipped, weigh_bytes};
 
 /// Columns that the scale of a row is taken from, in pieces of `PIECE`.
 const SAMPLE_COLS: usize = 512;
@@ -27,8 +27,8 @@ pub(crate) struct Factors {
     pub(crate) cols: Vec<u8>,
 }
 
-/// Magnitudes of elements.
-enum Magnitude {
+/// How elements become numbers.
+pub(super) enum Magnitude {
     /// Integers of a byte: bits to flip, and what is then 0.
     Byte(u8, u8),
     /// Of other bytes.
@@ -41,7 +41,7 @@ enum Magnitude {
 
 impl Magnitude {
     /// `None` if the elements are not known to be numbers that spread around 0.
-    fn of(element: ElementType, bytes: &[u8]) -> Option<Magnitude> {
+    pub(super) fn of(element: ElementType, bytes: &[u8]) -> Option<Magnitude> {
         use ElementType::{Bf16, F8E4M3, F8E5M2, F16, F32, F64, I8, U8};
         let table = |of: &dyn Fn(u8) -> f32| {
             Magnitude::Table(Box::new(std::array::from_fn(|byte| of(byte as u8))))
@@ -65,6 +65,20 @@ impl Magnitude {
             F64 => Magnitude::F64,
             _ => return None,
         })
+    }
+
+    /// Sets `out` to these elements, signs included, times their weights.
+    pub(super) fn weighed(&self, level: Level, bytes: &[u8], weights: &[f32], out: &mut [f32]) {
+        if let &Magnitude::Byte(flip, zero) = self {
+            return weigh_bytes(level, bytes, (flip, zero), weights, out);
+        }
+        let mut values = Vec::with_capacity(out.len());
+        self.read(bytes, &mut values);
+        let floats = bytes.chunks_exact(bytes.len() / out.len().max(1));
+        for (((out, value), weight), float) in out.iter_mut().zip(values).zip(weights).zip(floats) {
+            let negative = float.last().is_some_and(|byte| byte >> 7 != 0);
+            *out = if negative { -value } else { value } * weight;
+        }
     }
 
     /// Replaces `out` by the magnitudes of these elements.
@@ -102,7 +116,7 @@ impl Magnitude {
 }
 
 /// What integers of a byte become numbers by: bits to flip, and what is then 0.
-pub(super) fn byte_number(element: ElementType, bytes: &[u8]) -> (u8, u8) {
+fn byte_number(element: ElementType, bytes: &[u8]) -> (u8, u8) {
     if element == ElementType::I8 {
         return (0x80, 0x80);
     }

@@ -1,22 +1,28 @@
 //! The mean of a weight, predicted: a sum of few products of a factor of its row and one of its
-//! column, subtracted before coding. FORMAT.md section 9.5 is normative.
+//! column. It is subtracted from integers before coding; of a float it tells the sign, whose
+//! exponent says more than its value. FORMAT.md section 9.5 is normative.
 //!
 //! The products are the leading singular vectors of the matrix whose rows and columns are divided by
 //! their scales, found by subspace iteration (Golub and Van Loan, Matrix Computations, 8.2) on a sample of
 //! rows. All sums run in a fixed order of IEEE arithmetic, so that files are the same everywhere.
 
-use super::fit::{Factors, byte_number};
+use super::fit::{Factors, Magnitude};
 use crate::dtype::ElementType;
+use crate::version::MINOR_SIGNS;
 use std::ops::Range;
 use wcodec_kernels::{
-    ColumnFactors, Level, MAX_PRODUCT_EXPONENT, MAX_PRODUCTS, PRODUCT_BITS, add_products,
-    add_scaled, dot, weigh_bytes,
+    ColumnFactors, Level, MAX_PRODUCT_EXPONENT, MAX_PRODUCTS, PRODUCT_BITS, Signs, add_products,
+    add_scaled, dot, predict_signs,
 };
 
 /// Numbers of the sample that products are found on.
 const SAMPLE: usize = 1 << 19;
 const SAMPLE_ROWS: usize = 512;
 const ROUNDS: usize = 3;
+/// What the largest product comes to where only signs count: all that the factors can hold.
+const SIGN_RANGE: f32 = 250.0;
+/// The sign of a mean tells 2 / pi of what the mean does, if means are spread normally.
+const SIGN_PRICE: f64 = std::f64::consts::FRAC_PI_2;
 /// About what a factor takes, in bits.
 const FACTOR_BITS: f64 = 7.0;
 /// A first product that saves less than one bit in so many elements ends the search.
@@ -31,9 +37,24 @@ pub(crate) struct Mean {
     pub(crate) cols: Vec<i8>,
 }
 
-/// Whether elements may have predicted means: integers of one byte.
-pub(crate) fn possible(element: ElementType) -> bool {
-    matches!(element, ElementType::I8 | ElementType::U8)
+/// What a predicted mean is good for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Use {
+    /// It is subtracted, in blocks with scale classes.
+    Difference,
+    /// It tells the sign of floats of so many bits of mantissa, in all coded blocks of the view.
+    Sign(u32),
+}
+
+impl Use {
+    /// What elements may have predicted means for, in files of this minor version.
+    pub(crate) fn of(element: ElementType, minor: u16) -> Option<Use> {
+        match element {
+            ElementType::I8 | ElementType::U8 => Some(Use::Difference),
+            _ if minor >= MINOR_SIGNS => element.mantissa().map(Use::Sign),
+            _ => None,
+        }
+    }
 }
 
 /// Most bytes of all products of a group: the largest side block, less than half of which its other
@@ -45,44 +66,55 @@ pub(crate) fn most(rows: u64, cols: u64) -> u64 {
     rows * cols / (rows + cols).max(1)
 }
 
-/// The means of some columns of a group, ready to be added to rows or subtracted from them.
+/// The means of some columns of a group, ready for its rows.
 pub(crate) struct ColumnMeans<'a> {
+    element: ElementType,
     means: &'a [Mean],
     cols: ColumnFactors,
 }
 
 impl<'a> ColumnMeans<'a> {
-    pub(crate) fn new(means: &'a [Mean], cols: Range<usize>) -> ColumnMeans<'a> {
+    pub(crate) fn new(
+        element: ElementType,
+        means: &'a [Mean],
+        cols: Range<usize>,
+    ) -> ColumnMeans<'a> {
         let factors = means.iter().map(|mean| &mean.cols[cols.clone()]);
-        ColumnMeans { means, cols: ColumnFactors::new(factors, cols.len()) }
+        ColumnMeans { element, means, cols: ColumnFactors::new(factors, cols.len()) }
     }
 
-    /// Adds them to these columns of row `row` of the group.
-    pub(crate) fn add(&self, level: Level, row: usize, bytes: &mut [u8]) {
-        self.apply(level, row, false, bytes);
+    /// Makes residuals of these columns of row `row` of the group elements again.
+    pub(crate) fn restore(&self, level: Level, row: usize, bytes: &mut [u8]) {
+        self.apply(level, row, Signs::Restore, bytes);
     }
 
-    /// Subtracts them.
-    pub(crate) fn subtract(&self, level: Level, row: usize, bytes: &mut [u8]) {
-        self.apply(level, row, true, bytes);
+    /// The other way.
+    pub(crate) fn remove(&self, level: Level, row: usize, bytes: &mut [u8]) {
+        self.apply(level, row, Signs::Hide, bytes);
     }
 
-    fn apply(&self, level: Level, row: usize, subtract: bool, bytes: &mut [u8]) {
+    fn apply(&self, level: Level, row: usize, signs: Signs, bytes: &mut [u8]) {
         let mut rows = [0; MAX_PRODUCTS];
         for (factor, mean) in rows.iter_mut().zip(self.means) {
             *factor = i16::from(mean.rows[row]) << mean.exponent;
         }
-        add_products(level, &rows[..self.means.len()], &self.cols, subtract, bytes);
+        let rows = &rows[..self.means.len()];
+        match self.element.mantissa() {
+            None => add_products(level, rows, &self.cols, signs == Signs::Hide, bytes),
+            Some(mantissa) => {
+                let float = (self.element.kernel(), mantissa);
+                predict_signs(level, float, rows, &self.cols, signs, bytes);
+            }
+        }
     }
 }
 
-/// The rows and columns of a group of bytes, divided by their scales.
+/// The rows and columns of a group, divided by their scales.
 struct Weighed<'a> {
     level: Level,
     bytes: &'a [u8],
-    cols: usize,
-    /// What bytes become numbers by: bits to flip, and what is then 0.
-    number: (u8, u8),
+    row_bytes: usize,
+    magnitude: Magnitude,
     row_weights: Vec<f32>,
     col_weights: Vec<f32>,
 }
@@ -95,23 +127,27 @@ fn weight(factor: u8) -> f32 {
 }
 
 impl<'a> Weighed<'a> {
-    fn new(level: Level, element: ElementType, bytes: &'a [u8], factors: &Factors) -> Weighed<'a> {
-        let number = byte_number(element, bytes);
+    fn new(
+        level: Level,
+        element: ElementType,
+        bytes: &'a [u8],
+        factors: &Factors,
+    ) -> Option<Weighed<'a>> {
         let weights = |factors: &[u8]| factors.iter().map(|&factor| weight(factor)).collect();
-        Weighed {
+        Some(Weighed {
             level,
             bytes,
-            cols: factors.cols.len(),
-            number,
+            row_bytes: factors.cols.len() * element.size(),
+            magnitude: Magnitude::of(element, bytes)?,
             row_weights: weights(&factors.rows),
             col_weights: weights(&factors.cols),
-        }
+        })
     }
 
     /// Row `row`, divided by its scale and those of the columns.
     fn row(&self, row: usize, out: &mut [f32]) {
-        let bytes = &self.bytes[row * self.cols..][..self.cols];
-        weigh_bytes(self.level, bytes, self.number, &self.col_weights, out);
+        let bytes = &self.bytes[row * self.row_bytes..][..self.row_bytes];
+        self.magnitude.weighed(self.level, bytes, &self.col_weights, out);
         out.iter_mut().for_each(|x| *x *= self.row_weights[row]);
     }
 
@@ -135,7 +171,7 @@ pub(crate) fn fit(
     if most == 0 {
         return Vec::new();
     }
-    let weighed = Weighed::new(level, element, bytes, factors);
+    let Some(weighed) = Weighed::new(level, element, bytes, factors) else { return Vec::new() };
     let count = rows.min(SAMPLE_ROWS).min((SAMPLE / cols).max(1));
     let mut sample = vec![0f32; count * cols];
     for (k, out) in sample.chunks_exact_mut(cols).enumerate() {
@@ -167,19 +203,38 @@ pub(crate) fn fit(
             factors[row] = factor;
         }
     }
-    let price = FACTOR_BITS * (rows + cols) as f64;
-    let mut means = Vec::new();
-    for ((factors, taken), vector) in row_factors.iter().zip(taken).zip(&basis) {
+    let mut price = FACTOR_BITS * (rows + cols) as f64;
+    if element.mantissa().is_some() {
+        price *= SIGN_PRICE;
+    }
+    let mut found: Vec<(Vec<f32>, Vec<f32>)> = Vec::new();
+    for ((factors, taken), vector) in row_factors.into_iter().zip(taken).zip(basis) {
         if saved(taken / whole.max(f64::MIN_POSITIVE)) * (rows * cols) as f64 > price {
-            let row: Vec<f32> =
-                factors.iter().zip(&weighed.row_weights).map(|(f, w)| f / w).collect();
-            let col: Vec<f32> =
-                vector.iter().zip(&weighed.col_weights).map(|(f, w)| f / w).collect();
-            means.extend(quantised(&row, &col));
+            found.push((factors, vector));
             whole -= taken;
         }
     }
-    means
+    if element.mantissa().is_some() {
+        // Scales are positive: the sign is that of the sum of what they were divided from, in any unit.
+        let most = found.iter().map(|(row, col)| largest(row) * largest(col)).fold(0.0, f32::max);
+        let unit = SIGN_RANGE / most;
+        return found
+            .into_iter()
+            .filter_map(|(mut row, col)| {
+                row.iter_mut().for_each(|f| *f *= unit);
+                quantised(&row, &col)
+            })
+            .collect();
+    }
+    found
+        .iter()
+        .filter_map(|(row, col)| {
+            let over = |list: &[f32], weights: &[f32]| -> Vec<f32> {
+                list.iter().zip(weights).map(|(factor, weight)| factor / weight).collect()
+            };
+            quantised(&over(row, &weighed.row_weights), &over(col, &weighed.col_weights))
+        })
+        .collect()
 }
 
 /// What an element saves, in bits, if this part of its energy is predicted: `log2(1 / (1 - part)) / 2`, from
@@ -234,9 +289,12 @@ fn energies(level: Level, sample: &[f32], cols: usize, basis: &[Vec<f32>]) -> Ve
     basis.iter().map(energy).collect()
 }
 
+fn largest(factors: &[f32]) -> f32 {
+    factors.iter().fold(0f32, |most, factor| most.max(factor.abs()))
+}
+
 /// A product as it is stored; `None` if nothing is left of it.
 fn quantised(rows: &[f32], cols: &[f32]) -> Option<Mean> {
-    let largest = |factors: &[f32]| factors.iter().fold(0f32, |most, f| most.max(f.abs()));
     let (most_row, most_col) = (largest(rows), largest(cols));
     let col_unit = most_col / 127.0;
     let most = most_row * col_unit * (1u32 << PRODUCT_BITS) as f32;
@@ -277,15 +335,15 @@ mod tests {
         let factors = Factors { rows: vec![0; rows], cols: vec![0; cols] };
         let means = fit(Level::SCALAR, ElementType::I8, &bytes, &factors, 4);
         assert_eq!(means.len(), 1);
-        let columns = ColumnMeans::new(&means, 0..cols);
+        let columns = ColumnMeans::new(ElementType::I8, &means, 0..cols);
         let mut worst = 0;
         for (i, row) in bytes.chunks_exact(cols).enumerate() {
             let mut left = row.to_vec();
-            columns.subtract(Level::SCALAR, i, &mut left);
+            columns.remove(Level::SCALAR, i, &mut left);
             for (j, &left) in left.iter().enumerate() {
                 worst = worst.max((i32::from(left as i8) - noise(i * cols + j)).abs());
             }
-            columns.add(Level::SCALAR, i, &mut left);
+            columns.restore(Level::SCALAR, i, &mut left);
             assert_eq!(left, row);
         }
         assert!(worst <= 4, "{worst}");

@@ -2,7 +2,7 @@
 //! of a field each table leaves alone.
 
 use super::fit::{Factors, fit};
-use super::mean::{self, ColumnMeans, Mean};
+use super::mean::{self, ColumnMeans, Mean, Use};
 use super::{BlockClasses, MAX_CLASSES, ScaleClasses, factors};
 use crate::block::fields::{BlockBytes, FieldSource, FieldSpace};
 use crate::dtype::ElementType;
@@ -11,6 +11,7 @@ use crate::entropy::table::Table;
 use crate::error::Result;
 use crate::geometry::Rect;
 use crate::options::ScaleOptions;
+use crate::version::FORMAT_VERSION;
 use rayon::prelude::*;
 use std::collections::{BTreeSet, HashMap};
 use wcodec_kernels::{ALIAS_SYMBOLS, EncodeTable, LANES, Level, Scan, Steps, pack_low_bits};
@@ -26,6 +27,10 @@ const SAMPLE_ELEMENTS: usize = 5 << 16;
 const SAMPLE_ROWS: usize = 64;
 /// The column scan decodes slower: it must save more than one part in this of all bits.
 const COLUMN_GAIN: u64 = 2000;
+/// So do predicted signs.
+const SIGN_GAIN: u64 = 500;
+/// Signs that save more than one part in this need no second look.
+const SURE_GAIN: u64 = 64;
 /// Steps whose fields 16 bits can count.
 const FEW_STEPS: usize = u16::MAX as usize / LANES;
 /// One part in this of the elements may lie in blocks whose fields do not fit.
@@ -46,8 +51,10 @@ const MEAN_BITS: u64 = 7;
 pub(crate) struct View<'a> {
     pub(crate) level: Level,
     pub(crate) element: ElementType,
-    /// The elements of the group.
+    /// The elements of the group, or what predicted means leave of them; the tail comes last.
     pub(crate) bytes: &'a [u8],
+    /// Whether signs stand below the exponents.
+    pub(crate) signs: bool,
     /// Number of the first of them.
     pub(crate) base: u64,
     /// Rows and columns of the group's part of the view.
@@ -66,8 +73,13 @@ pub(crate) struct ScalePlan {
     /// What the blocks that may have these classes take, by their first elements, in units of 2^-16 bit,
     /// states counted.
     prices: HashMap<u64, u64>,
-    /// The elements without their predicted means, if there are any.
+    /// What the predicted means leave of the elements of the group, if there are any.
     residual: Option<Vec<u8>>,
+    /// Whether they predict signs.
+    pub(crate) signs: bool,
+    /// Whether a sample likes these signs so little that classes without them may be smaller: it does not
+    /// see what becomes of the planes below.
+    pub(crate) doubtful: bool,
 }
 
 /// A table that classes share.
@@ -95,12 +107,24 @@ struct Plane {
     rects: Vec<Rect>,
 }
 
-/// What sampled blocks take.
+/// The best of what was tried.
+struct Found {
+    bits: u64,
+    classes: ScaleClasses,
+    plane: Plane,
+    /// As in [`ScalePlan`].
+    residual: Option<Vec<u8>>,
+    signs: bool,
+    doubtful: bool,
+}
+
+/// What all elements take, as sampled blocks tell it.
 struct Tried {
     /// All fields under one table.
     one_table: u64,
     /// Under classes.
     classes: Option<(u64, ScaleClasses)>,
+    plane: Plane,
 }
 
 /// Classes that share a table.
@@ -113,17 +137,17 @@ struct Merged {
 }
 
 impl View<'_> {
-    /// The first plane if classes are tried: the exponent, and a bit of mantissa if that leaves the
-    /// fields of nearly all blocks within 256 values.
+    /// The first plane if classes are tried: the exponent, the sign if it is predicted, and a bit of
+    /// mantissa if that leaves the fields of nearly all blocks within 256 values.
     fn plane(&self) -> Option<Plane> {
         use ElementType::{Bf16, F8E4M3, F8E5M2, F16, F32, F64, I8, U8};
-        let widths: &[u32] = match self.element {
-            U8 | I8 | F8E4M3 | F8E5M2 | F16 => &[8],
-            Bf16 | F32 => &[9, 8],
-            F64 => &[12, 11],
+        let widths = match (self.element, self.signs) {
+            (U8 | I8 | F8E4M3 | F8E5M2 | F16, _) => 8..=8,
+            (Bf16 | F32, signs) => 8 + u32::from(signs)..=9 + u32::from(signs),
+            (F64, signs) => 11 + u32::from(signs)..=12,
             _ => return None,
         };
-        widths.iter().find_map(|&width| {
+        widths.rev().find_map(|width| {
             if width <= 8 {
                 return Some(Plane { width, base: 0, rects: self.rects.to_vec() });
             }
@@ -193,36 +217,16 @@ impl View<'_> {
 
     /// Chooses classes; `None` if they cannot gain.
     pub(crate) fn choose(&self, options: ScaleOptions) -> Result<Option<ScalePlan>> {
-        let ScaleOptions { scan, whole, products } = options;
         let blocks = self.rects.len().max(1);
         if self.elements() < MIN_ELEMENTS || self.elements() / blocks < MIN_BLOCK_ELEMENTS {
             return Ok(None);
         }
-        let Some(plane) = self.plane() else { return Ok(None) };
+        let Some(Found { classes, plane, residual, signs, doubtful, .. }) = self.find(options)
+        else {
+            return Ok(None);
+        };
         let Plane { width, base, rects } = plane;
-        let fit = |bytes| fit(self.level, self.element, bytes, self.rows, self.cols, whole);
-        let Some(factors) = fit(self.bytes) else { return Ok(None) };
-        let sample = if whole { rects.clone() } else { sample(&rects) };
-        let plain = self.try_classes(&factors, Vec::new(), scan, &sample, width);
-        let mut best = plain.classes.map(|(bits, classes)| (bits, classes, None));
-        if products > 0 && mean::possible(self.element) {
-            let means = mean::fit(self.level, self.element, self.bytes, &factors, products);
-            if !means.is_empty() {
-                let residual = self.residual(&means);
-                let view = View { bytes: &residual, ..*self };
-                let found = fit(&residual).and_then(|factors| {
-                    view.try_classes(&factors, means, scan, &sample, width).classes
-                });
-                if let Some((bits, classes)) = found
-                    && best.as_ref().is_none_or(|(least, ..)| bits < *least)
-                {
-                    best = Some((bits, classes, Some(residual)));
-                }
-            }
-        }
-        let best = best.filter(|(bits, ..)| *bits < plain.one_table);
-        let Some((_, classes, residual)) = best else { return Ok(None) };
-        let view = View { bytes: residual.as_deref().unwrap_or(self.bytes), ..*self };
+        let view = View { bytes: residual.as_deref().unwrap_or(self.bytes), signs, ..*self };
         let counts = view.count(&classes, &rects, width);
         let merged = merge(summed(&counts), |bits| bits);
         let mut plan = ScalePlan::new(classes, (width, base), &merged)?;
@@ -231,63 +235,110 @@ impl View<'_> {
             (rect.start, 32 * steps.lanes() as u64 * BIT + plan.cost(counts))
         });
         plan.prices = prices.collect();
-        plan.residual = residual;
-        Ok(Some(plan))
+        Ok(Some(ScalePlan { residual, signs, doubtful, ..plan }))
     }
 
-    /// The elements without their predicted means.
+    /// Classes that sampled blocks like best, with predicted means or without.
+    fn find(&self, options: ScaleOptions) -> Option<Found> {
+        let body = self.elements() * self.element.size();
+        let fit = |bytes: &[u8]| {
+            fit(self.level, self.element, &bytes[..body], self.rows, self.cols, options.whole)
+        };
+        let factors = fit(self.bytes)?;
+        let Tried { one_table, classes, plane } =
+            self.try_classes(&factors, Vec::new(), options)?;
+        let found = |(bits, classes), plane| Found {
+            bits,
+            classes,
+            plane,
+            residual: None,
+            signs: false,
+            doubtful: false,
+        };
+        let mut best = classes.map(|classes| found(classes, plane));
+        let of = Use::of(self.element, FORMAT_VERSION.1).filter(|_| options.products > 0);
+        let means = of.map_or(Vec::new(), |_| {
+            let bytes = &self.bytes[..body];
+            mean::fit(self.level, self.element, bytes, &factors, options.products)
+        });
+        if !means.is_empty() {
+            let residual = self.residual(&means);
+            let signs = matches!(of, Some(Use::Sign(_)));
+            let view = View { bytes: &residual, signs, ..*self };
+            // Signs do not change magnitudes.
+            let factors = if signs { Some(factors) } else { fit(&residual) };
+            let tried = factors.and_then(|factors| view.try_classes(&factors, means, options));
+            let least = best.as_ref().map_or(u64::MAX, |found| found.bits);
+            if let Some(Tried { plane, classes: Some(classes), .. }) = tried
+                && classes.0 < least
+            {
+                let doubtful = signs && classes.0 + classes.0 / SURE_GAIN > least;
+                let found = found(classes, plane);
+                best = Some(Found { residual: Some(residual), signs, doubtful, ..found });
+            }
+        }
+        best.filter(|found| found.bits < one_table)
+    }
+
+    /// What predicted means leave of the elements.
     fn residual(&self, means: &[Mean]) -> Vec<u8> {
-        let columns = ColumnMeans::new(means, 0..self.cols);
+        let columns = ColumnMeans::new(self.element, means, 0..self.cols);
         let mut residual = self.bytes.to_vec();
         residual
-            .par_chunks_exact_mut(self.cols)
+            .par_chunks_exact_mut(self.cols * self.element.size())
+            .take(self.rows)
             .enumerate()
-            .for_each(|(row, bytes)| columns.subtract(self.level, row, bytes));
+            .for_each(|(row, bytes)| columns.remove(self.level, row, bytes));
         residual
     }
 
-    /// The best classes of these factors, by sampled blocks.
+    /// The best classes of these factors, by sampled blocks; `None` if no plane can have classes.
     fn try_classes(
         &self,
         factors: &Factors,
         means: Vec<Mean>,
-        scan: Option<Scan>,
-        sample: &[Rect],
-        width: u32,
-    ) -> Tried {
+        options: ScaleOptions,
+    ) -> Option<Tried> {
+        let plane = self.plane()?;
+        let sample = if options.whole { plane.rects.clone() } else { sample(&plane.rects) };
         let sampled: usize = sample.iter().map(Rect::elements).sum();
+        let (sampled, elements) = (sampled as u128, self.elements().max(1) as u128);
         // What is stored once for the group counts by the sample's part in it.
-        let part = |bits: u64| {
-            (u128::from(bits) * sampled as u128 / self.elements().max(1) as u128) as u64
-        };
+        let part = |bits: u64| (u128::from(bits) * sampled / elements) as u64;
+        let all = |bits: u64| (u128::from(bits) * elements / sampled.max(1)) as u64;
         let lists = 1 + means.len() as u64 * MEAN_BITS / FACTOR_BITS;
         let overhead = lists * FACTOR_BITS * BIT * (self.rows + self.cols) as u64;
-        let all_bits = sampled as u64 * u64::from(self.element.bits()) * BIT;
-        let mut tried = Tried { one_table: u64::MAX, classes: None };
+        let below = self.elements() as u64 * u64::from(self.element.bits() - plane.width) * BIT;
+        let all_bits = self.elements() as u64 * u64::from(self.element.bits()) * BIT;
+        let mut tried = Tried { one_table: u64::MAX, classes: None, plane };
         for candidate in [Scan::Row, Scan::Column] {
-            if scan.is_some_and(|scan| scan != candidate) {
+            if options.scan.is_some_and(|scan| scan != candidate) {
                 continue;
             }
             let classes = unmerged(factors, means.clone(), candidate);
-            let counts = summed(&self.count(&classes, sample, width));
+            let counts = summed(&self.count(&classes, &sample, tried.plane.width));
             let one = counts.iter().fold([0; 256], |sum, part| added(&sum, part));
-            tried.one_table = price(&one, part).0;
+            tried.one_table = all(price(&one, part).0) + below;
             let merged = merge(counts, part);
-            let mut bits = merged.iter().map(|m| m.price).sum::<u64>() + part(overhead);
+            let useful = merged.len() > 1 || !means.is_empty();
+            let mut bits = all(merged.iter().map(|m| m.price).sum()) + overhead + below;
             if candidate == Scan::Column {
                 bits += all_bits / COLUMN_GAIN;
             }
-            let useful = merged.len() > 1 || !means.is_empty();
+            if self.signs {
+                bits += all_bits / SIGN_GAIN;
+            }
             if useful && tried.classes.as_ref().is_none_or(|(least, _)| bits < *least) {
                 tried.classes = Some((bits, classes));
             }
         }
-        tried
+        Some(tried)
     }
 
     /// The elements that a plan codes.
     pub(crate) fn of_plan<'b>(&'b self, plan: &'b ScalePlan) -> View<'b> {
-        View { bytes: plan.residual.as_deref().unwrap_or(self.bytes), ..*self }
+        let bytes = plan.residual.as_deref().unwrap_or(self.bytes);
+        View { bytes, signs: plan.signs, ..*self }
     }
 }
 
@@ -462,7 +513,15 @@ impl ScalePlan {
             .iter()
             .map(|merged| ClassTable::new(&merged.counts, merged.low, width, base))
             .collect::<Result<_>>()?;
-        Ok(ScalePlan { classes, width, tables, prices: HashMap::new(), residual: None })
+        Ok(ScalePlan {
+            classes,
+            width,
+            tables,
+            prices: HashMap::new(),
+            residual: None,
+            signs: false,
+            doubtful: false,
+        })
     }
 
     /// Splits fields, in the order of the steps, into ranks and low bits, which are appended to `low`.
@@ -489,6 +548,11 @@ impl ScalePlan {
         let of_class =
             |class: u8| &self.tables[usize::from(self.classes.tables[usize::from(class)])];
         counts.iter().map(|(class, counts)| of_class(*class).cost(counts)).sum()
+    }
+
+    /// What the planes of coded blocks are taken from, `bytes` being the elements of the group.
+    pub(crate) fn coded<'b>(&'b self, bytes: &'b [u8]) -> &'b [u8] {
+        self.residual.as_deref().filter(|_| self.signs).unwrap_or(bytes)
     }
 
     /// What a block costs, in units of 2^-16 bit; `None` if it cannot have classes.

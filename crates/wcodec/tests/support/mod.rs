@@ -149,6 +149,22 @@ pub fn with_means(rng: &mut Rng, element: ElementType, rows: u64, cols: u64) -> 
     bytes
 }
 
+/// Floats whose sign is, seven times of eight, the product of one of their row and one of their column.
+pub fn with_signs(rng: &mut Rng, element: ElementType, rows: u64, cols: u64) -> Vec<u8> {
+    let mut floats = scaled(rng, element, rows, cols);
+    let mut signs = |n: u64| -> Vec<bool> { (0..n).map(|_| rng.below(2) == 0).collect() };
+    let (of_rows, of_cols) = (signs(rows), signs(cols));
+    for (k, float) in floats.chunks_exact_mut(element.size()).enumerate() {
+        let negative = of_rows[k / of_cols.len()] ^ of_cols[k % of_cols.len()];
+        if rng.below(8) > 0
+            && let Some(byte) = float.last_mut()
+        {
+            *byte = *byte & 0x7f | u8::from(negative) << 7;
+        }
+    }
+    floats
+}
+
 /// A file of tests' data at the root of the repository.
 pub fn testdata(name: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../testdata").join(name)
