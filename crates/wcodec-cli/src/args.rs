@@ -174,6 +174,9 @@ pub(crate) struct InfoArgs {
     /// Show every layer
     #[arg(long)]
     pub(crate) layers: bool,
+    /// Show what classes, means and tiles saved in each layer, by coding it without them as well
+    #[arg(long, requires = "layers")]
+    pub(crate) saved: bool,
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,

@@ -23,6 +23,7 @@ pub(crate) fn stats_json(stats: &Stats) -> Value {
         "tiles": stats.tiles,
         "tiles_by_predictor": tiles,
         "scaled_elements": stats.scaled_elements,
+        "predicted_elements": stats.predicted_elements,
         "table_bytes": stats.table_bytes,
         "map_bytes": stats.map_bytes,
         "seconds": stats.elapsed.as_secs_f64(),
@@ -67,11 +68,11 @@ pub(crate) fn predictors(stats: &Stats) -> String {
     parts.join(", ")
 }
 
-/// Share of the elements that have scale classes.
-pub(crate) fn classes(stats: &Stats) -> String {
-    match stats.scaled_elements {
+/// This part of the elements; nothing for none.
+pub(crate) fn share(part: u64, stats: &Stats) -> String {
+    match part {
         0 => String::new(),
-        scaled => format!("{:.0} %", 100.0 * scaled as f64 / stats.elements.max(1) as f64),
+        part => format!("{:.0} %", 100.0 * part as f64 / stats.elements.max(1) as f64),
     }
 }
 

@@ -215,6 +215,16 @@ fn info_and_stats_as_json() {
     assert!(sum < 322_652 && sum > 310_000);
     let text = ok(&wcodec(&["info", "m.wcodec", "--layers"], at));
     assert!(text.contains("conv1.weight") && text.contains("128x129x3"), "{text}");
+    // What classes and means saved is the difference to a file without them.
+    let saved = ok(&wcodec(&["info", "m.wcodec", "--json", "--layers", "--saved"], at));
+    let saved: serde_json::Value = serde_json::from_str(&saved).unwrap();
+    let saved = saved["layer_list"].as_array().unwrap().iter();
+    let saved: i64 = saved.map(|l| l["saved_bytes"].as_i64().unwrap()).sum();
+    let plain = ["--effort", "fast", "--predictors", "none", "--json"];
+    let plain = [&["encode", "model.safetensors", "-o", "plain.wcodec"][..], &plain].concat();
+    let plain: serde_json::Value = serde_json::from_str(&ok(&wcodec(&plain, at))).unwrap();
+    let coded = |value: &serde_json::Value| value["coded_bytes"].as_i64().unwrap();
+    assert!(saved > 0 && saved.abs_diff(coded(&plain) - coded(&encoded)) < 2000, "{saved}");
 }
 
 #[test]

@@ -22,6 +22,8 @@ pub struct Stats {
     pub tiles_by_predictor: [u64; Predictor::COUNT],
     /// Elements of blocks whose first plane is coded with scale classes.
     pub scaled_elements: u64,
+    /// Elements of blocks whose means or signs are predicted.
+    pub predicted_elements: u64,
     /// Bytes of frequency tables.
     pub table_bytes: u64,
     /// Bytes of tile maps.
@@ -64,6 +66,7 @@ impl AddAssign for Stats {
             *sum += part;
         }
         self.scaled_elements += other.scaled_elements;
+        self.predicted_elements += other.predicted_elements;
         self.table_bytes += other.table_bytes;
         self.map_bytes += other.map_bytes;
         self.elapsed += other.elapsed;

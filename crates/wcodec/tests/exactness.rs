@@ -239,7 +239,9 @@ fn scaled_layers_come_back_and_gain() {
                 assert!(fast.len() - coded.len() > elements as usize / 80, "{element:?} {shape:?}");
             }
             let reader = Reader::open(coded.as_slice(), &Limits::default()).unwrap();
-            assert_eq!(reader.layer_stats(0).unwrap().scaled_elements, stats.scaled_elements);
+            let found = reader.layer_stats(0).unwrap();
+            assert_eq!(found.scaled_elements, stats.scaled_elements);
+            assert_eq!(found.predicted_elements, stats.predicted_elements);
             let (rows, cols) = layer.matrix();
             let (r, c) = (rng.below(rows), rng.below(cols));
             let slice = reader.decode_slice(0, r..rows, c..cols).unwrap();

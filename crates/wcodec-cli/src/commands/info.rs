@@ -6,7 +6,7 @@ use crate::report;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::Path;
-use wcodec::{Layer, Reader, Result, Stats};
+use wcodec::{Effort, EncodeOptions, Layer, PredictorSet, ReadAt, Reader, Result, Stats, Writer};
 use wcodec_kernels::Level;
 
 pub(super) fn run(args: &InfoArgs) -> Result<()> {
@@ -48,6 +48,7 @@ fn file(path: &Path, args: &InfoArgs) -> Result<()> {
         .map(|(index, layer)| Ok((layer, reader.layer_stats(index)?)))
         .collect::<Result<Vec<(&Layer, Stats)>>>()
         .map_err(place)?;
+    let saved = if args.saved { saved(&reader, &layers).map_err(place)? } else { Vec::new() };
     let mut by_dtype: BTreeMap<&str, (u64, Stats)> = BTreeMap::new();
     for (layer, stats) in &layers {
         let (count, sum) = by_dtype.entry(&layer.dtype).or_default();
@@ -74,13 +75,18 @@ fn file(path: &Path, args: &InfoArgs) -> Result<()> {
         if args.layers {
             value["layer_list"] = layers
                 .iter()
-                .map(|(layer, stats)| {
-                    json!({
+                .enumerate()
+                .map(|(index, (layer, stats))| {
+                    let mut value = json!({
                         "name": layer.name,
                         "dtype": layer.dtype,
                         "shape": layer.shape,
                         "stats": report::stats_json(stats),
-                    })
+                    });
+                    if let Some(saved) = saved.get(index) {
+                        value["saved_bytes"] = json!(saved);
+                    }
+                    value
                 })
                 .collect();
         }
@@ -100,7 +106,8 @@ fn file(path: &Path, args: &InfoArgs) -> Result<()> {
             stats.original_bytes.to_string(),
             format!("{:.2} %", 100.0 * stats.ratio()),
             format!("{:.3}", stats.bits_per_weight()),
-            report::classes(stats),
+            report::share(stats.scaled_elements, stats),
+            report::share(stats.predicted_elements, stats),
             report::predictors(stats),
         ]
     };
@@ -111,23 +118,53 @@ fn file(path: &Path, args: &InfoArgs) -> Result<()> {
         })
         .collect();
     if !rows.is_empty() {
-        let header = ["dtype", "layers", "bytes", "size", "bits/weight", "classes", "tiles"];
+        let header =
+            ["dtype", "layers", "bytes", "size", "bits/weight", "classes", "means", "tiles"];
         report::print(&format!("\n{}", report::table(&header, &rows)))?;
     }
     if args.layers {
         let rows: Vec<Vec<String>> = layers
             .iter()
-            .map(|(layer, stats)| {
+            .enumerate()
+            .map(|(index, (layer, stats))| {
                 let shape: Vec<String> = layer.shape.iter().map(u64::to_string).collect();
                 [layer.name.clone(), layer.dtype.clone(), shape.join("x")]
                     .into_iter()
                     .chain(sizes(stats))
+                    .chain(saved.get(index).map(|saved| {
+                        format!("{:.2} %", 100.0 * *saved as f64 / layer.bytes.max(1) as f64)
+                    }))
                     .collect()
             })
             .collect();
-        let header =
-            ["layer", "dtype", "shape", "bytes", "size", "bits/weight", "classes", "tiles"];
+        let mut header = vec![
+            "layer",
+            "dtype",
+            "shape",
+            "bytes",
+            "size",
+            "bits/weight",
+            "classes",
+            "means",
+            "tiles",
+        ];
+        if args.saved {
+            header.push("saved");
+        }
         report::print(&format!("\n{}", report::table(&header, &rows)))?;
     }
     Ok(())
+}
+
+/// Bytes by which each layer is smaller than with plain tables and no prediction, by coding it so.
+fn saved(reader: &Reader<impl ReadAt>, layers: &[(&Layer, Stats)]) -> Result<Vec<i64>> {
+    let mut options = EncodeOptions::default();
+    options.effort = Effort::Fast;
+    options.predictors = PredictorSet::NONE;
+    let saved = |(index, (layer, stats)): (usize, &(&Layer, Stats))| {
+        let data = reader.decode_layer(index)?;
+        let plain = Writer::new(std::io::sink(), &options)?.layer(layer, &data)?;
+        Ok(plain.coded_bytes as i64 - stats.coded_bytes as i64)
+    };
+    layers.iter().enumerate().map(saved).collect()
 }

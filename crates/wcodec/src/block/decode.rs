@@ -10,7 +10,7 @@ use crate::frame;
 use crate::geometry::{Scan, TileConfig};
 use crate::predict::{self, Predictor};
 use crate::scale::BlockClasses;
-use crate::scale::mean::ColumnMeans;
+use crate::scale::mean::{ColumnMeans, Use};
 use crate::stats::Stats;
 use std::cell::RefCell;
 use wcodec_kernels::predict::Tiling;
@@ -178,6 +178,8 @@ struct CodedBlock<'a> {
     /// Of each plane that is coded.
     tables: Vec<Option<PlaneTables<'a>>>,
     tiles: Option<(Tiling, Vec<Predictor>)>,
+    /// Whether planes hold what predicted means have left of elements.
+    means: bool,
 }
 
 /// What the symbols of a plane are decoded with.
@@ -273,9 +275,12 @@ impl<'a> CodedBlock<'a> {
             });
         }
         let tiling = job.format.tiling(job.rows, job.cols);
-        let map = count_tiles(level, &head, payload, tiling, stats)?;
+        let means =
+            job.corner.is_some().then(|| job.side.use_of_means(job.format.element)).flatten();
+        let map = count_head(level, &head, (payload, tiling), means, stats)?;
+        let means = means.filter(|of| of.applies(head.has_classes()));
         let tiles = map.map(|map| (tiling, map));
-        Ok(CodedBlock { head, payload, tables, tiles })
+        Ok(CodedBlock { head, payload, tables, tiles, means: means.is_some() })
     }
 
     fn block(&self, job: &BlockJob<'_>) -> Block<'_> {
@@ -320,11 +325,10 @@ impl CodedBlock<'_> {
     /// Makes elements of what predicted means have left.
     fn restore_means(&self, level: Level, job: &BlockJob<'_>, buffers: &mut [&mut [u8]]) {
         let (Some(scale), Some((first, col))) = (&job.side.scale, job.corner) else { return };
-        let (element, means) = (job.format.element, &scale.classes.means);
-        let in_classes = matches!(self.head.planes[0].kind, Kind::Classes);
-        if means.is_empty() || !(in_classes || element.mantissa().is_some()) {
+        if !self.means {
             return;
         }
+        let (element, means) = (job.format.element, &scale.classes.means);
         let Place { buffer, start, pitch } = job.place;
         let size = element.size();
         // The factors of some columns at a time: prepared, they take many times the room of their elements.
@@ -374,19 +378,22 @@ impl<'a> PlaneTables<'a> {
     }
 }
 
-/// Counts what the head tells of: tiles, tables, map, classes; returns the map if there is one.
-fn count_tiles(
+/// Counts what the head tells of: tiles, tables, map, classes, means if the group has some for the block;
+/// returns the map if there is one.
+fn count_head(
     level: Level,
     head: &Head,
-    payload: &[u8],
-    tiling: Tiling,
+    (payload, tiling): (&[u8], Tiling),
+    means: Option<Use>,
     stats: &mut Stats,
 ) -> Result<Option<Vec<Predictor>>> {
     stats.tiles = tiling.count() as u64;
     stats.table_bytes = head.table_bytes as u64;
-    if matches!(head.planes[0].kind, Kind::Classes) {
-        stats.scaled_elements = (tiling.rows() * tiling.cols()) as u64;
-    }
+    let elements = (tiling.rows() * tiling.cols()) as u64;
+    let scaled = head.has_classes();
+    stats.scaled_elements = if scaled { elements } else { 0 };
+    stats.predicted_elements =
+        if means.is_some_and(|of| of.applies(scaled)) { elements } else { 0 };
     let Some(map) = &head.map else {
         stats.tiles_by_predictor[Predictor::None as usize] = stats.tiles;
         return Ok(None);
@@ -404,13 +411,13 @@ pub(crate) fn head_stats(
     level: Level,
     format: &BlockFormat,
     (rows, cols): (usize, usize),
-    head: &[u8],
-    payload_len: usize,
+    (head, payload_len): (&[u8], usize),
+    means: Option<Use>,
 ) -> Result<Stats> {
     let parsed = Head::read(format.element, rows * cols, head, payload_len)?;
     let mut stats = Stats::default();
     let tiling = format.tiling(rows, cols);
-    count_tiles(level, &parsed, head, tiling, &mut stats)?;
+    count_head(level, &parsed, (head, tiling), means, &mut stats)?;
     Ok(stats)
 }
 

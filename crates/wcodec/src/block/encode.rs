@@ -350,7 +350,7 @@ fn finish_with(
             }
             _ => None,
         };
-        open.push(Open::new(group, planned, (bytes, coded), (ranks, classes), shared)?);
+        open.push(Open::new((group, view), planned, (bytes, coded), (ranks, classes), shared)?);
     }
     let mut shift = group.format.element.bits();
     for (plane, width) in widths.into_iter().enumerate() {
@@ -439,7 +439,7 @@ fn encode_plane(
 
 impl<'a> Open<'a> {
     fn new(
-        group: GroupFormat<'_>,
+        (group, view): (GroupFormat<'_>, &View<'_>),
         planned: Planned,
         (bytes, coded): (BlockBytes<'a>, BlockBytes<'a>),
         (ranks, classes): (&'a mut Vec<u8>, Option<BlockClasses>),
@@ -469,6 +469,11 @@ impl<'a> Open<'a> {
             possible &= !(matches!(kind, Kind::Raw) && width > MAX_RAW_WIDTH);
             kinds.push((width, kind));
             own.push(table);
+        }
+        let scaled = stats.scaled_elements > 0;
+        let means = shared.scale.as_ref().and_then(ScalePlan::use_of_means);
+        if means.is_some_and(|of| of.applies(scaled)) && view.contains(draft.rect) {
+            stats.predicted_elements = draft.rect.elements() as u64;
         }
         let tiling = group.format.tiling(draft.rect.rows, draft.rect.cols);
         stats.tiles = tiling.count() as u64;

@@ -73,6 +73,11 @@ fn check_zero(bytes: &[u8], what: &str) -> Result<()> {
 }
 
 impl Head {
+    /// Whether the first plane has scale classes.
+    pub(crate) fn has_classes(&self) -> bool {
+        matches!(self.planes[0].kind, Kind::Classes)
+    }
+
     /// Length of the head that begins with these bytes.
     pub(crate) fn len_of(start: &[u8]) -> Result<usize> {
         if start.len() < FIXED {

@@ -18,7 +18,7 @@ use crate::scale::factors::{MEAN_WIDTH, SCALE_WIDTH};
 use crate::scale::mean::{self, Mean, Use};
 use crate::scale::plan::{ScalePlan, base_of};
 use crate::scale::{MAX_CLASSES, MAX_FACTORS, ScaleClasses, factors};
-use crate::version::MINOR_SCALE;
+use crate::version::{FORMAT_VERSION, MINOR_SCALE};
 use std::sync::OnceLock;
 use wcodec_kernels::{DecodeTable, Level, MAX_PRODUCT_EXPONENT, MAX_PRODUCTS, Scan};
 
@@ -50,6 +50,15 @@ impl SharedTable {
 pub(crate) struct Side {
     pub(crate) tables: Vec<SharedTable>,
     pub(crate) scale: Option<SideClasses>,
+}
+
+impl Side {
+    /// What blocks of the view have predicted means for; `None` if the group has none.
+    pub(crate) fn use_of_means(&self, element: ElementType) -> Option<Use> {
+        // Whether the file's version has them was checked when they were read.
+        let of = Use::of(element, FORMAT_VERSION.1);
+        of.filter(|_| self.scale.as_ref().is_some_and(|scale| !scale.classes.means.is_empty()))
+    }
 }
 
 /// Scale classes as a reader needs them. Their tables are the first ones of the side block.

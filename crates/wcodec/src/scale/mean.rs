@@ -42,8 +42,8 @@ pub(crate) struct Mean {
 pub(crate) enum Use {
     /// It is subtracted, in blocks with scale classes.
     Difference,
-    /// It tells the sign of floats of so many bits of mantissa, in all coded blocks of the view.
-    Sign(u32),
+    /// It tells the sign of floats, in all coded blocks of the view.
+    Sign,
 }
 
 impl Use {
@@ -51,9 +51,14 @@ impl Use {
     pub(crate) fn of(element: ElementType, minor: u16) -> Option<Use> {
         match element {
             ElementType::I8 | ElementType::U8 => Some(Use::Difference),
-            _ if minor >= MINOR_SIGNS => element.mantissa().map(Use::Sign),
+            _ if minor >= MINOR_SIGNS => element.mantissa().map(|_| Use::Sign),
             _ => None,
         }
+    }
+
+    /// Whether that concerns a coded block of the view, its first plane having scale classes or not.
+    pub(crate) fn applies(self, scaled: bool) -> bool {
+        scaled || self == Use::Sign
     }
 }
 

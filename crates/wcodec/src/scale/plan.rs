@@ -177,6 +177,11 @@ impl View<'_> {
         self.rows * self.cols
     }
 
+    /// Whether a block is part of it: the tail is not.
+    pub(crate) fn contains(&self, rect: Rect) -> bool {
+        rect.start < self.base + self.elements() as u64
+    }
+
     /// Rows of the group and columns of a block.
     fn place(&self, rect: Rect) -> (std::ops::Range<usize>, std::ops::Range<usize>) {
         let start = (rect.start - self.base) as usize;
@@ -263,7 +268,7 @@ impl View<'_> {
         });
         if !means.is_empty() {
             let residual = self.residual(&means);
-            let signs = matches!(of, Some(Use::Sign(_)));
+            let signs = of == Some(Use::Sign);
             let view = View { bytes: &residual, signs, ..*self };
             // Signs do not change magnitudes.
             let factors = if signs { Some(factors) } else { fit(&residual) };
@@ -548,6 +553,12 @@ impl ScalePlan {
         let of_class =
             |class: u8| &self.tables[usize::from(self.classes.tables[usize::from(class)])];
         counts.iter().map(|(class, counts)| of_class(*class).cost(counts)).sum()
+    }
+
+    /// What there are predicted means for, if there are any.
+    pub(crate) fn use_of_means(&self) -> Option<Use> {
+        let of = if self.signs { Use::Sign } else { Use::Difference };
+        (!self.classes.means.is_empty()).then_some(of)
     }
 
     /// What the planes of coded blocks are taken from, `bytes` being the elements of the group.

@@ -16,6 +16,7 @@ use crate::error::{Error, ErrorKind, Result, corrupt};
 use crate::geometry::Rect;
 use crate::layer::Layer;
 use crate::pool::Pool;
+use crate::scale::mean::Use;
 use crate::stats::Stats;
 use decode::{Job, deal, to_len, zeroed};
 use std::sync::{Arc, Mutex};
@@ -252,6 +253,7 @@ impl<R: ReadAt> Reader<R> {
             return Ok(stats);
         }
         for band in 0..geometry.bands() {
+            let side = self.side(entry.segment as usize, geometry.group_of(band))?;
             for across in 0..geometry.blocks_in_band(band) {
                 let number = geometry.block_number(band, across, segment.side);
                 let record = self.table.get(placed.first_block + number)?;
@@ -261,8 +263,10 @@ impl<R: ReadAt> Reader<R> {
                 stats.coded_bytes += u64::from(record.len);
                 if record.mode == Mode::Coded {
                     let rect = geometry.rect(band, across);
+                    let in_view = geometry.corner(band, across).is_some();
+                    let means = side.use_of_means(geometry.element).filter(|_| in_view);
                     let part = self
-                        .head_stats(segment, &record, rect)
+                        .head_stats(segment, &record, rect, means)
                         .map_err(|e| self.locate(placed, e.in_block(number).at_byte(record.at)))?;
                     stats += part;
                 }
@@ -280,11 +284,17 @@ impl<R: ReadAt> Reader<R> {
         Ok(stats)
     }
 
-    fn head_stats(&self, segment: &Segment, record: &BlockRecord, rect: Rect) -> Result<Stats> {
+    fn head_stats(
+        &self,
+        segment: &Segment,
+        record: &BlockRecord,
+        rect: Rect,
+        means: Option<Use>,
+    ) -> Result<Stats> {
         let start = read(&self.source, record.at, u64::from(record.len.min(12)))?;
         let len = Head::len_of(&start)?.min(record.len as usize);
         let head = read(&self.source, record.at, len as u64)?;
         let shape = (rect.rows, rect.cols);
-        head_stats(self.level, &segment.format(), shape, &head, record.len as usize)
+        head_stats(self.level, &segment.format(), shape, (&head, record.len as usize), means)
     }
 }
