@@ -191,11 +191,24 @@ pub fn encode_layer(
     layer: &Layer,
     options: &EncodeOptions,
 ) -> Result<(Vec<u8>, EncodeStats)> {
-    layer.check_data(data)?;
+    encode_layer_from(&data, layer, options, &())
+}
+
+/// As [`encode_layer`], with data that any source gives, and an observer.
+///
+/// # Errors
+/// As [`encode_layer`], or if reading fails or the observer stops the call.
+pub fn encode_layer_from(
+    source: &impl ReadAt,
+    layer: &Layer,
+    options: &EncodeOptions,
+    observer: &dyn Observer,
+) -> Result<(Vec<u8>, EncodeStats)> {
+    layer.check_len(source.size()?)?;
     let layers = vec![Located { layer: layer.clone(), at: 0 }];
     let listing = Listing { kind: SourceKind::Layer, layers };
     let mut out = Vec::new();
-    let stats = encode_listed(&data, &listing, &mut out, options, &())?;
+    let stats = encode_listed(source, &listing, &mut out, options, observer)?;
     Ok((out, stats))
 }
 

@@ -51,11 +51,10 @@ impl Layer {
         }
     }
 
-    /// Checks that `data` is the layer's, and the layer itself.
-    pub(crate) fn check_data(&self, data: &[u8]) -> Result<()> {
-        if data.len() as u64 != self.bytes {
-            let (have, want) = (data.len(), self.bytes);
-            let text = format!("data of {have} bytes, the layer has {want}");
+    /// Checks that data of so many bytes may be the layer's, and the layer itself.
+    pub(crate) fn check_len(&self, data: u64) -> Result<()> {
+        if data != self.bytes {
+            let text = format!("data of {data} bytes, the layer has {}", self.bytes);
             return Err(Error::argument(text).in_layer(&self.name));
         }
         self.check()

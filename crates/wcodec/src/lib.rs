@@ -65,12 +65,13 @@ pub mod fuzzing {
 pub use container::commit::AtomicFile;
 pub use container::footer::SourceKind;
 pub use container::read_at::ReadAt;
-pub use container::reader::Reader;
+pub use container::reader::{Reader, Span};
 pub use dtype::ElementType;
 pub use error::{Error, ErrorKind, Result};
 pub use file::{
     decode_file, decode_layer, decode_layer_into, decode_to, encode_bytes, encode_bytes_into,
-    encode_file, encode_layer, encode_to, max_encoded_len, open_file, verify, verify_file,
+    encode_file, encode_layer, encode_layer_from, encode_to, max_encoded_len, open_file, verify,
+    verify_file,
 };
 pub use geometry::{Scan, TileConfig};
 pub use layer::Layer;

@@ -1,8 +1,9 @@
 //! What callers choose, and what they are told meanwhile.
 
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::geometry::{MAX_BLOCK_BYTES, Scan, TileConfig};
 use crate::predict::PredictorSet;
+use std::sync::atomic::{AtomicU64, Ordering};
 use wcodec_kernels::MAX_PRODUCTS;
 
 /// The records of smaller blocks would take many times the memory of their elements.
@@ -164,3 +165,27 @@ pub trait Observer: Sync {
 
 /// An observer that looks away.
 impl Observer for () {}
+
+/// An observer of work that several threads do.
+pub(crate) struct Watch<'a> {
+    observer: &'a dyn Observer,
+    done: AtomicU64,
+    total: u64,
+}
+
+impl<'a> Watch<'a> {
+    pub(crate) fn new(observer: &'a dyn Observer, total: u64) -> Watch<'a> {
+        Watch { observer, done: AtomicU64::new(0), total }
+    }
+
+    /// Does work on so many bytes, unless it is time to stop.
+    pub(crate) fn step<T>(&self, bytes: u64, work: impl FnOnce() -> Result<T>) -> Result<T> {
+        if self.observer.cancelled() {
+            return Err(ErrorKind::Interrupted.into());
+        }
+        let result = work()?;
+        let done = self.done.fetch_add(bytes, Ordering::Relaxed) + bytes;
+        self.observer.progress(done, self.total);
+        Ok(result)
+    }
+}

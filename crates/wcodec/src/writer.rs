@@ -118,7 +118,7 @@ impl<W: Write> Writer<W> {
     /// If `data` does not have the layer's size, there is a layer of that name already, or writing
     /// fails.
     pub fn layer(&mut self, layer: &Layer, data: &[u8]) -> Result<EncodeStats> {
-        layer.check_data(data)?;
+        layer.check_len(data.len() as u64)?;
         if !self.names.insert(layer.name.clone()) {
             return Err(Error::argument("the name occurs twice").in_layer(&layer.name));
         }

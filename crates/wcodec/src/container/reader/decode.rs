@@ -9,6 +9,7 @@ use crate::container::header::HEADER_LEN;
 use crate::container::index::BlockRecord;
 use crate::container::read_at::{ReadAt, read};
 use crate::error::{Error, Result, corrupt};
+use crate::options::Watch;
 use crate::pool::Pooled;
 use crate::stats::Stats;
 use rayon::prelude::*;
@@ -78,11 +79,16 @@ impl<R: ReadAt> Reader<R> {
 
     /// Decodes jobs one behind the other into `out`, in parallel.
     pub(super) fn decode_jobs(&self, jobs: &[Job], out: &mut [u8]) -> Result<Stats> {
-        self.decode_parts(deal(out, jobs.iter().map(|job| (job, job.bytes)))?)
+        let parts = deal(out, jobs.iter().map(|job| (job, job.bytes)))?;
+        self.decode_parts(parts, &Watch::new(&(), 0))
     }
 
     /// Decodes jobs, each into its part, in parallel.
-    pub(super) fn decode_parts(&self, parts: Vec<(&Job, &mut [u8])>) -> Result<Stats> {
+    pub(super) fn decode_parts(
+        &self,
+        parts: Vec<(&Job, &mut [u8])>,
+        watch: &Watch<'_>,
+    ) -> Result<Stats> {
         let mut bundles: Vec<Vec<(&Job, &mut [u8])>> = Vec::new();
         let mut bytes = BUNDLE_BYTES;
         for (job, part) in parts {
@@ -97,7 +103,10 @@ impl<R: ReadAt> Reader<R> {
         }
         bundles
             .into_par_iter()
-            .map(|bundle| self.decode_bundle(bundle))
+            .map(|bundle| {
+                let bytes = bundle.iter().map(|(job, _)| job.bytes).sum();
+                watch.step(bytes, || self.decode_bundle(bundle))
+            })
             .try_reduce(Stats::default, |sum, part| Ok(sum + part))
     }
 

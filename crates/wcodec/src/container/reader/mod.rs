@@ -2,7 +2,10 @@
 
 mod decode;
 mod open;
+mod runs;
 mod slice;
+
+pub use runs::Span;
 
 use super::directory::{LayerEntry, Segment};
 use super::footer::{Footer, SourceKind};
@@ -15,6 +18,7 @@ use crate::block::side::Side;
 use crate::error::{Error, ErrorKind, Result, corrupt};
 use crate::geometry::Rect;
 use crate::layer::Layer;
+use crate::options::{Observer, Watch};
 use crate::pool::Pool;
 use crate::scale::mean::Use;
 use crate::stats::Stats;
@@ -139,14 +143,33 @@ impl<R: ReadAt> Reader<R> {
     /// # Errors
     /// As [`Reader::decode_layer_into`].
     pub fn decode_layers_into(&self, layers: &mut [(usize, &mut [u8])]) -> Result<Stats> {
-        let result = self.decode_all(layers);
+        self.decode_layers_observed(layers, &())
+    }
+
+    /// As [`Reader::decode_layers_into`], with an observer that is told of the progress and may stop
+    /// it. It is called by any of the threads that decode.
+    ///
+    /// # Errors
+    /// As [`Reader::decode_layers_into`], or if the observer stops the call.
+    pub fn decode_layers_observed(
+        &self,
+        layers: &mut [(usize, &mut [u8])],
+        observer: &dyn Observer,
+    ) -> Result<Stats> {
+        let result = self.decode_all(layers, observer);
         if result.is_err() {
             layers.iter_mut().for_each(|(_, out)| out.fill(0));
         }
         result
     }
 
-    fn decode_all(&self, layers: &mut [(usize, &mut [u8])]) -> Result<Stats> {
+    fn decode_all(
+        &self,
+        layers: &mut [(usize, &mut [u8])],
+        observer: &dyn Observer,
+    ) -> Result<Stats> {
+        let total = layers.iter().map(|(_, out)| out.len() as u64).sum();
+        let watch = Watch::new(observer, total);
         let mut jobs: Vec<(Vec<Job>, &mut [u8])> = Vec::new();
         let mut shares = Vec::new();
         for (layer, out) in layers {
@@ -170,7 +193,9 @@ impl<R: ReadAt> Reader<R> {
         for (jobs, out) in &mut jobs {
             parts.extend(deal(out, jobs.iter().map(|job| (job, job.bytes)))?);
         }
-        Ok(self.decode_parts(parts)? + self.copy_shares(shares)?)
+        let stats = self.decode_parts(parts, &watch)? + self.copy_shares(shares)?;
+        observer.progress(total, total);
+        Ok(stats)
     }
 
     /// Restores the original.
@@ -181,7 +206,7 @@ impl<R: ReadAt> Reader<R> {
     pub fn restore(
         &self,
         out: &mut (impl std::io::Write + Send),
-        observer: &dyn crate::Observer,
+        observer: &dyn Observer,
     ) -> Result<Stats> {
         let mut stats = Stats { coded_bytes: self.size, ..Stats::default() };
         let mut hasher = blake3::Hasher::new();
@@ -229,7 +254,7 @@ impl<R: ReadAt> Reader<R> {
     ///
     /// # Errors
     /// As [`Reader::restore`].
-    pub fn verify(&self, observer: &dyn crate::Observer) -> Result<Stats> {
+    pub fn verify(&self, observer: &dyn Observer) -> Result<Stats> {
         self.restore(&mut std::io::sink(), observer)
     }
 

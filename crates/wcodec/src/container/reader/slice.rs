@@ -2,6 +2,7 @@
 
 use super::Reader;
 use super::decode::{Loaded, to_len, zeroed};
+use super::runs::{Runs, Span};
 use crate::block::side::Side;
 use crate::container::directory::LayerEntry;
 use crate::container::read_at::ReadAt;
@@ -35,23 +36,77 @@ impl<R: ReadAt> Reader<R> {
         cols: Range<u64>,
     ) -> Result<Vec<u8>> {
         let entry = self.entry(layer)?;
-        let refuse = |text: String| Error::argument(text).in_layer(&entry.layer.name);
-        let Some(element) = entry.layer.element() else {
-            return Err(refuse(format!("dtype {} has no known size", entry.layer.dtype)));
-        };
         let (all_rows, all_cols) = entry.layer.matrix();
         for (range, all, what) in [(&rows, all_rows, "rows"), (&cols, all_cols, "columns")] {
             if range.start > range.end || range.end > all {
                 let Range { start, end } = range;
-                return Err(refuse(format!("{what} {start}:{end} are not within 0:{all}")));
+                let text = format!("{what} {start}:{end} are not within 0:{all}");
+                return Err(Error::argument(text).in_layer(&entry.layer.name));
             }
         }
-        let size = element.size() as u64;
-        let width = (cols.end - cols.start) * size;
-        let mut out = zeroed((rows.end - rows.start).saturating_mul(width))?;
-        if !out.is_empty() {
-            let cols = cols.start * size..cols.end * size;
-            self.copy_runs(entry, rows, cols, all_cols * size, &mut out)?;
+        let runs = runs_of(entry, &[all_rows, all_cols], &[rows.into(), cols.into()])?;
+        let mut out = zeroed(runs.bytes())?;
+        self.copy_runs(entry.segment as usize, &runs, &mut out)?;
+        Ok(out)
+    }
+
+    /// Decodes part of a layer of any shape, row-major, into `out`, which must have its size: of each
+    /// dimension the indices that its span names. Only the blocks that hold them are read. After an
+    /// error `out` is all zero.
+    ///
+    /// # Errors
+    /// As [`Reader::decode_slice`], or if `out` has another size.
+    ///
+    /// # Examples
+    /// ```
+    /// use wcodec::{ElementType, EncodeOptions, Layer, Limits, Reader, Span, encode_layer};
+    ///
+    /// let layer = Layer::new("kernel", ElementType::U8, vec![2, 3, 4]);
+    /// let data: Vec<u8> = (0..24).collect();
+    /// let (coded, _) = encode_layer(&data, &layer, &EncodeOptions::default())?;
+    /// let reader = Reader::open(coded.as_slice(), &Limits::default())?;
+    /// let spans = [Span::from(1..2), Span::from(0..3), Span { start: 1, count: 2, step: 2 }];
+    /// let mut part = [0; 6];
+    /// reader.decode_part_into(0, &spans, &mut part)?;
+    /// assert_eq!(part, [13, 15, 17, 19, 21, 23]);
+    /// # Ok::<(), wcodec::Error>(())
+    /// ```
+    pub fn decode_part_into(&self, layer: usize, spans: &[Span], out: &mut [u8]) -> Result<Stats> {
+        let result = self.entry(layer).and_then(|entry| {
+            let runs = runs_of(entry, &entry.layer.shape, spans)?;
+            if out.len() as u64 != runs.bytes() {
+                let text = format!("buffer of {} bytes, expected {}", out.len(), runs.bytes());
+                return Err(Error::argument(text).in_layer(&entry.layer.name));
+            }
+            self.copy_runs(entry.segment as usize, &runs, out)
+        });
+        if result.is_err() {
+            out.fill(0);
+        }
+        result
+    }
+
+    /// Decodes bytes of the original, whatever they are: the header of a safetensors file, say.
+    ///
+    /// # Errors
+    /// If the original does not have these bytes, reading fails, or a block is damaged.
+    pub fn decode_range(&self, range: Range<u64>) -> Result<Vec<u8>> {
+        let all = self.original_len();
+        if range.start > range.end || range.end > all {
+            let Range { start, end } = range;
+            return Err(Error::argument(format!("bytes {start}:{end} are not within 0:{all}")));
+        }
+        let mut out = zeroed(range.end - range.start)?;
+        let mut at = 0;
+        for segment in 0..self.segments.len() {
+            let bytes = self.placed(segment)?.segment.geometry.bytes();
+            let (from, to) = (range.start.max(at), range.end.min(at + bytes));
+            if from < to {
+                let part = (from - range.start) as usize..(to - range.start) as usize;
+                let part = out.get_mut(part).unwrap_or_default();
+                self.copy_runs(segment, &Runs::one(from - at, to - from), part)?;
+            }
+            at += bytes;
         }
         Ok(out)
     }
@@ -84,7 +139,7 @@ impl<R: ReadAt> Reader<R> {
                     let at = to_len(entry.offset - start)?;
                     by_block.entry((segment, band, across)).or_default().push((at, out));
                 }
-                None => stats += self.copy_runs(entry, 0..1, 0..bytes, bytes, out)?,
+                None => stats += self.copy_runs(segment, &Runs::one(entry.offset, bytes), out)?,
             }
         }
         let mut sides: BTreeMap<usize, HashMap<u64, Arc<Side>>> = BTreeMap::new();
@@ -115,37 +170,13 @@ impl<R: ReadAt> Reader<R> {
         decoded.map(|decoded| stats + decoded)
     }
 
-    /// Copies bytes `cols` of each of the `rows` of a layer, `pitch` bytes a row, into `out`.
-    fn copy_runs(
-        &self,
-        entry: &LayerEntry,
-        rows: Range<u64>,
-        cols: Range<u64>,
-        pitch: u64,
-        out: &mut [u8],
-    ) -> Result<Stats> {
-        let segment = entry.segment as usize;
-        let placed = self.placed(segment)?;
-        let geometry = &placed.segment.geometry;
-        let size = geometry.element.size() as u64;
-        let mut needed = BTreeSet::new();
-        let mut before = None;
-        for row in rows.clone() {
-            let start = entry.offset + row * pitch;
-            let (first, last) = ((start + cols.start) / size, (start + cols.end - 1) / size);
-            for (band, across) in geometry.blocks_of(first, last) {
-                // Rows of one band mostly need the same blocks.
-                if before.as_ref() != Some(&(band, across.clone())) {
-                    needed.extend(across.clone().map(|across| (band, across)));
-                    before = Some((band, across));
-                }
-            }
-        }
-        let needed: Vec<(u64, u64)> = needed.into_iter().collect();
-        let width = cols.end - cols.start;
+    /// Copies runs of bytes of a segment into `out`, one behind the other.
+    fn copy_runs(&self, segment: usize, runs: &Runs, out: &mut [u8]) -> Result<Stats> {
+        let geometry = &self.placed(segment)?.segment.geometry;
+        let size = geometry.element.size();
         let mut stats = Stats::default();
         let mut sides = HashMap::new();
-        for chunk in needed.chunks(SLICE_BLOCKS) {
+        for chunk in self.blocks_of_runs(segment, runs)?.chunks(SLICE_BLOCKS) {
             sides.retain(|group, _| {
                 chunk.iter().any(|&(band, _)| geometry.group_of(band) == *group)
             });
@@ -161,35 +192,31 @@ impl<R: ReadAt> Reader<R> {
                 .collect::<Result<_>>()?;
             decoded.iter().for_each(|(_, part)| stats += *part);
             for (rect, bytes) in decoded.into_iter().flat_map(|(blocks, _)| blocks) {
-                let row_bytes = rect.cols * size as usize;
-                for (row, mut piece) in bytes.chunks_exact(row_bytes).enumerate() {
-                    let at = (rect.start + row as u64 * rect.stride) * size;
-                    // Skip what lies before the layer.
-                    let skipped = entry.offset.saturating_sub(at).min(piece.len() as u64);
-                    piece = piece.get(skipped as usize..).unwrap_or_default();
-                    let mut at = (at + skipped).saturating_sub(entry.offset);
-                    while !piece.is_empty() {
-                        let (row, col) = (at / pitch, at % pitch);
-                        let take = (pitch - col).min(piece.len() as u64);
-                        let (now, rest) = piece.split_at(take as usize);
-                        let (from, to) = (col.max(cols.start), (col + take).min(cols.end));
-                        if rows.contains(&row) && from < to {
-                            let target = (row - rows.start) * width + from - cols.start;
-                            let source = now.get((from - col) as usize..(to - col) as usize);
-                            let target = out.get_mut(target as usize..);
-                            if let (Some(source), Some(target)) = (source, target)
-                                && let Some(target) = target.get_mut(..source.len())
-                            {
-                                target.copy_from_slice(source);
-                            }
-                        }
-                        piece = rest;
-                        at += take;
-                    }
+                for (row, piece) in bytes.chunks_exact(rect.cols * size).enumerate() {
+                    let at = (rect.start + row as u64 * rect.stride) * size as u64;
+                    runs.copy(at, piece, out);
                 }
             }
         }
         Ok(stats)
+    }
+
+    /// The blocks that hold runs of bytes of a segment, in the order of the file.
+    fn blocks_of_runs(&self, segment: usize, runs: &Runs) -> Result<Vec<(u64, u64)>> {
+        let geometry = &self.placed(segment)?.segment.geometry;
+        let size = geometry.element.size() as u64;
+        let mut needed = BTreeSet::new();
+        let mut before = None;
+        for run in runs.iter() {
+            for (band, across) in geometry.blocks_of(run.start / size, (run.end - 1) / size) {
+                // Rows of one band mostly need the same blocks.
+                if before.as_ref() != Some(&(band, across.clone())) {
+                    needed.extend(across.clone().map(|across| (band, across)));
+                    before = Some((band, across));
+                }
+            }
+        }
+        Ok(needed.into_iter().collect())
     }
 
     /// Decodes some blocks of a segment, each into a buffer of its own.
@@ -225,4 +252,13 @@ impl<R: ReadAt> Reader<R> {
         let stats = self.decode_block_jobs(jobs, &mut buffers)?;
         Ok((decoded, stats))
     }
+}
+
+/// The runs of bytes that a part of a layer, seen in a shape of as many elements, is made of.
+fn runs_of(entry: &LayerEntry, shape: &[u64], spans: &[Span]) -> Result<Runs> {
+    let refuse = |text: String| Error::argument(text).in_layer(&entry.layer.name);
+    let Some(element) = entry.layer.element() else {
+        return Err(refuse(format!("dtype {} has no known size", entry.layer.dtype)));
+    };
+    Runs::new(entry.offset, element.size() as u64, shape, spans).map_err(refuse)
 }
