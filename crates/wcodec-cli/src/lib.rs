@@ -1,0 +1,52 @@
+//! The `wcodec` command as a function: the binary and the Python package's console script call it.
+#![forbid(unsafe_code)]
+
+mod args;
+mod commands;
+mod report;
+mod terminal;
+
+use clap::Parser as _;
+use std::ffi::OsString;
+use wcodec::ErrorKind;
+
+/// Runs the command with these arguments, the first of which is its name. Gives the exit code.
+#[must_use]
+pub fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
+    let args = match args::Args::try_parse_from(args) {
+        Ok(args) => args,
+        Err(message) => {
+            // Help, or what does not fit; a closed pipe is no failure.
+            let _ = message.print();
+            return message.exit_code() as u8;
+        }
+    };
+    match commands::run(args) {
+        Ok(()) => 0,
+        // A reader that has seen enough (`wcodec info | head`) is no failure.
+        Err(error) if is_broken_pipe(&error) => 0,
+        Err(error) => {
+            eprintln!("wcodec: {error}");
+            exit_code(error.kind())
+        }
+    }
+}
+
+fn is_broken_pipe(error: &wcodec::Error) -> bool {
+    matches!(error.kind(), ErrorKind::Io(e) if e.kind() == std::io::ErrorKind::BrokenPipe)
+}
+
+/// Exit codes, as `wcodec --help` lists them.
+fn exit_code(kind: &ErrorKind) -> u8 {
+    match kind {
+        ErrorKind::Argument(_) => 2,
+        ErrorKind::Truncated { .. }
+        | ErrorKind::TrailingBytes { .. }
+        | ErrorKind::NotWcodec
+        | ErrorKind::Corrupt(_)
+        | ErrorKind::Checksum { .. } => 3,
+        ErrorKind::Unsupported { .. } | ErrorKind::Limit { .. } => 4,
+        ErrorKind::Interrupted => 130,
+        _ => 1,
+    }
+}
