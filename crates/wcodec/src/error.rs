@@ -104,6 +104,12 @@ impl Error {
         self.0.byte
     }
 
+    /// The file, if it is known.
+    #[must_use]
+    pub fn file(&self) -> Option<&Path> {
+        self.0.file.as_deref()
+    }
+
     /// Names the file, unless one is named already.
     #[must_use]
     pub fn in_file(mut self, path: &Path) -> Error {

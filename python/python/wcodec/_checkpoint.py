@@ -1,0 +1,145 @@
+"""Whole files and single layers."""
+
+from __future__ import annotations
+
+from typing import Any, Dict, Optional, Sequence, Tuple, Union, overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+from . import _wcodec
+from ._options import Path, TileSize, check_threads, file_path, options
+from ._progress import Progress, reporting
+from ._reader import Reader
+from ._stats import DecodeStats, EncodeStats
+
+
+def encode_checkpoint(
+    input_path: Path,
+    output_path: Path,
+    *,
+    tile_size: TileSize = 16,
+    predictor_modes: Optional[Sequence[str]] = None,
+    threads: Optional[int] = None,
+    verify: bool = True,
+    progress: Progress = None,
+    effort: str = "default",
+) -> EncodeStats:
+    """Encodes a file: safetensors and ``.npy`` by tensor, anything else as bytes.
+
+    The output appears under its name when it is complete, synced and verified; an existing file is
+    replaced. Ctrl-C leaves nothing behind.
+
+    Args:
+        input_path: the file to encode.
+        output_path: the ``.wcodec`` file to write.
+        tile_size: rows and columns of the tiles that share a predictor, one number or two.
+        predictor_modes: predictors that tiles may take, of ``"none"``, ``"left"``, ``"top"``,
+            ``"avg"`` and ``"planar"``; all without it.
+        threads: one per core without it. The output does not depend on it.
+        verify: decode what was written before it is kept.
+        progress: True shows a bar; a function is called with the bytes done and their total.
+        effort: ``"fast"``, ``"default"`` or ``"max"``: how much is tried.
+
+    Raises:
+        OSError: a file cannot be read or written.
+        TypeError, ValueError: an argument does not fit.
+    """
+    chosen = options(tile_size, predictor_modes, threads, verify, effort)
+    source = file_path("input_path", input_path)
+    target = file_path("output_path", output_path)
+    with reporting(progress, "encode") as report:
+        return _wcodec.encode_checkpoint(source, target, chosen, report)
+
+
+@overload
+def decode_checkpoint(
+    input_path: Path,
+    output_path: None = None,
+    *,
+    threads: Optional[int] = None,
+    progress: Progress = None,
+) -> Dict[str, NDArray[Any]]: ...
+
+
+@overload
+def decode_checkpoint(
+    input_path: Path,
+    output_path: Path,
+    *,
+    threads: Optional[int] = None,
+    progress: Progress = None,
+) -> DecodeStats: ...
+
+
+def decode_checkpoint(
+    input_path: Path,
+    output_path: Optional[Path] = None,
+    *,
+    threads: Optional[int] = None,
+    progress: Progress = None,
+) -> Union[DecodeStats, Dict[str, NDArray[Any]]]:
+    """Restores the original file byte for byte, or decodes its layers into arrays.
+
+    The output appears under its name when it is complete, checked against all hashes and synced; an
+    existing file is replaced. Ctrl-C leaves nothing behind.
+
+    Args:
+        input_path: the ``.wcodec`` file.
+        output_path: the file to write. Without it a dictionary of arrays is returned.
+        threads: for a file one per core without it; arrays are always decoded by the threads that
+            all calls share.
+        progress: True shows a bar; a function is called with the bytes done and their total.
+
+    Raises:
+        OSError: a file cannot be read or written.
+        WcodecError: the input is damaged, not a ``.wcodec`` file, or asks for too much.
+    """
+    check_threads(threads)
+    source = file_path("input_path", input_path)
+    if output_path is not None:
+        target = file_path("output_path", output_path)
+        with reporting(progress, "decode") as report:
+            return _wcodec.decode_checkpoint(source, target, threads, report)
+    with Reader(source) as reader:
+        names = list(reader)
+        return dict(zip(names, reader._decode(names, "np", progress)))
+
+
+def encode_layer_numpy(
+    array: NDArray[Any],
+    *,
+    tile_size: TileSize = 16,
+    predictor_modes: Optional[Sequence[str]] = None,
+    effort: str = "default",
+) -> Tuple[bytes, EncodeStats]:
+    """Encodes one array into the bytes of a ``.wcodec`` file that holds its dtype and shape.
+
+    Args:
+        array: an array of any dtype that the codec knows, those of ``ml_dtypes`` too, and of any
+            memory layout.
+        tile_size, predictor_modes, effort: as in :func:`encode_checkpoint`.
+
+    Raises:
+        TypeError, ValueError: the array has a dtype that the codec does not know, or an argument does
+            not fit.
+    """
+    from .numpy import dtype_code, memory_of
+
+    chosen = options(tile_size, predictor_modes, None, True, effort)
+    array = np.asarray(array)
+    code = dtype_code(array, "array")
+    return _wcodec.encode_layer("array", code, array.shape, memory_of(array), chosen)
+
+
+def decode_layer_numpy(data: bytes) -> NDArray[Any]:
+    """Decodes what :func:`encode_layer_numpy` made.
+
+    Raises:
+        WcodecError: the data is damaged.
+        ValueError: it holds more than one layer, or none.
+    """
+    with Reader.from_bytes(data) as reader:
+        if len(reader) != 1:
+            raise ValueError(f"data holds {len(reader)} layers, expected 1")
+        return next(iter(reader.values()))

@@ -1,0 +1,65 @@
+"""Arguments, checked before they are passed on."""
+
+from __future__ import annotations
+
+import errno
+import os
+from dataclasses import dataclass
+from typing import List, Optional, Sequence, Tuple, Union
+
+TileSize = Union[int, Tuple[int, int]]
+Path = Union[str, "os.PathLike[str]"]
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the encoder does, as the extension module reads it."""
+
+    tile: Tuple[int, int]
+    predictors: Optional[List[str]]
+    threads: Optional[int]
+    verify: bool
+    effort: str
+
+
+def options(
+    tile_size: TileSize = 16,
+    predictor_modes: Optional[Sequence[str]] = None,
+    threads: Optional[int] = None,
+    verify: bool = True,
+    effort: str = "default",
+) -> Options:
+    """Checks the arguments of an encoder."""
+    tile = (tile_size, tile_size) if isinstance(tile_size, int) else tuple(tile_size)
+    if len(tile) != 2:
+        raise ValueError(f"tile_size is {tile_size!r}, expected a number or (rows, columns)")
+    for side in tile:
+        _check_range("tile_size", side, 65535)
+    if isinstance(predictor_modes, str):
+        raise TypeError(f"predictor_modes is the string {predictor_modes!r}, expected a list")
+    predictors = None if predictor_modes is None else list(predictor_modes)
+    return Options((tile[0], tile[1]), predictors, check_threads(threads), bool(verify), effort)
+
+
+def check_threads(threads: Optional[int]) -> Optional[int]:
+    """Checks a number of threads."""
+    if threads is not None:
+        _check_range("threads", threads, 65535)
+    return threads
+
+
+def _check_range(name: str, value: int, most: int) -> None:
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise TypeError(f"{name} is {value!r}, expected a whole number")
+    if not 1 <= value <= most:
+        raise ValueError(f"{name} is {value}, expected 1 to {most}")
+
+
+def file_path(name: str, path: Path) -> str:
+    """The path of a file as a string; a folder is refused."""
+    text = os.fspath(path)
+    if not isinstance(text, str):
+        raise TypeError(f"{name} is {path!r}, expected a path of text")
+    if os.path.isdir(text):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), text)
+    return text

@@ -1,0 +1,296 @@
+"""The native reader."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Dict, ItemsView, Iterator, List, Optional, Tuple, Type, ValuesView
+
+import numpy as np
+from numpy.typing import NDArray
+
+from . import _wcodec
+from ._errors import UnknownLayerError
+from ._frameworks import WIDTHS, framework
+from ._index import select
+from ._options import Path, file_path
+from ._progress import Progress, reporting
+from ._stats import Stats
+
+#: Layers are decoded together until they have as many bytes, when they are iterated over.
+_BATCH = 64 << 20
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A tensor of the original.
+
+    Attributes:
+        name: its name, unique in its file.
+        dtype: its dtype, in safetensors' spelling where that has one.
+        shape: its shape, ``()`` for a scalar.
+        nbytes: bytes of its elements.
+    """
+
+    name: str
+    dtype: str
+    shape: Tuple[int, ...]
+    nbytes: int
+
+
+class Reader(Mapping[str, NDArray[Any]]):
+    """An open ``.wcodec`` file: a mapping of names to arrays, which are decoded when asked for.
+
+    ``reader[name]`` decodes one layer; ``reader.items()`` and ``reader.values()`` decode layers side
+    by side, in the order of the file, 64 MiB or one layer at a time. Every block is checked
+    against its checksum. Threads may share a reader. One that was opened from a path can be
+    pickled: it is opened again.
+
+    Attributes:
+        path: the path, or None for a file in memory.
+        layers: the layers by name, in the order of the file.
+    """
+
+    path: Optional[str]
+    layers: Dict[str, Layer]
+
+    def __init__(
+        self, path: Optional[Path], data: Optional[bytes] = None, max_size: Optional[int] = None
+    ) -> None:
+        """:func:`wcodec.open` and :meth:`from_bytes` are meant for users."""
+        self._max_size = max_size
+        if data is None:
+            if path is None:
+                raise TypeError("path is None, expected a path")
+            self.path = file_path("path", path)
+            self._native: Optional[_wcodec.Reader] = _wcodec.Reader.open(self.path, max_size)
+        else:
+            self.path = None
+            self._native = _wcodec.Reader.from_bytes(data, max_size)
+        rows = self._native.layers()
+        self._numbers = {row[0]: number for number, row in enumerate(rows)}
+        self.layers = {row[0]: Layer(row[0], row[1], tuple(row[2]), row[3]) for row in rows}
+
+    @classmethod
+    def from_bytes(cls, data: bytes, *, max_size: Optional[int] = None) -> Reader:
+        """Opens a ``.wcodec`` file that lies in memory, without copying it.
+
+        Raises:
+            As :func:`wcodec.open`.
+        """
+        whole = data if isinstance(data, (bytes, bytearray)) else bytes(memoryview(data))
+        return cls(None, whole, max_size)
+
+    @property
+    def _open(self) -> _wcodec.Reader:
+        if self._native is None:
+            raise ValueError("the file is closed")
+        return self._native
+
+    def close(self) -> None:
+        """Closes the file. What was decoded stays."""
+        self._native = None
+
+    def __enter__(self) -> Reader:
+        return self
+
+    def __exit__(
+        self,
+        kind: Optional[Type[BaseException]],
+        error: Optional[BaseException],
+        trace: Optional[TracebackType],
+    ) -> None:
+        self.close()
+
+    def __reduce__(self) -> Tuple[Any, ...]:
+        if self.path is None:
+            raise TypeError("a reader of a file in memory cannot be pickled")
+        return (Reader, (os.path.abspath(self.path), None, self._max_size))
+
+    def __repr__(self) -> str:
+        name = "in memory" if self.path is None else repr(self.path)
+        return f"<wcodec.Reader {name}, {len(self.layers)} layers>"
+
+    # What the file is.
+
+    @property
+    def source(self) -> str:
+        """What the original was: ``"safetensors"``, ``"npy"``, ``"opaque"`` or ``"layer"``."""
+        return self._open.source
+
+    @property
+    def original_bytes(self) -> int:
+        """Bytes of the original."""
+        return self._open.original_bytes
+
+    @property
+    def coded_bytes(self) -> int:
+        """Bytes of the ``.wcodec`` file."""
+        return self._open.coded_bytes
+
+    @property
+    def blocks(self) -> int:
+        """Number of blocks in the file."""
+        return self._open.blocks
+
+    @property
+    def blake3(self) -> bytes:
+        """BLAKE3 of the original, 32 bytes."""
+        return self._open.blake3
+
+    def metadata(self) -> Optional[Dict[str, str]]:
+        """The ``__metadata__`` of a safetensors file, or None."""
+        if self.source != "safetensors":
+            return None
+        length = int.from_bytes(self._open.decode_range(0, 8), "little")
+        header = json.loads(self._open.decode_range(8, 8 + length))
+        metadata = header.get("__metadata__")
+        return metadata if metadata is None else dict(metadata)
+
+    def stats(self, name: str) -> Stats:
+        """What a layer takes in the file.
+
+        Raises:
+            KeyError: there is no such layer.
+            WcodecError: the file is damaged.
+        """
+        return self._open.layer_stats(self._number(name))
+
+    def verify(self, *, progress: Progress = None) -> Stats:
+        """Checks every hash of the file by decoding everything.
+
+        Args:
+            progress: True shows a bar; a function is called with the bytes done and their total.
+
+        Raises:
+            WcodecError: the file is damaged; the error says where.
+        """
+        with reporting(progress, "verify") as report:
+            return self._open.verify(report)
+
+    # What is in it.
+
+    def _number(self, name: str) -> int:
+        try:
+            return self._numbers[name]
+        except KeyError:
+            where = "the file" if self.path is None else self.path
+            raise UnknownLayerError(f"{where}: there is no layer {name!r}") from None
+
+    def __getitem__(self, name: str) -> NDArray[Any]:
+        array: NDArray[Any] = self._decode([name], "np")[0]
+        return array
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._numbers
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._numbers)
+
+    def __len__(self) -> int:
+        return len(self._numbers)
+
+    def items(self) -> ItemsView[str, NDArray[Any]]:
+        """Names and arrays, decoded side by side in the order of the file."""
+        return _Items(self)
+
+    def values(self) -> ValuesView[NDArray[Any]]:
+        """Arrays, decoded side by side in the order of the file."""
+        return _Values(self)
+
+    def raw(self, name: str) -> NDArray[np.uint8]:
+        """The bytes of a layer, whatever its dtype is.
+
+        Raises:
+            KeyError: there is no such layer.
+            WcodecError: the file is damaged.
+        """
+        number = self._number(name)
+        out = np.empty(self.layers[name].nbytes, np.uint8)
+        self._open.decode_into([(number, out)], None)
+        return out
+
+    def part(self, name: str, key: Any) -> NDArray[Any]:
+        """Part of a layer: ``reader.part("w", np.s_[:10, ::2])``. Only the blocks that hold it are
+        read. Integers, slices of any step, ``...`` and ``None`` mean what they do in NumPy.
+
+        Raises:
+            KeyError: there is no such layer.
+            IndexError: the index does not fit the shape.
+            WcodecError: the file is damaged.
+        """
+        array: NDArray[Any] = self._part(name, key, "np")
+        return array
+
+    def _decode(self, names: List[str], kind: str, progress: Progress = None) -> List[Any]:
+        """Decodes layers into new tensors of a framework."""
+        target = framework(kind)
+        native = self._open
+        tensors, wanted = [], []
+        for name in names:
+            number = self._number(name)
+            layer = self.layers[name]
+            tensor, memory = target._empty(layer.dtype, layer.shape)
+            tensors.append(tensor)
+            wanted.append((number, memory))
+        with reporting(progress, "decode") as report:
+            native.decode_into(wanted, report)
+        return tensors
+
+    def _part(self, name: str, key: Any, kind: str) -> Any:
+        number = self._number(name)
+        layer = self.layers[name]
+        chosen = select(key, layer.shape)
+        if layer.dtype not in WIDTHS or chosen.is_all(layer.shape):
+            # The codec cannot cut what it does not know.
+            whole = self._decode([name], kind)[0]
+            return whole if chosen.is_all(layer.shape) else whole[key]
+        target = framework(kind)
+        tensor, memory = target._empty(layer.dtype, chosen.shape)
+        self._open.decode_part_into(number, chosen.spans, memory)
+        return target._flip(tensor, chosen.flipped) if chosen.flipped else tensor
+
+
+class _Items(ItemsView[str, NDArray[Any]]):
+    """Decodes layers together until they have enough bytes for all threads."""
+
+    _mapping: Reader
+
+    def __iter__(self) -> Iterator[Tuple[str, NDArray[Any]]]:
+        batch: List[str] = []
+        size = 0
+        for layer in self._mapping.layers.values():
+            if batch and size + layer.nbytes > _BATCH:
+                yield from zip(batch, self._mapping._decode(batch, "np"))
+                batch, size = [], 0
+            batch.append(layer.name)
+            size += layer.nbytes
+        yield from zip(batch, self._mapping._decode(batch, "np"))
+
+
+class _Values(ValuesView[NDArray[Any]]):
+    _mapping: Reader
+
+    def __iter__(self) -> Iterator[NDArray[Any]]:
+        for _, array in self._mapping.items():
+            yield array
+
+
+def open(path: Path, *, max_size: Optional[int] = None) -> Reader:
+    """Opens a ``.wcodec`` file.
+
+    Args:
+        path: the file.
+        max_size: the largest original to accept, in bytes; without it 12,000 times the size of the
+            file, or 1 GiB.
+
+    Raises:
+        OSError: the file cannot be read.
+        CorruptError: it is not a ``.wcodec`` file, or damaged.
+        UnsupportedError: it needs a newer version of wcodec.
+        LimitError: it asks for more than is allowed.
+    """
+    return Reader(path, max_size=max_size)

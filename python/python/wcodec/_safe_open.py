@@ -1,0 +1,127 @@
+"""``safe_open``, as safetensors has it."""
+
+from __future__ import annotations
+
+import os
+from types import TracebackType
+from typing import Any, Dict, List, Optional, Tuple, Type, Union
+
+from ._frameworks import framework as _framework
+from ._options import Path
+from ._reader import Reader
+
+
+class safe_open:  # noqa: N801
+    """Opens a ``.wcodec`` file lazily and gives tensors as asked for: the drop-in for
+    ``safetensors.safe_open``.
+
+    Args:
+        filename: the file.
+        framework: the framework of the tensors, ``"np"``, ``"pt"`` or ``"jax"`` (``"numpy"``,
+            ``"torch"``, ``"pytorch"`` and ``"flax"`` too).
+        device: the device of the tensors; other than ``"cpu"`` for PyTorch alone.
+        backend: accepted for safetensors' sake; it does not matter here.
+
+    Raises:
+        OSError, WcodecError: as :func:`wcodec.open`.
+        ValueError: framework or device are not known.
+    """
+
+    def __init__(
+        self,
+        filename: Path,
+        framework: str,
+        device: Union[str, int, Any] = "cpu",
+        *,
+        backend: str = "mmap",
+    ) -> None:
+        _framework(framework)
+        if device != "cpu" and framework not in ("pt", "torch", "pytorch"):
+            raise ValueError(f"device is {device!r}, expected 'cpu' for framework {framework!r}")
+        self._framework = framework
+        self._device = device
+        self._reader = Reader(filename)
+
+    def __enter__(self) -> safe_open:
+        return self
+
+    def __exit__(
+        self,
+        kind: Optional[Type[BaseException]],
+        error: Optional[BaseException],
+        trace: Optional[TracebackType],
+    ) -> None:
+        self._reader.close()
+
+    def __reduce__(self) -> Tuple[Any, ...]:
+        assert self._reader.path is not None
+        return (safe_open, (os.path.abspath(self._reader.path), self._framework, self._device))
+
+    def keys(self) -> List[str]:
+        """The names of the tensors, sorted."""
+        return sorted(self.offset_keys())
+
+    def offset_keys(self) -> List[str]:
+        """The names of the tensors, in the order of the file."""
+        self._reader._open
+        return list(self._reader)
+
+    def metadata(self) -> Optional[Dict[str, str]]:
+        """The free text that was saved with the tensors, or None."""
+        return self._reader.metadata()
+
+    def get_tensor(self, name: str) -> Any:
+        """Decodes a tensor.
+
+        Raises:
+            KeyError: there is no such tensor.
+            WcodecError: the file is damaged.
+        """
+        return self._finish(self._reader._decode([name], self._framework)[0])
+
+    def get_tensors(self) -> Dict[str, Any]:
+        """Decodes all tensors, side by side: faster than one after another."""
+        names = self.offset_keys()
+        tensors = self._reader._decode(names, self._framework)
+        return {name: self._finish(tensor) for name, tensor in zip(names, tensors)}
+
+    def get_slice(self, name: str) -> Slice:
+        """A tensor to be sliced: ``file.get_slice("embedding")[:, ::8]`` decodes the blocks that hold
+        these columns, and no others.
+
+        Raises:
+            KeyError: there is no such tensor.
+        """
+        self._reader._number(name)
+        return Slice(self, name)
+
+    def _finish(self, tensor: Any) -> Any:
+        return _framework(self._framework)._finish(tensor, self._device)
+
+
+class Slice:
+    """A tensor of an open file, not decoded yet. Integers, slices of any step, ``...`` and ``None``
+    mean what they do in NumPy."""
+
+    def __init__(self, file: safe_open, name: str) -> None:
+        """:meth:`safe_open.get_slice` is meant for users."""
+        self._file = file
+        self._layer = file._reader.layers[name]
+
+    def get_shape(self) -> List[int]:
+        """The shape."""
+        return list(self._layer.shape)
+
+    def get_dtype(self) -> str:
+        """The dtype, in safetensors' spelling: ``"BF16"``."""
+        return self._layer.dtype
+
+    def __getitem__(self, key: Any) -> Any:
+        """Decodes a part.
+
+        Raises:
+            IndexError: the index does not fit the shape.
+            WcodecError: the file is damaged.
+        """
+        file = self._file
+        return file._finish(file._reader._part(self._layer.name, key, file._framework))

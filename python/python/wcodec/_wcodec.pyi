@@ -1,0 +1,60 @@
+"""The extension module: see the Rust sources in ``python/src``."""
+
+import os
+from typing import Callable, List, Optional, Sequence, Tuple, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ._options import Options
+from ._stats import Stats
+
+__version__: str
+FORMAT_VERSION: Tuple[int, int]
+
+_Bytes = NDArray[np.uint8]
+_Path = str | os.PathLike[str]
+_Progress = Optional[Callable[[int, int], object]]
+_Tensor = Tuple[str, str, Sequence[int], _Bytes]
+
+@final
+class Reader:
+    @staticmethod
+    def open(path: _Path, max_size: Optional[int]) -> Reader: ...
+    @staticmethod
+    def from_bytes(data: bytes | bytearray, max_size: Optional[int]) -> Reader: ...
+    def layers(self) -> List[Tuple[str, str, List[int], int]]: ...
+    @property
+    def source(self) -> str: ...
+    @property
+    def original_bytes(self) -> int: ...
+    @property
+    def coded_bytes(self) -> int: ...
+    @property
+    def blocks(self) -> int: ...
+    @property
+    def blake3(self) -> bytes: ...
+    def decode_into(self, layers: Sequence[Tuple[int, _Bytes]], progress: _Progress) -> None: ...
+    def decode_part_into(
+        self, layer: int, spans: Sequence[Tuple[int, int, int]], out: _Bytes
+    ) -> None: ...
+    def decode_range(self, start: int, stop: int) -> bytes: ...
+    def layer_stats(self, layer: int) -> Stats: ...
+    def verify(self, progress: _Progress) -> Stats: ...
+
+def decode_checkpoint(
+    input: _Path, output: _Path, threads: Optional[int], progress: _Progress
+) -> Stats: ...
+def encode_checkpoint(
+    input: _Path, output: _Path, options: Options, progress: _Progress
+) -> Stats: ...
+def encode_layer(
+    name: str, dtype: str, shape: Sequence[int], data: _Bytes, options: Options
+) -> Tuple[bytes, Stats]: ...
+def encode_tensors(
+    tensors: Sequence[_Tensor],
+    metadata: Optional[Sequence[Tuple[str, str]]],
+    output: Optional[_Path],
+    options: Options,
+) -> Optional[bytes]: ...
+def main(args: Sequence[str]) -> int: ...

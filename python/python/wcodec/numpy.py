@@ -1,0 +1,183 @@
+"""NumPy: the functions of ``safetensors.numpy``, for ``.wcodec`` files.
+
+NumPy has no bfloat16 and no 8-bit floats. If the package ``ml_dtypes`` is installed, they come as its
+types; else as unsigned integers of the same width, with a warning.
+"""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any, Dict, List, Optional, Sequence, Tuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from . import _wcodec
+from ._errors import UnsupportedError
+from ._options import Path, file_path, options
+from ._reader import Reader
+
+#: NumPy's names of dtypes, and those of ml_dtypes.
+_NAMES = {
+    "BOOL": "bool",
+    "U8": "uint8",
+    "I8": "int8",
+    "U16": "uint16",
+    "I16": "int16",
+    "F16": "float16",
+    "U32": "uint32",
+    "I32": "int32",
+    "F32": "float32",
+    "U64": "uint64",
+    "I64": "int64",
+    "F64": "float64",
+    "C64": "complex64",
+    "BF16": "bfloat16",
+    "F8_E4M3": "float8_e4m3fn",
+    "F8_E5M2": "float8_e5m2",
+    "F8_E8M0": "float8_e8m0fnu",
+    "F8_E4M3FNUZ": "float8_e4m3fnuz",
+    "F8_E5M2FNUZ": "float8_e5m2fnuz",
+}
+_CODES = {name: code for code, name in _NAMES.items()}
+
+
+def load_file(filename: Path, *, backend: str = "mmap") -> Dict[str, NDArray[Any]]:
+    """Decodes all tensors of a ``.wcodec`` file.
+
+    Args:
+        filename: the file.
+        backend: accepted for safetensors' sake; it does not matter here.
+
+    Raises:
+        OSError: the file cannot be read.
+        WcodecError: it is damaged, or holds a dtype that NumPy does not have.
+    """
+    with Reader(filename) as reader:
+        return _load(reader)
+
+
+def load(data: bytes) -> Dict[str, NDArray[Any]]:
+    """Decodes all tensors of a ``.wcodec`` file that lies in memory.
+
+    Raises:
+        WcodecError: it is damaged, or holds a dtype that NumPy does not have.
+    """
+    with Reader.from_bytes(data) as reader:
+        return _load(reader)
+
+
+def _load(reader: Reader) -> Dict[str, NDArray[Any]]:
+    names = list(reader)
+    return dict(zip(names, reader._decode(names, "np")))
+
+
+def save_file(
+    tensor_dict: Dict[str, NDArray[Any]],
+    filename: Path,
+    metadata: Optional[Dict[str, str]] = None,
+) -> None:
+    """Encodes arrays into a ``.wcodec`` file, which decodes to the file that ``safetensors.numpy.save_file``
+    writes. It appears under its name when it is complete and verified; an existing one is replaced.
+
+    Args:
+        tensor_dict: arrays of any memory layout, by name.
+        filename: the file to write.
+        metadata: free text that is saved with them.
+
+    Raises:
+        OSError: the file cannot be written.
+        TypeError, ValueError: an array has a dtype that safetensors does not know, or a name or the
+            metadata are no strings.
+    """
+    path = file_path("filename", filename)
+    _wcodec.encode_tensors(_tensors(tensor_dict), pairs(metadata), path, options())
+
+
+def save(
+    tensor_dict: Dict[str, NDArray[Any]], metadata: Optional[Dict[str, str]] = None
+) -> bytes:
+    """As :func:`save_file`, but gives the bytes of the ``.wcodec`` file."""
+    coded = _wcodec.encode_tensors(_tensors(tensor_dict), pairs(metadata), None, options())
+    assert coded is not None
+    return coded
+
+
+def _tensors(
+    tensor_dict: Dict[str, NDArray[Any]],
+) -> List[Tuple[str, str, Tuple[int, ...], NDArray[np.uint8]]]:
+    rows = []
+    for name, array in tensor_dict.items():
+        check_name(name)
+        if not isinstance(array, (np.ndarray, np.generic)):
+            kind = type(array).__name__
+            raise TypeError(f"tensor {name!r} is of type {kind}, expected an array of NumPy")
+        array = np.asarray(array)
+        rows.append((name, dtype_code(array, name), array.shape, memory_of(array)))
+    return rows
+
+
+def check_name(name: object) -> None:
+    """Refuses names that a safetensors file cannot have."""
+    if not isinstance(name, str):
+        raise TypeError(f"the name {name!r} of a tensor is of type {type(name).__name__}, expected str")
+    if name == "__metadata__":
+        raise ValueError("a tensor cannot have the name '__metadata__'")
+
+
+def pairs(metadata: Optional[Dict[str, str]]) -> Optional[List[Tuple[str, str]]]:
+    """The metadata, checked."""
+    if metadata is None:
+        return None
+    for key, value in metadata.items():
+        if not isinstance(key, str) or not isinstance(value, str):
+            raise TypeError(f"metadata has {key!r}: {value!r}, expected strings")
+    return list(metadata.items())
+
+
+def dtype_code(array: NDArray[Any], name: str) -> str:
+    """The dtype of an array in safetensors' spelling."""
+    code = _CODES.get(array.dtype.name)
+    if code is None:
+        known = ", ".join(_CODES)
+        raise ValueError(f"tensor {name!r} has dtype {array.dtype.name}, expected one of {known}")
+    return code
+
+
+def memory_of(array: NDArray[Any]) -> NDArray[np.uint8]:
+    """The elements of an array as bytes, little-endian and in C order; copied only if they are not."""
+    array = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<"))
+    return array.reshape(-1).view(np.uint8)
+
+
+def dtype_of(code: str) -> np.dtype[Any]:
+    """NumPy's dtype for one in safetensors' spelling."""
+    name = _NAMES.get(code)
+    if name is None:
+        raise UnsupportedError(f"dtype {code} is not one of NumPy's; Reader.raw gives the bytes")
+    try:
+        return np.dtype(name)
+    except TypeError:
+        pass
+    try:
+        import ml_dtypes
+
+        return np.dtype(getattr(ml_dtypes, name))
+    except (ImportError, AttributeError):
+        width = 2 if code == "BF16" else 1
+        text = f"{code} comes as uint{8 * width}: NumPy does not have it (install ml_dtypes)"
+        warnings.warn(text, stacklevel=2)
+        return np.dtype(f"uint{8 * width}")
+
+
+def _empty(dtype: str, shape: Sequence[int]) -> Tuple[NDArray[Any], NDArray[np.uint8]]:
+    array = np.empty(shape, dtype_of(dtype))
+    return array, array.reshape(-1).view(np.uint8)
+
+
+def _finish(tensor: NDArray[Any], device: object) -> NDArray[Any]:
+    return tensor
+
+
+def _flip(tensor: NDArray[Any], axes: Tuple[int, ...]) -> NDArray[Any]:
+    return np.flip(tensor, axes)

@@ -1,0 +1,155 @@
+"""PyTorch: the functions of ``safetensors.torch``, for ``.wcodec`` files."""
+
+from __future__ import annotations
+
+from typing import Any, Dict, List, Optional, Sequence, Tuple, Union
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from . import _wcodec
+from ._errors import UnsupportedError
+from ._options import Path, file_path, options
+from ._reader import Reader
+from .numpy import check_name, pairs
+
+#: PyTorch's names of dtypes. Older versions do not have all of them.
+_NAMES = {
+    "BOOL": "bool",
+    "U8": "uint8",
+    "I8": "int8",
+    "U16": "uint16",
+    "I16": "int16",
+    "F16": "float16",
+    "BF16": "bfloat16",
+    "U32": "uint32",
+    "I32": "int32",
+    "F32": "float32",
+    "U64": "uint64",
+    "I64": "int64",
+    "F64": "float64",
+    "C64": "complex64",
+    "F8_E4M3": "float8_e4m3fn",
+    "F8_E5M2": "float8_e5m2",
+    "F8_E8M0": "float8_e8m0fnu",
+    "F8_E4M3FNUZ": "float8_e4m3fnuz",
+    "F8_E5M2FNUZ": "float8_e5m2fnuz",
+    "F4": "float4_e2m1fn_x2",
+}
+_CODES = {getattr(torch, name): code for code, name in _NAMES.items() if hasattr(torch, name)}
+
+
+def load_file(
+    filename: Path, device: Union[str, int, torch.device] = "cpu", *, backend: str = "mmap"
+) -> Dict[str, torch.Tensor]:
+    """Decodes all tensors of a ``.wcodec`` file.
+
+    Args:
+        filename: the file.
+        device: where the tensors are to be.
+        backend: accepted for safetensors' sake; it does not matter here.
+
+    Raises:
+        OSError: the file cannot be read.
+        WcodecError: it is damaged, or holds a dtype that this PyTorch does not have.
+    """
+    with Reader(filename) as reader:
+        return _load(reader, device)
+
+
+def load(data: bytes) -> Dict[str, torch.Tensor]:
+    """Decodes all tensors of a ``.wcodec`` file that lies in memory.
+
+    Raises:
+        WcodecError: it is damaged, or holds a dtype that this PyTorch does not have.
+    """
+    with Reader.from_bytes(data) as reader:
+        return _load(reader, "cpu")
+
+
+def _load(reader: Reader, device: Union[str, int, torch.device]) -> Dict[str, torch.Tensor]:
+    names = list(reader)
+    tensors = reader._decode(names, "pt")
+    return {name: _finish(tensor, device) for name, tensor in zip(names, tensors)}
+
+
+def save_file(
+    tensors: Dict[str, torch.Tensor],
+    filename: Path,
+    metadata: Optional[Dict[str, str]] = None,
+) -> None:
+    """Encodes tensors into a ``.wcodec`` file, which decodes to the file that ``safetensors.torch.save_file``
+    writes. It appears under its name when it is complete and verified; an existing one is replaced.
+
+    Tensors may lie in memory as they like; those that share memory are saved as often as they occur.
+
+    Args:
+        tensors: tensors on any device, by name.
+        filename: the file to write.
+        metadata: free text that is saved with them.
+
+    Raises:
+        OSError: the file cannot be written.
+        TypeError, ValueError: a tensor is sparse or has a dtype that safetensors does not know, or a
+            name or the metadata are no strings.
+    """
+    path = file_path("filename", filename)
+    _wcodec.encode_tensors(_tensors(tensors), pairs(metadata), path, options())
+
+
+def save(tensors: Dict[str, torch.Tensor], metadata: Optional[Dict[str, str]] = None) -> bytes:
+    """As :func:`save_file`, but gives the bytes of the ``.wcodec`` file."""
+    coded = _wcodec.encode_tensors(_tensors(tensors), pairs(metadata), None, options())
+    assert coded is not None
+    return coded
+
+
+def _tensors(
+    tensors: Dict[str, torch.Tensor],
+) -> List[Tuple[str, str, Tuple[int, ...], NDArray[np.uint8]]]:
+    rows = []
+    for name, tensor in tensors.items():
+        check_name(name)
+        if not isinstance(tensor, torch.Tensor):
+            kind = type(tensor).__name__
+            raise TypeError(f"tensor {name!r} is of type {kind}, expected torch.Tensor")
+        if tensor.layout != torch.strided or tensor.device.type == "meta":
+            raise ValueError(f"tensor {name!r} is sparse or without data, expected a dense one")
+        code = _CODES.get(tensor.dtype)
+        if code is None:
+            raise ValueError(f"tensor {name!r} has dtype {tensor.dtype}, which safetensors lacks")
+        shape = tuple(tensor.shape)
+        if code == "F4":
+            shape = (*shape[:-1], 2 * shape[-1])
+        rows.append((name, code, shape, _memory(tensor)))
+    return rows
+
+
+def _memory(tensor: torch.Tensor) -> NDArray[np.uint8]:
+    """The elements of a tensor as bytes, in C order; copied only if they are not, or elsewhere."""
+    tensor = tensor.detach().resolve_conj().resolve_neg().cpu().contiguous()
+    if tensor.numel() == 0:
+        return np.empty(0, np.uint8)
+    flat: NDArray[np.uint8] = tensor.reshape(-1).view(torch.uint8).numpy()
+    return flat
+
+
+def _empty(dtype: str, shape: Sequence[int]) -> Tuple[torch.Tensor, NDArray[np.uint8]]:
+    kind = getattr(torch, _NAMES.get(dtype, ""), None)
+    if kind is None:
+        text = f"dtype {dtype} is not one of PyTorch {torch.__version__}; Reader.raw gives the bytes"
+        raise UnsupportedError(text)
+    if dtype == "F4":
+        # Two elements share a byte.
+        shape = (*shape[:-1], shape[-1] // 2)
+    tensor = torch.empty(tuple(shape), dtype=kind)
+    return tensor, _memory(tensor)
+
+
+def _finish(tensor: torch.Tensor, device: Any) -> torch.Tensor:
+    return tensor if device == "cpu" else tensor.to(device)
+
+
+def _flip(tensor: torch.Tensor, axes: Tuple[int, ...]) -> torch.Tensor:
+    return torch.flip(tensor, axes)

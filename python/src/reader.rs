@@ -1,0 +1,210 @@
+//! Reading `.wcodec` files.
+
+use crate::call::call;
+use crate::errors::to_python;
+use crate::stats;
+use numpy::PyReadwriteArray1;
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+use pyo3::pybacked::PyBackedBytes;
+use pyo3::types::PyBytes;
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+use wcodec::{DecodeOptions, Error, Limits, ReadAt, Span};
+
+/// Where the bytes of a `.wcodec` file are.
+enum Source {
+    File(File),
+    Bytes(PyBackedBytes),
+}
+
+impl ReadAt for Source {
+    fn size(&self) -> io::Result<u64> {
+        match self {
+            Source::File(file) => file.size(),
+            Source::Bytes(bytes) => bytes.as_ref().size(),
+        }
+    }
+
+    fn read_exact_at(&self, buffer: &mut [u8], at: u64) -> io::Result<()> {
+        match self {
+            Source::File(file) => file.read_exact_at(buffer, at),
+            Source::Bytes(bytes) => bytes.as_ref().read_exact_at(buffer, at),
+        }
+    }
+
+    fn in_memory(&self) -> Option<&[u8]> {
+        match self {
+            Source::File(_) => None,
+            Source::Bytes(bytes) => Some(bytes),
+        }
+    }
+}
+
+fn limits(max_size: Option<u64>) -> Limits {
+    let mut limits = Limits::default();
+    limits.max_original = max_size;
+    limits
+}
+
+/// An open `.wcodec` file. Any thread may use it, several at once too.
+#[pyclass(frozen, module = "wcodec._wcodec")]
+pub(crate) struct Reader {
+    reader: wcodec::Reader<Source>,
+    path: Option<PathBuf>,
+}
+
+impl Reader {
+    fn new(
+        py: Python<'_>,
+        source: Source,
+        path: Option<PathBuf>,
+        max: Option<u64>,
+    ) -> PyResult<Reader> {
+        let reader =
+            call(py, path.as_deref(), None, |_| wcodec::Reader::open(source, &limits(max)))?;
+        Ok(Reader { reader, path })
+    }
+}
+
+#[pymethods]
+impl Reader {
+    /// Opens a file.
+    #[staticmethod]
+    fn open(py: Python<'_>, path: PathBuf, max_size: Option<u64>) -> PyResult<Reader> {
+        let file = File::open(&path).map_err(|e| to_python(py, &Error::from(e).in_file(&path)))?;
+        Reader::new(py, Source::File(file), Some(path), max_size)
+    }
+
+    /// Opens a file that lies in memory; it is not copied.
+    #[staticmethod]
+    fn from_bytes(py: Python<'_>, data: PyBackedBytes, max_size: Option<u64>) -> PyResult<Reader> {
+        Reader::new(py, Source::Bytes(data), None, max_size)
+    }
+
+    /// Name, dtype, shape and bytes of each layer, in the order of the file.
+    fn layers(&self) -> Vec<(String, String, Vec<u64>, u64)> {
+        let row = |l: &wcodec::Layer| (l.name.clone(), l.dtype.clone(), l.shape.clone(), l.bytes);
+        self.reader.layers().map(row).collect()
+    }
+
+    /// What the original was.
+    #[getter]
+    fn source(&self) -> &'static str {
+        self.reader.source_kind().name()
+    }
+
+    /// Bytes of the original.
+    #[getter]
+    fn original_bytes(&self) -> u64 {
+        self.reader.original_len()
+    }
+
+    /// Bytes of the `.wcodec` file.
+    #[getter]
+    fn coded_bytes(&self) -> u64 {
+        self.reader.coded_len()
+    }
+
+    /// Number of blocks.
+    #[getter]
+    fn blocks(&self) -> u64 {
+        self.reader.blocks()
+    }
+
+    /// BLAKE3 of the original.
+    #[getter]
+    fn blake3<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
+        PyBytes::new(py, &self.reader.original_blake3())
+    }
+
+    /// Decodes layers, by number, each into an array of bytes of its size. Nothing else may touch
+    /// the arrays meanwhile.
+    fn decode_into<'py>(
+        &self,
+        py: Python<'py>,
+        mut layers: Vec<(usize, PyReadwriteArray1<'py, u8>)>,
+        progress: Option<Py<PyAny>>,
+    ) -> PyResult<()> {
+        let mut wanted = layers
+            .iter_mut()
+            .map(|(layer, array)| Ok((*layer, slice_of(array)?)))
+            .collect::<PyResult<Vec<_>>>()?;
+        call(py, self.path.as_deref(), progress, |observer| {
+            self.reader.decode_layers_observed(&mut wanted, observer)
+        })?;
+        Ok(())
+    }
+
+    /// Decodes part of a layer: of each dimension so many indices, from a start, by a step.
+    fn decode_part_into(
+        &self,
+        py: Python<'_>,
+        layer: usize,
+        spans: Vec<(u64, u64, u64)>,
+        mut out: PyReadwriteArray1<'_, u8>,
+    ) -> PyResult<()> {
+        let span = |(start, count, step)| Span { start, count, step };
+        let spans: Vec<Span> = spans.into_iter().map(span).collect();
+        let out = slice_of(&mut out)?;
+        call(py, self.path.as_deref(), None, |_| self.reader.decode_part_into(layer, &spans, out))?;
+        Ok(())
+    }
+
+    /// Bytes of the original.
+    fn decode_range<'py>(
+        &self,
+        py: Python<'py>,
+        start: u64,
+        stop: u64,
+    ) -> PyResult<Bound<'py, PyBytes>> {
+        let work = |_: &dyn wcodec::Observer| self.reader.decode_range(start..stop);
+        Ok(PyBytes::new(py, &call(py, self.path.as_deref(), None, work)?))
+    }
+
+    /// What a layer takes in the file.
+    fn layer_stats<'py>(&self, py: Python<'py>, layer: usize) -> PyResult<Bound<'py, PyAny>> {
+        let stats = call(py, self.path.as_deref(), None, |_| self.reader.layer_stats(layer))?;
+        stats::to_python(py, &stats)
+    }
+
+    /// Checks every hash by decoding everything.
+    fn verify<'py>(
+        &self,
+        py: Python<'py>,
+        progress: Option<Py<PyAny>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let stats = call(py, self.path.as_deref(), progress, |observer| {
+            let started = std::time::Instant::now();
+            let mut stats = self.reader.verify(observer)?;
+            stats.elapsed = started.elapsed();
+            Ok(stats)
+        })?;
+        stats::to_python(py, &stats)
+    }
+}
+
+/// The memory of an array of bytes.
+fn slice_of<'a>(array: &'a mut PyReadwriteArray1<'_, u8>) -> PyResult<&'a mut [u8]> {
+    array.as_slice_mut().map_err(|e| PyValueError::new_err(e.to_string()))
+}
+
+/// Restores the original file.
+#[pyfunction]
+pub(crate) fn decode_checkpoint<'py>(
+    py: Python<'py>,
+    input: PathBuf,
+    output: PathBuf,
+    threads: Option<usize>,
+    progress: Option<Py<PyAny>>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let mut options = DecodeOptions::default();
+    options.threads = threads;
+    options.force = true;
+    let (input, output): (&Path, &Path) = (&input, &output);
+    let stats = call(py, None, progress, |observer| {
+        wcodec::decode_file(input, output, &options, observer)
+    })?;
+    stats::to_python(py, &stats)
+}
