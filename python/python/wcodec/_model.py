@@ -32,7 +32,9 @@ def load_model(path: Path, model_class: Any = None, *, device: Any = "cpu", **kw
 
     with enabled():
         if model_class is None:
-            from transformers import AutoModel as model_class
+            import transformers
+
+            model_class = transformers.AutoModel
         model = model_class.from_pretrained(_snapshot(text), **kwargs)
     return model if device == "cpu" else model.to(device)
 

@@ -9,6 +9,17 @@ from numpy.typing import NDArray
 from ._options import Options
 from ._stats import Stats
 
+__all__ = [
+    "FORMAT_VERSION",
+    "Reader",
+    "__version__",
+    "decode_checkpoint",
+    "encode_checkpoint",
+    "encode_layer",
+    "encode_tensors",
+    "main",
+]
+
 __version__: str
 FORMAT_VERSION: Tuple[int, int]
 

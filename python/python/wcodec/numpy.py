@@ -162,7 +162,8 @@ def dtype_of(code: str) -> np.dtype[Any]:
     try:
         import ml_dtypes
 
-        return np.dtype(getattr(ml_dtypes, name))
+        found: np.dtype[Any] = np.dtype(getattr(ml_dtypes, name))
+        return found
     except (ImportError, AttributeError):
         width = 2 if code == "BF16" else 1
         text = f"{code} comes as uint{8 * width}: NumPy does not have it (install ml_dtypes)"

@@ -79,7 +79,7 @@ def disable() -> None:
 def _replacements() -> Dict[str, Tuple[Any, Any]]:
     import safetensors
 
-    found = {
+    found: Dict[str, Tuple[Any, Any]] = {
         "safe_open": (_opener(safetensors.safe_open), safetensors.safe_open),
         "isfile": (_finder(os.path.isfile), os.path.isfile),
         "exists": (_finder(os.path.exists), os.path.exists),

@@ -1,0 +1,178 @@
+"""Damaged files and wrong arguments: an exception that says what and where, and never a crash."""
+
+import os
+import random
+
+import numpy as np
+import pytest
+import wcodec
+import wcodec.numpy
+from conftest import DEMO, MALFORMED, weights
+
+EXPECTED = dict(line.split("\t", 1) for line in (MALFORMED / "expected.tsv").read_text().splitlines())
+
+
+def test_the_folder_and_the_list_agree():
+    assert sorted(EXPECTED) == sorted(path.stem for path in MALFORMED.glob("*.wcodec"))
+
+
+@pytest.mark.parametrize("name", sorted(EXPECTED))
+def test_malformed_files(tmp_path, name):
+    path = MALFORMED / f"{name}.wcodec"
+    with pytest.raises(wcodec.WcodecError) as caught:
+        wcodec.open(path).verify()
+    assert str(caught.value) == f"{path}: {EXPECTED[name]}"
+    assert caught.value.file == str(path)
+    with pytest.raises(wcodec.WcodecError):
+        wcodec.decode_checkpoint(path, tmp_path / "out")
+    assert not list(tmp_path.iterdir()), "nothing is left behind"
+    # What reads a part of the file may miss the damage, but does nothing worse.
+    for read in (
+        wcodec.numpy.load_file,
+        lambda path: wcodec.numpy.load(path.read_bytes()),
+        lambda path: [wcodec.open(path).stats(layer) for layer in wcodec.open(path)],
+        lambda path: [wcodec.open(path).part(layer, np.s_[..., :1]) for layer in wcodec.open(path)],
+        lambda path: wcodec.open(path).metadata(),
+        lambda path: wcodec.decode_layer_numpy(path.read_bytes()),
+    ):
+        try:
+            read(path)
+        except (wcodec.WcodecError, ValueError, IndexError):
+            pass
+
+
+def test_kinds_of_errors():
+    coded = wcodec.encode_layer_numpy(weights((64, 64)))[0]
+    kinds = {
+        wcodec.TruncatedError: coded[:-3],
+        wcodec.CorruptError: coded + b"x",
+        wcodec.UnsupportedError: (MALFORMED / "major_version.wcodec").read_bytes(),
+        wcodec.LimitError: (MALFORMED / "original_too_large.wcodec").read_bytes(),
+    }
+    for kind, data in kinds.items():
+        with pytest.raises(wcodec.WcodecError) as caught:
+            wcodec.Reader.from_bytes(data)
+        assert type(caught.value) is kind
+    assert issubclass(wcodec.TruncatedError, wcodec.CorruptError)
+    with pytest.raises(wcodec.LimitError, match="original size is 16384, the limit is 1000"):
+        wcodec.Reader.from_bytes(coded, max_size=1000)
+
+
+def test_every_flipped_bit_is_found():
+    coded = wcodec.numpy.save({"w": weights((128, 96), np.int8), "b": weights((33,))}, {"k": "v"})
+    rng = random.Random(3)
+    for _ in range(int(os.environ.get("WCODEC_PYTHON_FLIPS", "2000"))):
+        damaged = bytearray(coded)
+        damaged[rng.randrange(len(coded))] ^= 1 << rng.randrange(8)
+        with pytest.raises(wcodec.WcodecError):
+            wcodec.Reader.from_bytes(bytes(damaged)).verify()
+    for length in range(0, len(coded), 97):
+        with pytest.raises(wcodec.CorruptError):
+            wcodec.Reader.from_bytes(coded[:length])
+
+
+def test_a_damaged_byte_has_its_place(tmp_path):
+    path = tmp_path / "m.wcodec"
+    wcodec.encode_checkpoint(DEMO / "silero-vad-fp32.safetensors", path)
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(wcodec.CorruptError) as caught:
+        wcodec.numpy.load_file(path)
+    error = caught.value
+    assert error.layer and error.block is not None and error.byte <= len(data) // 2
+    assert str(error).startswith(f'{path}: layer "{error.layer}", block {error.block}: ')
+
+
+def test_unknown_names():
+    reader = wcodec.Reader.from_bytes(wcodec.numpy.save({"w": np.zeros(3)}))
+    for ask in (reader.__getitem__, reader.stats, reader.raw, lambda name: reader.part(name, 0)):
+        with pytest.raises(KeyError) as caught:
+            ask("v")
+        assert isinstance(caught.value, wcodec.WcodecError)
+        assert str(caught.value) == "the file: there is no layer 'v'"
+
+
+def test_errors_of_the_system(tmp_path):
+    missing = tmp_path / "missing"
+    for use in (
+        wcodec.open,
+        wcodec.numpy.load_file,
+        wcodec.decode_checkpoint,
+        lambda path: wcodec.safe_open(path, "np"),
+        lambda path: wcodec.encode_checkpoint(path, tmp_path / "out"),
+        lambda path: wcodec.decode_checkpoint(path, tmp_path / "out"),
+    ):
+        with pytest.raises(FileNotFoundError) as caught:
+            use(missing)
+        assert str(caught.value.filename) == str(missing)
+        with pytest.raises(IsADirectoryError):
+            use(tmp_path)
+    with pytest.raises(FileNotFoundError):
+        wcodec.numpy.save_file({"a": np.zeros(3)}, tmp_path / "no" / "folder")
+    assert not list(tmp_path.iterdir())
+
+
+ARRAY = np.zeros((4, 4), np.float32)
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "text"),
+    [
+        (lambda: wcodec.encode_layer_numpy(ARRAY, tile_size=0), ValueError, "tile_size is 0"),
+        (lambda: wcodec.encode_layer_numpy(ARRAY, tile_size=1.5), TypeError, "tile_size"),
+        (lambda: wcodec.encode_layer_numpy(ARRAY, tile_size=(1, 2, 3)), ValueError, "tile_size"),
+        (lambda: wcodec.encode_layer_numpy(ARRAY, tile_size=70000), ValueError, "1 to 65535"),
+        (lambda: wcodec.encode_layer_numpy(ARRAY, predictor_modes="left"), TypeError, "predictor_modes"),
+        (lambda: wcodec.encode_layer_numpy(ARRAY, predictor_modes=["up"]), ValueError, "none, left, top"),
+        (lambda: wcodec.encode_layer_numpy(ARRAY, effort="more"), ValueError, "effort is"),
+        (lambda: wcodec.encode_layer_numpy(np.array(["x"])), ValueError, "dtype str32"),
+        (lambda: wcodec.encode_layer_numpy(np.array([{}])), ValueError, "dtype object"),
+        (lambda: wcodec.encode_layer_numpy(np.zeros(2, "i4,f4")), ValueError, "dtype void"),
+        (lambda: wcodec.encode_layer_numpy(np.zeros(2, np.complex64)), ValueError, "C64 is not one"),
+        (lambda: wcodec.decode_layer_numpy(wcodec.numpy.save({})), ValueError, "0 layers"),
+        (lambda: wcodec.decode_layer_numpy("text"), TypeError, "str"),
+        (lambda: wcodec.encode_checkpoint("a", "b", threads=0), ValueError, "threads is 0"),
+        (lambda: wcodec.encode_checkpoint("a", "b", threads="2"), TypeError, "threads is '2'"),
+        (lambda: wcodec.decode_checkpoint("a", "b", threads=-1), ValueError, "threads is -1"),
+        (lambda: wcodec.encode_checkpoint(DEMO / "README.md", "b", progress=3), TypeError, "progress"),
+        (lambda: wcodec.encode_checkpoint(b"a", "b"), TypeError, "input_path"),
+        (lambda: wcodec.open(None), TypeError, "path"),
+        (lambda: wcodec.open(7), TypeError, "int"),
+        (lambda: wcodec.numpy.save({"a": [1]}), TypeError, "tensor 'a' is of type list"),
+        (lambda: wcodec.numpy.save({1: ARRAY}), TypeError, "the name 1"),
+        (lambda: wcodec.numpy.save({"__metadata__": ARRAY}), ValueError, "__metadata__"),
+        (lambda: wcodec.numpy.save({"a": ARRAY}, {"k": 1}), TypeError, "metadata has 'k': 1"),
+    ],
+)
+def test_wrong_arguments(call, error, text):
+    with pytest.raises(error, match=text):
+        call()
+
+
+def test_buffers_that_do_not_fit():
+    """The extension module itself takes no buffer on trust."""
+    native = wcodec.Reader.from_bytes(wcodec.encode_layer_numpy(ARRAY)[0])._native
+    frozen = np.zeros(64, np.uint8)
+    frozen.flags.writeable = False
+    for out in (
+        np.zeros(63, np.uint8),
+        np.zeros(128, np.uint8)[::2],
+        np.zeros(64, np.int8),
+        np.zeros((8, 8), np.uint8),
+        frozen,
+        bytearray(64),
+    ):
+        with pytest.raises((TypeError, ValueError)):
+            native.decode_into([(0, out)], None)
+        with pytest.raises((TypeError, ValueError)):
+            native.decode_part_into(0, [(0, 4, 1), (0, 4, 1)], out)
+    both = np.zeros(64, np.uint8)
+    with pytest.raises((TypeError, ValueError)):
+        native.decode_into([(0, both), (0, both)], None)
+    with pytest.raises(ValueError, match="no layer 1"):
+        native.decode_into([(1, both)], None)
+    with pytest.raises(ValueError, match="not within"):
+        native.decode_part_into(0, [(0, 9, 1), (0, 4, 1)], np.zeros(144, np.uint8))
+    with pytest.raises(ValueError, match="not within"):
+        native.decode_range(0, 1000)
