@@ -7,10 +7,18 @@ cargo test --workspace --locked
 cargo build --release --locked
 
 # A virtual environment of our own: the tests' packages, at pinned versions.
-if [ ! -x .venv/bin/python ] || ! cmp -s reference/requirements.txt .venv/requirements.txt; then
+requirements="$(cat reference/requirements.txt python/requirements.txt)"
+if [ ! -x .venv/bin/python ] || [ "$requirements" != "$(cat .venv/requirements.txt 2>/dev/null)" ]; then
     rm -rf .venv
     python3 -m venv .venv
-    .venv/bin/python -m pip install --quiet --disable-pip-version-check -r reference/requirements.txt
-    cp reference/requirements.txt .venv/requirements.txt
+    .venv/bin/python -m pip install --quiet --disable-pip-version-check \
+        -r reference/requirements.txt -r python/requirements.txt
+    printf '%s' "$requirements" > .venv/requirements.txt
 fi
 .venv/bin/python -m pytest -q -p no:cacheprovider reference
+
+# The Python package as its users get it: a wheel.
+PYTHON=.venv/bin/python scripts/wheel.sh target/wheels
+.venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --force-reinstall \
+    target/wheels/wcodec-*.whl
+.venv/bin/python -m pytest python

@@ -45,9 +45,25 @@ fn placed(py: Python<'_>, name: &str, error: &Error) -> PyResult<PyErr> {
     Ok(PyErr::from_value(value))
 }
 
+/// The system's number of an error; where that is lost, the usual one of its kind.
+fn number_of(py: Python<'_>, error: &io::Error) -> Option<i32> {
+    let usual = || {
+        let name = match error.kind() {
+            io::ErrorKind::NotFound => "ENOENT",
+            io::ErrorKind::PermissionDenied => "EACCES",
+            io::ErrorKind::NotADirectory => "ENOTDIR",
+            io::ErrorKind::ReadOnlyFilesystem => "EROFS",
+            io::ErrorKind::StorageFull => "ENOSPC",
+            _ => return None,
+        };
+        py.import("errno").ok()?.getattr(name).ok()?.extract().ok()
+    };
+    error.raw_os_error().or_else(usual)
+}
+
 /// `OSError` with the system's number and the file's name chooses its subclass by itself.
 fn system(py: Python<'_>, io: &io::Error, error: &Error) -> PyErr {
-    let Some(number) = io.raw_os_error() else {
+    let Some(number) = number_of(py, io) else {
         return match io.kind() {
             io::ErrorKind::OutOfMemory => PyMemoryError::new_err(error.to_string()),
             _ => PyOSError::new_err(error.to_string()),

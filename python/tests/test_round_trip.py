@@ -18,7 +18,9 @@ def test_layers_of_every_dtype_and_shape(dtype):
         array = noise(DTYPES[dtype], shape)
         coded, stats = wcodec.encode_layer_numpy(array)
         assert same(wcodec.decode_layer_numpy(coded), array)
-        assert stats.original_bytes == array.nbytes and stats.elements == array.size
+        assert stats.original_bytes == array.nbytes
+        # Layers below that are coded as bytes.
+        assert stats.elements == array.size or array.nbytes < 512
         layer = wcodec.Reader.from_bytes(coded).layers["array"]
         assert (layer.dtype, layer.shape, layer.nbytes) == (dtype, shape, array.nbytes)
 

@@ -18,7 +18,10 @@ def compare(original, coded):
     theirs = safetensors.safe_open(original, framework="np")
     with wcodec.safe_open(coded, framework="np") as ours:
         assert ours.keys() == theirs.keys()
-        assert ours.offset_keys() == theirs.offset_keys()
+        # Empty tensors have no place of their own.
+        filled = [name for name in theirs.keys() if theirs.get_slice(name).get_shape().count(0) == 0]
+        order = [name for name in theirs.offset_keys() if name in filled]
+        assert [name for name in ours.offset_keys() if name in filled] == order
         assert ours.metadata() == theirs.metadata()
         for name in theirs.keys():
             expected = theirs.get_tensor(name)
@@ -50,15 +53,15 @@ def test_the_corpus_side_by_side(tmp_path, corpus):
 
 
 def everything():
-    tensors = {f"noise.{name}": noise(kind, (5, 3)) for name, kind in DTYPES.items()}
+    """Tensors of all dtypes that safetensors reads, with odd names and shapes."""
+    kinds = {name: kind for name, kind in DTYPES.items() if not name.startswith("F8")}
+    tensors = {f"noise.{name}": noise(kind, (5, 3)) for name, kind in kinds.items()}
     tensors["complex"] = noise(np.complex64, (4,))
-    for name in ("float8_e8m0fnu", "float8_e4m3fnuz", "float8_e5m2fnuz"):
-        tensors[name] = noise(getattr(ml_dtypes, name), (7,))
     tensors.update({'quoted "\\ \n': np.zeros((2, 0), np.int8), "": np.array(1.5), "é": np.ones(3)})
     return tensors
 
 
-@pytest.mark.parametrize("metadata", [None, {}, {"format": "np", }, {"text": 'a "b" \n é'}])
+@pytest.mark.parametrize("metadata", [None, {}, {"format": "np"}, {"text": 'a "b" \n é'}])
 def test_saved_files_decode_to_what_safetensors_writes(tmp_path, metadata):
     tensors = everything()
     safetensors.numpy.save_file(tensors, tmp_path / "theirs", metadata)
@@ -67,6 +70,18 @@ def test_saved_files_decode_to_what_safetensors_writes(tmp_path, metadata):
     assert (tmp_path / "ours").read_bytes() == (tmp_path / "theirs").read_bytes()
     compare(tmp_path / "theirs", tmp_path / "ours.wcodec")
     loaded = wcodec.numpy.load(wcodec.numpy.save(tensors, metadata))
+    assert all(same(loaded[name], tensors[name]) for name in tensors)
+
+
+def test_rare_dtypes_are_saved_as_safetensors_does(tmp_path):
+    """safetensors writes these from NumPy, but does not read them."""
+    names = [f"float8_{kind}" for kind in ("e4m3fn", "e5m2", "e8m0fnu", "e4m3fnuz", "e5m2fnuz")]
+    tensors = {name: noise(getattr(ml_dtypes, name), (7, 3)) for name in names}
+    safetensors.numpy.save_file(tensors, tmp_path / "theirs")
+    wcodec.numpy.save_file(tensors, tmp_path / "ours.wcodec")
+    wcodec.decode_checkpoint(tmp_path / "ours.wcodec", tmp_path / "ours")
+    assert (tmp_path / "ours").read_bytes() == (tmp_path / "theirs").read_bytes()
+    loaded = wcodec.numpy.load_file(tmp_path / "ours.wcodec")
     assert all(same(loaded[name], tensors[name]) for name in tensors)
 
 

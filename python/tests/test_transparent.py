@@ -48,8 +48,7 @@ def test_a_library_finds_and_loads(library, folder):
     with wcodec.transformers.enabled():
         path = library.find(folder, "model.safetensors")
         loaded = library.load(path)
-        assert same(safetensors.numpy.load_file(path)["conv1.weight" if "conv1.weight" in loaded else next(iter(loaded))],
-                    expected["conv1.weight" if "conv1.weight" in loaded else next(iter(loaded))])
+        again = safetensors.numpy.load_file(path)
         assert library.find(folder, "other.safetensors") is None
         # Nobody else is told of a file that is not there.
         assert not os.path.isfile(path) and not os.path.exists(path)
@@ -57,7 +56,8 @@ def test_a_library_finds_and_loads(library, folder):
         exec(LIBRARY, late.__dict__)
         sys.modules[late.__name__] = late
     del sys.modules[late.__name__]
-    assert all(same(loaded[name], expected[name]) for name in expected)
+    for tensors in (loaded, again):
+        assert all(same(tensors[name], expected[name]) for name in expected)
     assert library.find(folder, "model.safetensors") is None
     with pytest.raises(FileNotFoundError):
         library.load(path)
@@ -67,12 +67,7 @@ def test_plain_files_come_first(library, folder):
     shutil.copy(DEMO / "silero-vad-fp32.safetensors", folder / "model.safetensors")
     with wcodec.transformers.enabled():
         loaded = library.load(library.find(folder, "model.safetensors"))
-        assert isinstance(safetensors.safe_open(folder / "model.safetensors", "np"), _original())
     assert loaded.keys() == safetensors.numpy.load_file(DEMO / "silero-vad-fp32.safetensors").keys()
-
-
-def _original():
-    return safetensors._safetensors_rust.safe_open
 
 
 def test_encoded_files_by_their_own_name(library, folder):

@@ -16,7 +16,7 @@ Exit codes:
 
 /// Lossless codec for neural-network weights
 #[derive(Debug, Parser)]
-#[command(version, after_help = EXIT_CODES)]
+#[command(name = "wcodec", version, after_help = EXIT_CODES)]
 pub(crate) struct Args {
     #[command(subcommand)]
     pub(crate) command: Command,

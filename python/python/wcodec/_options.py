@@ -30,7 +30,7 @@ def options(
     effort: str = "default",
 ) -> Options:
     """Checks the arguments of an encoder."""
-    tile = (tile_size, tile_size) if isinstance(tile_size, int) else tuple(tile_size)
+    tile = tile_size if isinstance(tile_size, (tuple, list)) else (tile_size, tile_size)
     if len(tile) != 2:
         raise ValueError(f"tile_size is {tile_size!r}, expected a number or (rows, columns)")
     for side in tile:
