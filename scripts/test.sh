@@ -21,4 +21,6 @@ fi
 PYTHON=.venv/bin/python scripts/wheel.sh target/wheels
 .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --force-reinstall \
     target/wheels/wcodec-*.whl
+.venv/bin/ruff check --quiet python
+.venv/bin/ruff format --quiet --check python
 .venv/bin/python -m pytest python

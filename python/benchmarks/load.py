@@ -78,7 +78,16 @@ def measure(kind, original, coded, threads, options):
         found = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
         return [original.stat().st_size / 1e9 / found["runs"][0]["decode_gbps"]]
     clock = "process_time" if options.cpu else "perf_counter"
-    command = [sys.executable, "-c", MEASURE, kind, clock, str(original), str(coded), str(options.runs)]
+    command = [
+        sys.executable,
+        "-c",
+        MEASURE,
+        kind,
+        clock,
+        str(original),
+        str(coded),
+        str(options.runs),
+    ]
     environment = {**os.environ, "RAYON_NUM_THREADS": str(threads)}
     result = subprocess.run(command, check=True, stdout=subprocess.PIPE, env=environment)
     return json.loads(result.stdout)
@@ -107,7 +116,15 @@ def main():
     parser.add_argument("--cpu", action="store_true", help="time of the processor")
     parser.add_argument("--torch", action="store_true", help="wcodec.torch as well")
     options = parser.parse_args()
-    kinds = ["bench", "load", "load_file", *["torch"] * options.torch, "read", "safetensors", "fromfile"]
+    kinds = [
+        "bench",
+        "load",
+        "load_file",
+        *["torch"] * options.torch,
+        "read",
+        "safetensors",
+        "fromfile",
+    ]
     print(f"| file | threads | {' | '.join(kinds)} | load by bench | load_file - read by bench |")
     print(f"|---|--:|{'--:|' * len(kinds)}--:|--:|")
     memory = "/dev/shm" if os.path.isdir("/dev/shm") else None
@@ -115,7 +132,15 @@ def main():
         for path in options.files:
             original, coded = Path(folder, path.name), Path(folder, path.name + ".wcodec")
             original.write_bytes(path.read_bytes())
-            command = [sys.executable, "-m", "wcodec", "encode", str(original), "--force", "--quiet"]
+            command = [
+                sys.executable,
+                "-m",
+                "wcodec",
+                "encode",
+                str(original),
+                "--force",
+                "--quiet",
+            ]
             subprocess.run(command, check=True, capture_output=True)
             for threads in options.threads:
                 print(row(original, coded, threads, kinds, options), flush=True)

@@ -148,7 +148,9 @@ impl Reader {
         let span = |(start, count, step)| Span { start, count, step };
         let spans: Vec<Span> = spans.into_iter().map(span).collect();
         let out = slice_of(&mut out)?;
-        call(py, self.path.as_deref(), None, |_| self.reader.decode_part_into(layer, &spans, out))?;
+        call(py, self.path.as_deref(), None, |observer| {
+            self.reader.decode_part_into(layer, &spans, out, observer)
+        })?;
         Ok(())
     }
 

@@ -40,7 +40,9 @@ def test_every_pattern_of_narrow_floats():
         lambda a: np.asfortranarray(a),
         lambda a: a.astype(">f4"),
         lambda a: np.broadcast_to(a[:1], a.shape),
-        lambda a: np.frombuffer(b"\0" + a.tobytes(), np.uint8)[1:].view(np.float32).reshape(a.shape),
+        lambda a: (
+            np.frombuffer(b"\0" + a.tobytes(), np.uint8)[1:].view(np.float32).reshape(a.shape)
+        ),
         lambda a: a.view(type("Sub", (np.ndarray,), {})),
     ],
     ids=["transposed", "strided", "fortran", "big-endian", "broadcast", "misaligned", "subclass"],
@@ -108,7 +110,9 @@ def test_broken_safetensors_are_kept_with_a_warning(tmp_path):
 def test_the_output_does_not_depend_on_threads(tmp_path):
     coded = set()
     for threads in (1, 2, 5):
-        wcodec.encode_checkpoint(DEMO / "silero-vad-int8.safetensors", tmp_path / "c", threads=threads)
+        wcodec.encode_checkpoint(
+            DEMO / "silero-vad-int8.safetensors", tmp_path / "c", threads=threads
+        )
         coded.add((tmp_path / "c").read_bytes())
     assert len(coded) == 1
 
@@ -156,7 +160,13 @@ def test_pickling_and_copying(tmp_path, model):
         assert pickle.loads(pickle.dumps(value)) == value == copy.deepcopy(value)
     error = wcodec.CorruptError("text", file="f", layer="l", block=3, byte=4)
     again = pickle.loads(pickle.dumps(error))
-    assert (str(again), again.file, again.layer, again.block, again.byte) == ("text", "f", "l", 3, 4)
+    assert (str(again), again.file, again.layer, again.block, again.byte) == (
+        "text",
+        "f",
+        "l",
+        3,
+        4,
+    )
     with pytest.raises(TypeError, match="in memory"):
         pickle.dumps(wcodec.Reader.from_bytes(path.read_bytes()))
 

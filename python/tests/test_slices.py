@@ -20,17 +20,21 @@ def file():
     return arrays, reader
 
 
+def bound(rng, dim):
+    return rng.choice([None, rng.randrange(-dim - 2, dim + 3)])
+
+
 def random_index(rng, shape):
     parts = []
     for dim in shape:
         kind = rng.randrange(6)
-        bound = lambda: rng.choice([None, rng.randrange(-dim - 2, dim + 3)])  # noqa: E731
         if kind == 0 and dim:
             parts.append(rng.randrange(-dim, dim))
         elif kind == 1:
-            parts.append(slice(bound(), bound(), rng.choice([-dim - 1, -3, -1, 2, 7, dim + 1])))
+            step = rng.choice([-dim - 1, -3, -1, 2, 7, dim + 1])
+            parts.append(slice(bound(rng, dim), bound(rng, dim), step))
         else:
-            parts.append(slice(bound(), bound()))
+            parts.append(slice(bound(rng, dim), bound(rng, dim)))
     if parts and rng.random() < 0.3:
         at = rng.randrange(len(parts))
         parts[at : at + rng.randrange(3)] = [Ellipsis]

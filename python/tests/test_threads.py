@@ -21,7 +21,9 @@ def test_threads_share_a_reader(model):
 
     def check(name):
         index = np.s_[..., : 1 + len(name)] if model[name].ndim else ...
-        return same(reader[name], model[name]) and same(reader.part(name, index), model[name][index])
+        return same(reader[name], model[name]) and same(
+            reader.part(name, index), model[name][index]
+        )
 
     with ThreadPoolExecutor(8) as pool:
         assert all(pool.map(check, names))
@@ -101,7 +103,11 @@ def test_a_forked_process_has_threads_of_its_own(model):
 def run_and_interrupt(code, folder):
     """Runs code that says 'begun', then sends SIGINT; gives what it printed and the seconds it took."""
     process = subprocess.Popen(
-        [sys.executable, "-c", code], cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [sys.executable, "-c", code],
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     )
     assert process.stdout.readline() == "begun\n", process.communicate()
     started = time.monotonic()
@@ -156,7 +162,10 @@ def test_progress_is_told(tmp_path):
     wcodec.encode_checkpoint(tmp_path / "a.npy", tmp_path / "c", progress=lambda *a: told.append(a))
     assert told[-1] == (size, size) and told == sorted(told)
     for call, total in (
-        (lambda tell: wcodec.decode_checkpoint(tmp_path / "c", tmp_path / "b", progress=tell), size),
+        (
+            lambda tell: wcodec.decode_checkpoint(tmp_path / "c", tmp_path / "b", progress=tell),
+            size,
+        ),
         (lambda tell: wcodec.decode_checkpoint(tmp_path / "c", progress=tell), 2048 * 2048),
         (lambda tell: wcodec.open(tmp_path / "c").verify(progress=tell), size),
     ):
@@ -201,7 +210,9 @@ for number in range(int(sys.argv[2])):
         before = peak()
 print(peak() - before)
 """
-    wcodec.numpy.save_file({f"w{i}": weights((128, 64), np.int8, i) for i in range(4)}, tmp_path / "m")
+    wcodec.numpy.save_file(
+        {f"w{i}": weights((128, 64), np.int8, i) for i in range(4)}, tmp_path / "m"
+    )
     run = [sys.executable, "-c", code, str(tmp_path / "m"), str(loads)]
     grown = int(subprocess.run(run, check=True, capture_output=True, text=True).stdout)
     # KiB; 3,000 leaks of one array each would be 24,000.

@@ -52,7 +52,7 @@ fn parts_are_what_the_whole_says() {
                 .collect();
             let expected = naive(&data, &layer.shape, &spans, size);
             let mut part = vec![1; expected.len()];
-            reader.decode_part_into(index, &spans, &mut part).unwrap();
+            reader.decode_part_into(index, &spans, &mut part, &()).unwrap();
             assert!(part == expected, "{} {spans:?}", layer.name);
         }
     }
@@ -78,7 +78,7 @@ fn parts_do_not_read_other_blocks() {
     for band in 0..16u64 {
         let spans = [Span { start: 64 * band, count: 2, step: 63 }, Span::from(3..60)];
         let mut part = vec![7; 2 * 57];
-        match reader.decode_part_into(0, &spans, &mut part) {
+        match reader.decode_part_into(0, &spans, &mut part, &()) {
             Ok(_) => {
                 assert_eq!(part, naive(&data, &[1024, 64], &spans, 1));
                 sound += 1;
@@ -146,6 +146,12 @@ fn decoding_layers_reports_and_stops() {
     let error = reader.decode_layers_observed(&mut [(0, &mut out)], &stopping).unwrap_err();
     assert!(matches!(error.kind(), ErrorKind::Interrupted));
     assert!(out.iter().all(|&b| b == 0), "zeroed after an interruption");
+
+    let spans = [Span::from(0..4096), Span { start: 0, count: 512, step: 2 }];
+    let mut part = vec![1; 4096 * 512];
+    let error = reader.decode_part_into(0, &spans, &mut part, &stopping).unwrap_err();
+    assert!(matches!(error.kind(), ErrorKind::Interrupted));
+    assert!(part.iter().all(|&b| b == 0), "zeroed after an interruption");
 }
 
 #[test]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, Optional, Sequence, Tuple, Union, overload
+from collections.abc import Sequence
+from typing import Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,8 +20,8 @@ def encode_checkpoint(
     output_path: Path,
     *,
     tile_size: TileSize = 16,
-    predictor_modes: Optional[Sequence[str]] = None,
-    threads: Optional[int] = None,
+    predictor_modes: Sequence[str] | None = None,
+    threads: int | None = None,
     verify: bool = True,
     progress: Progress = None,
     effort: str = "default",
@@ -57,9 +58,9 @@ def decode_checkpoint(
     input_path: Path,
     output_path: None = None,
     *,
-    threads: Optional[int] = None,
+    threads: int | None = None,
     progress: Progress = None,
-) -> Dict[str, NDArray[Any]]: ...
+) -> dict[str, NDArray[Any]]: ...
 
 
 @overload
@@ -67,18 +68,18 @@ def decode_checkpoint(
     input_path: Path,
     output_path: Path,
     *,
-    threads: Optional[int] = None,
+    threads: int | None = None,
     progress: Progress = None,
 ) -> DecodeStats: ...
 
 
 def decode_checkpoint(
     input_path: Path,
-    output_path: Optional[Path] = None,
+    output_path: Path | None = None,
     *,
-    threads: Optional[int] = None,
+    threads: int | None = None,
     progress: Progress = None,
-) -> Union[DecodeStats, Dict[str, NDArray[Any]]]:
+) -> DecodeStats | dict[str, NDArray[Any]]:
     """Restores the original file byte for byte, or decodes its layers into arrays.
 
     The output appears under its name when it is complete, checked against all hashes and synced; an
@@ -110,9 +111,9 @@ def encode_layer_numpy(
     array: NDArray[Any],
     *,
     tile_size: TileSize = 16,
-    predictor_modes: Optional[Sequence[str]] = None,
+    predictor_modes: Sequence[str] | None = None,
     effort: str = "default",
-) -> Tuple[bytes, EncodeStats]:
+) -> tuple[bytes, EncodeStats]:
     """Encodes one array into the bytes of a ``.wcodec`` file that holds its dtype and shape.
 
     Args:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Optional
-
 
 class WcodecError(Exception):
     """A ``.wcodec`` file cannot be read.
@@ -21,10 +19,10 @@ class WcodecError(Exception):
         self,
         message: str,
         *,
-        file: Optional[str] = None,
-        layer: Optional[str] = None,
-        block: Optional[int] = None,
-        byte: Optional[int] = None,
+        file: str | None = None,
+        layer: str | None = None,
+        block: int | None = None,
+        byte: int | None = None,
     ) -> None:
         super().__init__(message)
         self.file = None if file is None else str(file)

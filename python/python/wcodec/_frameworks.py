@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import importlib
-from typing import Any, Protocol, Sequence, Tuple, cast
+from collections.abc import Sequence
+from typing import Any, Protocol, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,13 +30,13 @@ WIDTHS = _WIDTHS
 class Framework(Protocol):
     """The private part of ``wcodec.numpy``, ``wcodec.torch`` and ``wcodec.jax``."""
 
-    def _empty(self, dtype: str, shape: Sequence[int]) -> Tuple[Any, NDArray[np.uint8]]:
+    def _empty(self, dtype: str, shape: Sequence[int]) -> tuple[Any, NDArray[np.uint8]]:
         """A new array or tensor of a dtype in safetensors' spelling, and its memory as bytes."""
 
     def _finish(self, tensor: Any, device: Any) -> Any:
         """Brings what was decoded to its device and its type."""
 
-    def _flip(self, tensor: Any, axes: Tuple[int, ...]) -> Any:
+    def _flip(self, tensor: Any, axes: tuple[int, ...]) -> Any:
         """Turns dimensions round."""
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import operator
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, List, Sequence, Tuple
+from typing import Any
 
-Span = Tuple[int, int, int]
+Span = tuple[int, int, int]
 
 
 @dataclass(frozen=True)
@@ -19,9 +20,9 @@ class Selection:
         flipped: dimensions of the result that are to be turned round, since their step is negative.
     """
 
-    spans: List[Span]
-    shape: Tuple[int, ...]
-    flipped: Tuple[int, ...]
+    spans: list[Span]
+    shape: tuple[int, ...]
+    flipped: tuple[int, ...]
 
     def is_all(self, shape: Sequence[int]) -> bool:
         """Whether this is everything, in order."""
@@ -31,9 +32,9 @@ class Selection:
 
 def select(key: Any, shape: Sequence[int]) -> Selection:
     """Integers, slices, ``...`` and ``None``, one of them or a tuple, mean what they do in NumPy."""
-    spans: List[Span] = []
-    result: List[int] = []
-    flipped: List[int] = []
+    spans: list[Span] = []
+    result: list[int] = []
+    flipped: list[int] = []
     for part in _expand(key, shape):
         if part is None:
             result.append(1)
@@ -53,7 +54,7 @@ def select(key: Any, shape: Sequence[int]) -> Selection:
     return Selection(spans, tuple(result), tuple(flipped))
 
 
-def _expand(key: Any, shape: Sequence[int]) -> List[Any]:
+def _expand(key: Any, shape: Sequence[int]) -> list[Any]:
     """A part for each dimension, and the new ones."""
     parts = list(key) if isinstance(key, tuple) else [key]
     given = sum(part is not None and part is not Ellipsis for part in parts)

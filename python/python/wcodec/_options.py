@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import List, Optional, Sequence, Tuple, Union
+from typing import Union
 
-TileSize = Union[int, Tuple[int, int]]
+TileSize = Union[int, tuple[int, int]]
 Path = Union[str, "os.PathLike[str]"]
 
 
@@ -15,17 +16,17 @@ Path = Union[str, "os.PathLike[str]"]
 class Options:
     """What the encoder does, as the extension module reads it."""
 
-    tile: Tuple[int, int]
-    predictors: Optional[List[str]]
-    threads: Optional[int]
+    tile: tuple[int, int]
+    predictors: list[str] | None
+    threads: int | None
     verify: bool
     effort: str
 
 
 def options(
     tile_size: TileSize = 16,
-    predictor_modes: Optional[Sequence[str]] = None,
-    threads: Optional[int] = None,
+    predictor_modes: Sequence[str] | None = None,
+    threads: int | None = None,
     verify: bool = True,
     effort: str = "default",
 ) -> Options:
@@ -41,7 +42,7 @@ def options(
     return Options((tile[0], tile[1]), predictors, check_threads(threads), bool(verify), effort)
 
 
-def check_threads(threads: Optional[int]) -> Optional[int]:
+def check_threads(threads: int | None) -> int | None:
     """Checks a number of threads."""
     if threads is not None:
         _check_range("threads", threads, 65535)

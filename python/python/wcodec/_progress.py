@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Callable, Iterator, Optional, Union
+from typing import Any, Callable, Union
 
 Callback = Callable[[int, int], object]
 Progress = Union[None, bool, Callback]
 
 
 @contextmanager
-def reporting(progress: Progress, what: str) -> Iterator[Optional[Callback]]:
+def reporting(progress: Progress, what: str) -> Iterator[Callback | None]:
     """Gives the function to call with the bytes done and their total, if there is to be one."""
     if progress is None or progress is False:
         yield None

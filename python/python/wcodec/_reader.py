@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import ItemsView, Iterator, Mapping, ValuesView
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Dict, ItemsView, Iterator, List, Optional, Tuple, Type, ValuesView
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from . import _wcodec
-from ._errors import UnknownLayerError
+from ._errors import CorruptError, UnknownLayerError
 from ._frameworks import WIDTHS, framework
 from ._index import select
 from ._options import Path, file_path
@@ -37,7 +37,7 @@ class Layer:
 
     name: str
     dtype: str
-    shape: Tuple[int, ...]
+    shape: tuple[int, ...]
     nbytes: int
 
 
@@ -54,11 +54,11 @@ class Reader(Mapping[str, NDArray[Any]]):
         layers: the layers by name, in the order of the file.
     """
 
-    path: Optional[str]
-    layers: Dict[str, Layer]
+    path: str | None
+    layers: dict[str, Layer]
 
     def __init__(
-        self, path: Optional[Path], data: Optional[bytes] = None, max_size: Optional[int] = None
+        self, path: Path | None, data: bytes | None = None, max_size: int | None = None
     ) -> None:
         """:func:`wcodec.open` and :meth:`from_bytes` are meant for users."""
         self._max_size = max_size
@@ -66,7 +66,7 @@ class Reader(Mapping[str, NDArray[Any]]):
             if path is None:
                 raise TypeError("path is None, expected a path")
             self.path = file_path("path", path)
-            self._native: Optional[_wcodec.Reader] = _wcodec.Reader.open(self.path, max_size)
+            self._native: _wcodec.Reader | None = _wcodec.Reader.open(self.path, max_size)
         else:
             self.path = None
             self._native = _wcodec.Reader.from_bytes(data, max_size)
@@ -75,7 +75,7 @@ class Reader(Mapping[str, NDArray[Any]]):
         self.layers = {row[0]: Layer(row[0], row[1], tuple(row[2]), row[3]) for row in rows}
 
     @classmethod
-    def from_bytes(cls, data: bytes, *, max_size: Optional[int] = None) -> Reader:
+    def from_bytes(cls, data: bytes, *, max_size: int | None = None) -> Reader:
         """Opens a ``.wcodec`` file that lies in memory, without copying it.
 
         Raises:
@@ -99,13 +99,13 @@ class Reader(Mapping[str, NDArray[Any]]):
 
     def __exit__(
         self,
-        kind: Optional[Type[BaseException]],
-        error: Optional[BaseException],
-        trace: Optional[TracebackType],
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         self.close()
 
-    def __reduce__(self) -> Tuple[Any, ...]:
+    def __reduce__(self) -> tuple[Any, ...]:
         if self.path is None:
             raise TypeError("a reader of a file in memory cannot be pickled")
         return (Reader, (os.path.abspath(self.path), None, self._max_size))
@@ -141,14 +141,22 @@ class Reader(Mapping[str, NDArray[Any]]):
         """BLAKE3 of the original, 32 bytes."""
         return self._open.blake3
 
-    def metadata(self) -> Optional[Dict[str, str]]:
-        """The ``__metadata__`` of a safetensors file, or None."""
+    def metadata(self) -> dict[str, str] | None:
+        """The ``__metadata__`` of a safetensors file, or None.
+
+        Raises:
+            WcodecError: the file is damaged.
+        """
         if self.source != "safetensors":
             return None
-        length = int.from_bytes(self._open.decode_range(0, 8), "little")
-        header = json.loads(self._open.decode_range(8, 8 + length))
-        metadata = header.get("__metadata__")
-        return metadata if metadata is None else dict(metadata)
+        try:
+            length = int.from_bytes(self._open.decode_range(0, 8), "little")
+            header = json.loads(self._open.decode_range(8, 8 + length))
+            found = header.get("__metadata__")
+            return None if found is None else dict(found)
+        except (AttributeError, OverflowError, RecursionError, TypeError, ValueError) as error:
+            text = f"the original is no safetensors file, though it was taken for one: {error}"
+            raise CorruptError(text, file=self.path) from None
 
     def stats(self, name: str) -> Stats:
         """What a layer takes in the file.
@@ -225,7 +233,7 @@ class Reader(Mapping[str, NDArray[Any]]):
         array: NDArray[Any] = self._part(name, key, "np")
         return array
 
-    def _decode(self, names: List[str], kind: str, progress: Progress = None) -> List[Any]:
+    def _decode(self, names: list[str], kind: str, progress: Progress = None) -> list[Any]:
         """Decodes layers into new tensors of a framework."""
         target = framework(kind)
         native = self._open
@@ -259,8 +267,8 @@ class _Items(ItemsView[str, NDArray[Any]]):
 
     _mapping: Reader
 
-    def __iter__(self) -> Iterator[Tuple[str, NDArray[Any]]]:
-        batch: List[str] = []
+    def __iter__(self) -> Iterator[tuple[str, NDArray[Any]]]:
+        batch: list[str] = []
         size = 0
         for layer in self._mapping.layers.values():
             if batch and size + layer.nbytes > _BATCH:
@@ -279,7 +287,7 @@ class _Values(ValuesView[NDArray[Any]]):
             yield array
 
 
-def open(path: Path, *, max_size: Optional[int] = None) -> Reader:
+def open(path: Path, *, max_size: int | None = None) -> Reader:
     """Opens a ``.wcodec`` file.
 
     Args:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 from types import TracebackType
-from typing import Any, Dict, List, Optional, Tuple, Type, Union
+from typing import Any
 
 from ._frameworks import framework as _framework
 from ._options import Path
 from ._reader import Reader
 
 
-class safe_open:  # noqa: N801
+class safe_open:
     """Opens a ``.wcodec`` file lazily and gives tensors as asked for: the drop-in for
     ``safetensors.safe_open``.
 
@@ -31,7 +31,7 @@ class safe_open:  # noqa: N801
         self,
         filename: Path,
         framework: str,
-        device: Union[str, int, Any] = "cpu",
+        device: str | int | Any = "cpu",
         *,
         backend: str = "mmap",
     ) -> None:
@@ -47,26 +47,25 @@ class safe_open:  # noqa: N801
 
     def __exit__(
         self,
-        kind: Optional[Type[BaseException]],
-        error: Optional[BaseException],
-        trace: Optional[TracebackType],
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         self._reader.close()
 
-    def __reduce__(self) -> Tuple[Any, ...]:
+    def __reduce__(self) -> tuple[Any, ...]:
         assert self._reader.path is not None
         return (safe_open, (os.path.abspath(self._reader.path), self._framework, self._device))
 
-    def keys(self) -> List[str]:
+    def keys(self) -> list[str]:
         """The names of the tensors, sorted."""
         return sorted(self.offset_keys())
 
-    def offset_keys(self) -> List[str]:
+    def offset_keys(self) -> list[str]:
         """The names of the tensors, in the order of the file."""
-        self._reader._open
-        return list(self._reader)
+        return [row[0] for row in self._reader._open.layers()]
 
-    def metadata(self) -> Optional[Dict[str, str]]:
+    def metadata(self) -> dict[str, str] | None:
         """The free text that was saved with the tensors, or None."""
         return self._reader.metadata()
 
@@ -79,7 +78,7 @@ class safe_open:  # noqa: N801
         """
         return self._finish(self._reader._decode([name], self._framework)[0])
 
-    def get_tensors(self) -> Dict[str, Any]:
+    def get_tensors(self) -> dict[str, Any]:
         """Decodes all tensors, side by side: faster than one after another."""
         names = self.offset_keys()
         tensors = self._reader._decode(names, self._framework)
@@ -108,7 +107,7 @@ class Slice:
         self._file = file
         self._layer = file._reader.layers[name]
 
-    def get_shape(self) -> List[int]:
+    def get_shape(self) -> list[int]:
         """The shape."""
         return list(self._layer.shape)
 

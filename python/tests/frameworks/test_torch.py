@@ -5,9 +5,9 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="no PyTorch here; scripts/test_frameworks.sh has it")
 
-import safetensors.torch as safetensors  # noqa: E402
-import wcodec  # noqa: E402
-import wcodec.torch  # noqa: E402
+import safetensors.torch as safetensors
+import wcodec
+import wcodec.torch
 
 KINDS = {name: code for code, name in wcodec.torch._NAMES.items() if hasattr(torch, name)}
 
@@ -27,7 +27,9 @@ def noise(name, shape, seed=0):
     kind = getattr(torch, name)
     width = torch.empty((), dtype=kind).element_size()
     count = int(np.prod(shape)) * width
-    raw = torch.randint(0, 2 if name == "bool" else 256, (count,), generator=generator, dtype=torch.uint8)
+    raw = torch.randint(
+        0, 2 if name == "bool" else 256, (count,), generator=generator, dtype=torch.uint8
+    )
     return raw.view(kind).reshape(shape)
 
 
@@ -35,7 +37,10 @@ def noise(name, shape, seed=0):
 def tensors():
     made = {name: noise(name, (33, 20), i) for i, name in enumerate(KINDS)}
     made.update(
-        scalar=torch.tensor(2.5), none=torch.zeros(0, 3), cube=torch.randn(6, 7, 8), grad=torch.randn(9, requires_grad=True)
+        scalar=torch.tensor(2.5),
+        none=torch.zeros(0, 3),
+        cube=torch.randn(6, 7, 8),
+        grad=torch.randn(9, requires_grad=True),
     )
     return made
 
@@ -67,7 +72,11 @@ def test_files_decode_to_what_safetensors_writes(tmp_path, tensors):
             a, b = ours.get_slice(name), theirs.get_slice(name)
             assert a.get_dtype() == b.get_dtype() and a.get_shape() == b.get_shape()
             assert same(ours.get_tensor(name), theirs.get_tensor(name))
-            if a.get_dtype() in wcodec._frameworks.WIDTHS and len(a.get_shape()) > 1 and a.get_shape()[0]:
+            if (
+                a.get_dtype() in wcodec._frameworks.WIDTHS
+                and len(a.get_shape()) > 1
+                and a.get_shape()[0]
+            ):
                 assert same(a[2:5], b[2:5]) and same(a[:, 3], b[:, 3]) and same(a[1], b[1])
                 assert same(a[::-2], torch.flip(theirs.get_tensor(name), (0,))[::2])
 
@@ -124,7 +133,9 @@ def test_what_cannot_be_saved():
 
 def test_tensors_own_just_their_memory(tensors):
     for name, tensor in wcodec.torch.load(wcodec.torch.save(tensors)).items():
-        storage = tensor.untyped_storage() if hasattr(tensor, "untyped_storage") else tensor.storage()
+        storage = (
+            tensor.untyped_storage() if hasattr(tensor, "untyped_storage") else tensor.storage()
+        )
         assert storage.nbytes() == tensor.numel() * tensor.element_size(), name
         assert tensor.is_contiguous() and tensor.storage_offset() == 0 and not tensor.requires_grad
 

@@ -6,8 +6,9 @@ use super::runs::{Runs, Span};
 use crate::block::side::Side;
 use crate::container::directory::LayerEntry;
 use crate::container::read_at::ReadAt;
-use crate::error::{Error, Result, corrupt};
+use crate::error::{Error, ErrorKind, Result, corrupt};
 use crate::geometry::Rect;
+use crate::options::Observer;
 use crate::stats::Stats;
 use rayon::prelude::*;
 use std::collections::hash_map::Entry;
@@ -46,7 +47,7 @@ impl<R: ReadAt> Reader<R> {
         }
         let runs = runs_of(entry, &[all_rows, all_cols], &[rows.into(), cols.into()])?;
         let mut out = zeroed(runs.bytes())?;
-        self.copy_runs(entry.segment as usize, &runs, &mut out)?;
+        self.copy_runs(entry.segment as usize, &runs, &mut out, &())?;
         Ok(out)
     }
 
@@ -55,7 +56,7 @@ impl<R: ReadAt> Reader<R> {
     /// error `out` is all zero.
     ///
     /// # Errors
-    /// As [`Reader::decode_slice`], or if `out` has another size.
+    /// As [`Reader::decode_slice`], or if `out` has another size, or the observer stops the call.
     ///
     /// # Examples
     /// ```
@@ -67,18 +68,24 @@ impl<R: ReadAt> Reader<R> {
     /// let reader = Reader::open(coded.as_slice(), &Limits::default())?;
     /// let spans = [Span::from(1..2), Span::from(0..3), Span { start: 1, count: 2, step: 2 }];
     /// let mut part = [0; 6];
-    /// reader.decode_part_into(0, &spans, &mut part)?;
+    /// reader.decode_part_into(0, &spans, &mut part, &())?;
     /// assert_eq!(part, [13, 15, 17, 19, 21, 23]);
     /// # Ok::<(), wcodec::Error>(())
     /// ```
-    pub fn decode_part_into(&self, layer: usize, spans: &[Span], out: &mut [u8]) -> Result<Stats> {
+    pub fn decode_part_into(
+        &self,
+        layer: usize,
+        spans: &[Span],
+        out: &mut [u8],
+        observer: &dyn Observer,
+    ) -> Result<Stats> {
         let result = self.entry(layer).and_then(|entry| {
             let runs = runs_of(entry, &entry.layer.shape, spans)?;
             if out.len() as u64 != runs.bytes() {
                 let text = format!("buffer of {} bytes, expected {}", out.len(), runs.bytes());
                 return Err(Error::argument(text).in_layer(&entry.layer.name));
             }
-            self.copy_runs(entry.segment as usize, &runs, out)
+            self.copy_runs(entry.segment as usize, &runs, out, observer)
         });
         if result.is_err() {
             out.fill(0);
@@ -104,7 +111,7 @@ impl<R: ReadAt> Reader<R> {
             if from < to {
                 let part = (from - range.start) as usize..(to - range.start) as usize;
                 let part = out.get_mut(part).unwrap_or_default();
-                self.copy_runs(segment, &Runs::one(from - at, to - from), part)?;
+                self.copy_runs(segment, &Runs::one(from - at, to - from), part, &())?;
             }
             at += bytes;
         }
@@ -139,7 +146,9 @@ impl<R: ReadAt> Reader<R> {
                     let at = to_len(entry.offset - start)?;
                     by_block.entry((segment, band, across)).or_default().push((at, out));
                 }
-                None => stats += self.copy_runs(segment, &Runs::one(entry.offset, bytes), out)?,
+                None => {
+                    stats += self.copy_runs(segment, &Runs::one(entry.offset, bytes), out, &())?
+                }
             }
         }
         let mut sides: BTreeMap<usize, HashMap<u64, Arc<Side>>> = BTreeMap::new();
@@ -171,12 +180,21 @@ impl<R: ReadAt> Reader<R> {
     }
 
     /// Copies runs of bytes of a segment into `out`, one behind the other.
-    fn copy_runs(&self, segment: usize, runs: &Runs, out: &mut [u8]) -> Result<Stats> {
+    fn copy_runs(
+        &self,
+        segment: usize,
+        runs: &Runs,
+        out: &mut [u8],
+        observer: &dyn Observer,
+    ) -> Result<Stats> {
         let geometry = &self.placed(segment)?.segment.geometry;
         let size = geometry.element.size();
         let mut stats = Stats::default();
         let mut sides = HashMap::new();
         for chunk in self.blocks_of_runs(segment, runs)?.chunks(SLICE_BLOCKS) {
+            if observer.cancelled() {
+                return Err(ErrorKind::Interrupted.into());
+            }
             sides.retain(|group, _| {
                 chunk.iter().any(|&(band, _)| geometry.group_of(band) == *group)
             });
