@@ -19,12 +19,37 @@ MODULES = {
     "flax": "wcodec.jax",
 }
 
-_WIDTHS = {"BOOL": 1, "U8": 1, "I8": 1, "F8_E4M3": 1, "F8_E5M2": 1, "F16": 2, "BF16": 2, "U16": 2}
-_WIDTHS.update({"I16": 2, "F32": 4, "U32": 4, "I32": 4, "F64": 8, "U64": 8, "I64": 8})
-
 #: Bytes of an element of each dtype that the codec knows, in safetensors' spelling. Others are kept
 #: as bytes.
-WIDTHS = _WIDTHS
+WIDTHS = {
+    **dict.fromkeys(("BOOL", "U8", "I8", "F8_E4M3", "F8_E5M2"), 1),
+    **dict.fromkeys(("F16", "BF16", "U16", "I16"), 2),
+    **dict.fromkeys(("F32", "U32", "I32"), 4),
+    **dict.fromkeys(("F64", "U64", "I64"), 8),
+}
+
+#: What the frameworks call the dtypes of safetensors; NumPy has some of them from ml_dtypes.
+NAMES = {
+    "BOOL": "bool",
+    "U8": "uint8",
+    "I8": "int8",
+    "U16": "uint16",
+    "I16": "int16",
+    "F16": "float16",
+    "U32": "uint32",
+    "I32": "int32",
+    "F32": "float32",
+    "U64": "uint64",
+    "I64": "int64",
+    "F64": "float64",
+    "C64": "complex64",
+    "BF16": "bfloat16",
+    "F8_E4M3": "float8_e4m3fn",
+    "F8_E5M2": "float8_e5m2",
+    "F8_E8M0": "float8_e8m0fnu",
+    "F8_E4M3FNUZ": "float8_e4m3fnuz",
+    "F8_E5M2FNUZ": "float8_e5m2fnuz",
+}
 
 
 class Framework(Protocol):

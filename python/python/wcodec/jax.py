@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import jax.numpy as jnp
@@ -44,13 +43,10 @@ def _from_jax(tensors: dict[str, Array]) -> dict[str, NDArray[Any]]:
     return {name: np.asarray(tensor) for name, tensor in tensors.items()}
 
 
-def _empty(dtype: str, shape: Sequence[int]) -> tuple[NDArray[Any], NDArray[np.uint8]]:
-    return _numpy._empty(dtype, shape)
+# Arrays are decoded and turned round before they become JAX's.
+_empty = _numpy._empty
+_flip = _numpy._flip
 
 
 def _finish(tensor: NDArray[Any], device: object) -> Array:
     return jnp.asarray(tensor)
-
-
-def _flip(tensor: NDArray[Any], axes: tuple[int, ...]) -> NDArray[Any]:
-    return np.flip(tensor, axes)

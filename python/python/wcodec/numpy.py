@@ -15,32 +15,12 @@ from numpy.typing import NDArray
 
 from . import _wcodec
 from ._errors import UnsupportedError
+from ._frameworks import NAMES
 from ._options import Path, file_path, options
 from ._reader import Reader
 
-#: NumPy's names of dtypes, and those of ml_dtypes.
-_NAMES = {
-    "BOOL": "bool",
-    "U8": "uint8",
-    "I8": "int8",
-    "U16": "uint16",
-    "I16": "int16",
-    "F16": "float16",
-    "U32": "uint32",
-    "I32": "int32",
-    "F32": "float32",
-    "U64": "uint64",
-    "I64": "int64",
-    "F64": "float64",
-    "C64": "complex64",
-    "BF16": "bfloat16",
-    "F8_E4M3": "float8_e4m3fn",
-    "F8_E5M2": "float8_e5m2",
-    "F8_E8M0": "float8_e8m0fnu",
-    "F8_E4M3FNUZ": "float8_e4m3fnuz",
-    "F8_E5M2FNUZ": "float8_e5m2fnuz",
-}
-_CODES = {name: code for code, name in _NAMES.items()}
+#: dtypes by NumPy's names, and those of ml_dtypes.
+_CODES = {name: code for code, name in NAMES.items()}
 
 
 def load_file(filename: Path, *, backend: str = "mmap") -> dict[str, NDArray[Any]]:
@@ -153,7 +133,7 @@ def memory_of(array: NDArray[Any]) -> NDArray[np.uint8]:
 
 def dtype_of(code: str) -> np.dtype[Any]:
     """NumPy's dtype for one in safetensors' spelling."""
-    name = _NAMES.get(code)
+    name = NAMES.get(code)
     if name is None:
         raise UnsupportedError(f"dtype {code} is not one of NumPy's; Reader.raw gives the bytes")
     try:

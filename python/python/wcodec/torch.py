@@ -11,33 +11,13 @@ from numpy.typing import NDArray
 
 from . import _wcodec
 from ._errors import UnsupportedError
+from ._frameworks import NAMES
 from ._options import Path, file_path, options
 from ._reader import Reader
 from .numpy import check_name, pairs
 
 #: PyTorch's names of dtypes. Older versions do not have all of them.
-_NAMES = {
-    "BOOL": "bool",
-    "U8": "uint8",
-    "I8": "int8",
-    "U16": "uint16",
-    "I16": "int16",
-    "F16": "float16",
-    "BF16": "bfloat16",
-    "U32": "uint32",
-    "I32": "int32",
-    "F32": "float32",
-    "U64": "uint64",
-    "I64": "int64",
-    "F64": "float64",
-    "C64": "complex64",
-    "F8_E4M3": "float8_e4m3fn",
-    "F8_E5M2": "float8_e5m2",
-    "F8_E8M0": "float8_e8m0fnu",
-    "F8_E4M3FNUZ": "float8_e4m3fnuz",
-    "F8_E5M2FNUZ": "float8_e5m2fnuz",
-    "F4": "float4_e2m1fn_x2",
-}
+_NAMES = {**NAMES, "F4": "float4_e2m1fn_x2"}
 _CODES = {getattr(torch, name): code for code, name in _NAMES.items() if hasattr(torch, name)}
 
 

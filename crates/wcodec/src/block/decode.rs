@@ -275,12 +275,11 @@ impl<'a> CodedBlock<'a> {
             });
         }
         let tiling = job.format.tiling(job.rows, job.cols);
-        let means =
-            job.corner.is_some().then(|| job.side.use_of_means(job.format.element)).flatten();
+        let means = job.corner.and_then(|_| job.side.use_of_means(job.format.element));
+        let means = means.is_some_and(|of| of.applies(head.has_classes()));
         let map = count_head(level, &head, (payload, tiling), means, stats)?;
-        let means = means.filter(|of| of.applies(head.has_classes()));
         let tiles = map.map(|map| (tiling, map));
-        Ok(CodedBlock { head, payload, tables, tiles, means: means.is_some() })
+        Ok(CodedBlock { head, payload, tables, tiles, means })
     }
 
     fn block(&self, job: &BlockJob<'_>) -> Block<'_> {
@@ -378,22 +377,20 @@ impl<'a> PlaneTables<'a> {
     }
 }
 
-/// Counts what the head tells of: tiles, tables, map, classes, means if the group has some for the block;
-/// returns the map if there is one.
+/// Counts what the head tells of: tiles, tables, map, classes; and predicted means if it has some.
+/// Returns the map if there is one.
 fn count_head(
     level: Level,
     head: &Head,
     (payload, tiling): (&[u8], Tiling),
-    means: Option<Use>,
+    means: bool,
     stats: &mut Stats,
 ) -> Result<Option<Vec<Predictor>>> {
     stats.tiles = tiling.count() as u64;
     stats.table_bytes = head.table_bytes as u64;
     let elements = (tiling.rows() * tiling.cols()) as u64;
-    let scaled = head.has_classes();
-    stats.scaled_elements = if scaled { elements } else { 0 };
-    stats.predicted_elements =
-        if means.is_some_and(|of| of.applies(scaled)) { elements } else { 0 };
+    stats.scaled_elements = if head.has_classes() { elements } else { 0 };
+    stats.predicted_elements = if means { elements } else { 0 };
     let Some(map) = &head.map else {
         stats.tiles_by_predictor[Predictor::None as usize] = stats.tiles;
         return Ok(None);
@@ -417,6 +414,7 @@ pub(crate) fn head_stats(
     let parsed = Head::read(format.element, rows * cols, head, payload_len)?;
     let mut stats = Stats::default();
     let tiling = format.tiling(rows, cols);
+    let means = means.is_some_and(|of| of.applies(parsed.has_classes()));
     count_head(level, &parsed, (head, tiling), means, &mut stats)?;
     Ok(stats)
 }

@@ -288,8 +288,8 @@ impl<R: ReadAt> Reader<R> {
                 stats.coded_bytes += u64::from(record.len);
                 if record.mode == Mode::Coded {
                     let rect = geometry.rect(band, across);
-                    let in_view = geometry.corner(band, across).is_some();
-                    let means = side.use_of_means(geometry.element).filter(|_| in_view);
+                    let corner = geometry.corner(band, across);
+                    let means = corner.and_then(|_| side.use_of_means(geometry.element));
                     let part = self
                         .head_stats(segment, &record, rect, means)
                         .map_err(|e| self.locate(placed, e.in_block(number).at_byte(record.at)))?;
