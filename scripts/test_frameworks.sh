@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Tests the Python package with real frameworks, in environments that this makes:
-#   current   PyTorch, transformers, accelerate and diffusers of python/requirements-current.txt (6 GB)
+#   current   PyTorch, transformers, accelerate, diffusers and JAX of python/requirements-current.txt (6 GB)
 #   debian    Debian's python3-torch with the older transformers of python/requirements-debian.txt
 # Both without an argument. WCODEC_VENVS names the folder of the environments.
 set -euo pipefail

@@ -107,6 +107,22 @@ def test_broken_safetensors_are_kept_with_a_warning(tmp_path):
     assert (tmp_path / "back").read_bytes() == (tmp_path / "bad").read_bytes()
 
 
+def test_tensors_of_opaque_files_are_refused(tmp_path):
+    """Nobody should take a file of unknown structure for a model without tensors."""
+    (tmp_path / "text").write_bytes(b"neither tensors nor arrays\n" * 99)
+    coded = tmp_path / "coded"
+    wcodec.encode_checkpoint(tmp_path / "text", coded)
+    for load in (
+        lambda: wcodec.safe_open(coded, "np"),
+        lambda: wcodec.decode_checkpoint(coded),
+        lambda: wcodec.numpy.load_file(coded),
+        lambda: wcodec.numpy.load(coded.read_bytes()),
+    ):
+        with pytest.raises(wcodec.UnsupportedError, match="no known structure, expected tensors"):
+            load()
+    assert len(wcodec.open(coded)) == 0, "the native reader tells what is there"
+
+
 def test_the_output_does_not_depend_on_threads(tmp_path):
     coded = set()
     for threads in (1, 2, 5):

@@ -94,7 +94,8 @@ def decode_checkpoint(
 
     Raises:
         OSError: a file cannot be read or written.
-        WcodecError: the input is damaged, not a ``.wcodec`` file, or asks for too much.
+        WcodecError: the input is damaged, not a ``.wcodec`` file, or asks for too much; or arrays are
+            wanted of an original that was kept as bytes of no known structure.
     """
     check_threads(threads)
     source = file_path("input_path", input_path)
@@ -103,8 +104,7 @@ def decode_checkpoint(
         with reporting(progress, "decode") as report:
             return _wcodec.decode_checkpoint(source, target, threads, report)
     with Reader(source) as reader:
-        names = list(reader)
-        return dict(zip(names, reader._decode(names, "np", progress)))
+        return reader._decode_all("np", progress)
 
 
 def encode_layer_numpy(

@@ -40,7 +40,8 @@ class TruncatedError(CorruptError):
 
 
 class UnsupportedError(WcodecError):
-    """The file needs a newer version of wcodec, or a dtype that the framework does not have."""
+    """The file needs a newer version of wcodec, or a dtype that the framework does not have; or
+    tensors are wanted of an original that has no known structure."""
 
 
 class LimitError(WcodecError):

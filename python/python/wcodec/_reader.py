@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import _wcodec
-from ._errors import CorruptError, UnknownLayerError
+from ._errors import CorruptError, UnknownLayerError, UnsupportedError
 from ._frameworks import WIDTHS, framework
 from ._index import select
 from ._options import Path, file_path
@@ -232,6 +232,22 @@ class Reader(Mapping[str, NDArray[Any]]):
         """
         array: NDArray[Any] = self._part(name, key, "np")
         return array
+
+    def _check_structure(self) -> None:
+        """Refuses an original of no known structure: it has no tensors to give, though bytes."""
+        if self.source == "opaque":
+            where = "the file in memory" if self.path is None else self.path
+            text = (
+                f"{where} holds bytes of no known structure, expected tensors; "
+                "decode_checkpoint restores the original"
+            )
+            raise UnsupportedError(text, file=self.path)
+
+    def _decode_all(self, kind: str, progress: Progress = None) -> dict[str, Any]:
+        """Decodes all layers into new tensors of a framework."""
+        self._check_structure()
+        names = list(self)
+        return dict(zip(names, self._decode(names, kind, progress)))
 
     def _decode(self, names: list[str], kind: str, progress: Progress = None) -> list[Any]:
         """Decodes layers into new tensors of a framework."""

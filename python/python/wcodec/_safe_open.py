@@ -24,6 +24,7 @@ class safe_open:
 
     Raises:
         OSError, WcodecError: as :func:`wcodec.open`.
+        UnsupportedError: the original was kept as bytes of no known structure.
         ValueError: framework or device are not known.
     """
 
@@ -41,6 +42,7 @@ class safe_open:
         self._framework = framework
         self._device = device
         self._reader = Reader(filename)
+        self._reader._check_structure()
 
     def __enter__(self) -> safe_open:
         return self
@@ -80,9 +82,8 @@ class safe_open:
 
     def get_tensors(self) -> dict[str, Any]:
         """Decodes all tensors, side by side: faster than one after another."""
-        names = self.offset_keys()
-        tensors = self._reader._decode(names, self._framework)
-        return {name: self._finish(tensor) for name, tensor in zip(names, tensors)}
+        tensors = self._reader._decode_all(self._framework)
+        return {name: self._finish(tensor) for name, tensor in tensors.items()}
 
     def get_slice(self, name: str) -> Slice:
         """A tensor to be sliced: ``file.get_slice("embedding")[:, ::8]`` decodes the blocks that hold

@@ -35,7 +35,7 @@ def load_file(filename: Path, *, backend: str = "mmap") -> dict[str, NDArray[Any
         WcodecError: it is damaged, or holds a dtype that NumPy does not have.
     """
     with Reader(filename) as reader:
-        return _load(reader)
+        return reader._decode_all("np")
 
 
 def load(data: bytes) -> dict[str, NDArray[Any]]:
@@ -45,12 +45,7 @@ def load(data: bytes) -> dict[str, NDArray[Any]]:
         WcodecError: it is damaged, or holds a dtype that NumPy does not have.
     """
     with Reader.from_bytes(data) as reader:
-        return _load(reader)
-
-
-def _load(reader: Reader) -> dict[str, NDArray[Any]]:
-    names = list(reader)
-    return dict(zip(names, reader._decode(names, "np")))
+        return reader._decode_all("np")
 
 
 def save_file(

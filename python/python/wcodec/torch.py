@@ -50,9 +50,8 @@ def load(data: bytes) -> dict[str, torch.Tensor]:
 
 
 def _load(reader: Reader, device: str | int | torch.device) -> dict[str, torch.Tensor]:
-    names = list(reader)
-    tensors = reader._decode(names, "pt")
-    return {name: _finish(tensor, device) for name, tensor in zip(names, tensors)}
+    tensors = reader._decode_all("pt")
+    return {name: _finish(tensor, device) for name, tensor in tensors.items()}
 
 
 def save_file(
