@@ -26,6 +26,8 @@ pub(crate) struct Args {
 pub(crate) enum Command {
     /// Encode a file; safetensors and npy by tensor, anything else as bytes
     Encode(EncodeArgs),
+    /// Tell in a few seconds what encoding a file would bring, from samples of it
+    Estimate(EstimateArgs),
     /// Restore the original file, byte for byte
     Decode(DecodeArgs),
     /// Show what a file holds
@@ -90,6 +92,19 @@ pub(crate) struct CodecArgs {
     /// Scan of every layer [default: chosen]
     #[arg(long)]
     pub(crate) scan: Option<ScanArg>,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct EstimateArgs {
+    /// File to look at, `-` for standard input
+    pub(crate) input: PathBuf,
+    /// Show every layer
+    #[arg(long)]
+    pub(crate) layers: bool,
+    #[command(flatten)]
+    pub(crate) codec: CodecArgs,
+    #[command(flatten)]
+    pub(crate) run: RunArgs,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]

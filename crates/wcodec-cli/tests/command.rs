@@ -228,6 +228,30 @@ fn info_and_stats_as_json() {
 }
 
 #[test]
+fn estimate_tells_what_encoding_will_bring() {
+    let folder = folder();
+    let at = folder.path();
+    let encoded = ok(&wcodec(&["encode", "model.safetensors", "-o", "m.wcodec", "--json"], at));
+    let encoded: serde_json::Value = serde_json::from_str(&encoded).unwrap();
+    let estimate = ok(&wcodec(&["estimate", "model.safetensors", "--json", "--layers"], at));
+    let estimate: serde_json::Value = serde_json::from_str(&estimate).unwrap();
+    let bytes = |value: &serde_json::Value, key: &str| value[key].as_u64().unwrap();
+    let off = bytes(&estimate, "expected_bytes").abs_diff(bytes(&encoded, "coded_bytes"));
+    assert!(off < 300, "{estimate} {encoded}");
+    assert_eq!(estimate["layers"], estimate["layer_list"].as_array().unwrap().len());
+    assert_eq!(estimate["worth_it"], true);
+    let text = ok(&wcodec(&["estimate", "model.safetensors", "--layers"], at));
+    assert!(
+        text.contains("conv1.weight") && !text.lines().nth(1).unwrap().contains("not worth it"),
+        "{text}"
+    );
+    std::fs::write(at.join("coded"), std::fs::read(at.join("m.wcodec")).unwrap()).unwrap();
+    let text = ok(&wcodec(&["estimate", "coded"], at));
+    assert!(text.contains(": not worth it;"), "what is coded already gains nothing: {text}");
+    fails(&wcodec(&["estimate", "missing"], at), 1, "missing");
+}
+
+#[test]
 fn extract_gives_arrays_and_slices() {
     let folder = folder();
     let at = folder.path();

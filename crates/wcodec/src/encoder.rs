@@ -37,34 +37,7 @@ struct Planner<'a> {
     waiting: Vec<&'a Located>,
 }
 
-impl<'a> Planner<'a> {
-    fn plan(
-        listing: &'a Listing,
-        size: u64,
-        cut: Cut,
-        options: &'a EncodeOptions,
-    ) -> Result<Planner<'a>> {
-        let mut planner = Planner {
-            options,
-            segments: Vec::new(),
-            entries: Vec::new(),
-            covered: 0,
-            waiting: Vec::new(),
-        };
-        for located in &listing.layers {
-            match cut {
-                Cut::Layers if located.layer.bytes >= MIN_LAYER_BYTES => {
-                    planner.opaque_until(located.at)?;
-                    planner.layer(located)?;
-                }
-                Cut::Layers | Cut::Bytes => planner.waiting.push(located),
-                Cut::Opaque => {}
-            }
-        }
-        planner.opaque_until(size)?;
-        Ok(planner)
-    }
-
+impl Planner<'_> {
     fn push(&mut self, segment: Segment, bytes: u64) {
         self.segments.push(segment);
         self.covered += bytes;
@@ -90,6 +63,34 @@ impl<'a> Planner<'a> {
         self.push(layer_segment(layer, self.options)?, layer.bytes);
         Ok(())
     }
+}
+
+/// The segments of an original, and where its layers lie in them.
+pub(crate) fn directory(
+    listing: &Listing,
+    size: u64,
+    cut: Cut,
+    options: &EncodeOptions,
+) -> Result<Directory> {
+    let mut planner = Planner {
+        options,
+        segments: Vec::new(),
+        entries: Vec::new(),
+        covered: 0,
+        waiting: Vec::new(),
+    };
+    for located in &listing.layers {
+        match cut {
+            Cut::Layers if located.layer.bytes >= MIN_LAYER_BYTES => {
+                planner.opaque_until(located.at)?;
+                planner.layer(located)?;
+            }
+            Cut::Layers | Cut::Bytes => planner.waiting.push(located),
+            Cut::Opaque => {}
+        }
+    }
+    planner.opaque_until(size)?;
+    Ok(Directory { segments: planner.segments, layers: planner.entries })
 }
 
 /// The cut of bytes of no known structure.
@@ -127,10 +128,9 @@ pub(crate) fn encode(
     observer: &dyn Observer,
 ) -> Result<Stats> {
     let size = source.size()?;
-    let plan = Planner::plan(listing, size, cut, options)?;
-    let directory = Directory { segments: plan.segments, layers: plan.entries };
+    let directory = directory(listing, size, cut, options)?;
     let mut writer = Writer::planned(out, listing.kind, directory, options)?;
-    for (batch, range) in batches(&writer.jobs(0)) {
+    for (batch, range) in batches(&writer.jobs()) {
         writer.encode(batch, &read(source, range.start, range.end - range.start)?)?;
         observer.progress(range.end, size);
         if observer.cancelled() {

@@ -28,6 +28,7 @@ mod dtype;
 mod encoder;
 mod entropy;
 mod error;
+mod estimate;
 mod file;
 mod frame;
 mod geometry;
@@ -68,6 +69,7 @@ pub use container::read_at::ReadAt;
 pub use container::reader::{Reader, Span};
 pub use dtype::ElementType;
 pub use error::{Error, ErrorKind, Result};
+pub use estimate::{Estimate, Expected, estimate};
 pub use file::{
     decode_file, decode_layer, decode_layer_into, decode_to, encode_bytes, encode_bytes_into,
     encode_file, encode_layer, encode_layer_from, encode_to, max_encoded_len, open_file, verify,

@@ -48,7 +48,6 @@ pub struct Writer<W> {
     planned: u64,
     names: HashSet<String>,
     hasher: blake3::Hasher,
-    predictors: PredictorSet,
     options: EncodeOptions,
     level: Level,
     pool: Pool,
@@ -60,10 +59,50 @@ const BATCH_BYTES: u64 = 16 << 20;
 
 /// A group that is to be encoded.
 pub(crate) struct Job {
-    segment: usize,
+    pub(crate) segment: usize,
     group: u64,
     /// Its bytes in the original.
-    bytes: Range<u64>,
+    pub(crate) bytes: Range<u64>,
+}
+
+impl Job {
+    /// Encodes the group, whose segment and bytes are given.
+    pub(crate) fn encode(
+        &self,
+        segment: &Segment,
+        bytes: &[u8],
+        (level, pool): (Level, &Pool),
+        options: &EncodeOptions,
+    ) -> Result<EncodedGroup> {
+        let geometry = segment.geometry;
+        let layer = geometry.element != ElementType::Bytes;
+        let group = GroupJob {
+            segment: self.segment as u32,
+            geometry,
+            format: segment.format(),
+            group: self.group,
+            bytes,
+            predictors: if layer { options.predictors } else { PredictorSet::NONE },
+            scale: (layer && options.effort > Effort::Fast).then(|| options.scale()),
+        };
+        // A single group decides by itself whether it has a side block.
+        let free = layer && geometry.groups() == 1;
+        group.encode(level, if free { None } else { Some(segment.side) }, pool)
+    }
+}
+
+/// The groups of the segments from number `first` on.
+pub(crate) fn jobs(segments: &[Segment], first: usize) -> Vec<Job> {
+    let mut at: u64 = segments[..first].iter().map(|s| s.geometry.bytes()).sum();
+    let mut jobs = Vec::new();
+    for (segment, geometry) in segments.iter().map(|s| s.geometry).enumerate().skip(first) {
+        for group in 0..geometry.groups() {
+            let bytes = geometry.bands_bytes(&geometry.group_range(group));
+            jobs.push(Job { segment, group, bytes: at + bytes.start..at + bytes.end });
+        }
+        at += geometry.bytes();
+    }
+    jobs
 }
 
 /// Cuts jobs into runs that are encoded at a time, with their bytes in the original.
@@ -104,7 +143,6 @@ impl<W: Write> Writer<W> {
             directory,
             names: HashSet::new(),
             hasher: blake3::Hasher::new(),
-            predictors: options.predictors,
             options: options.clone(),
             level: Level::detect(),
             pool: Pool::default(),
@@ -152,7 +190,7 @@ impl<W: Write> Writer<W> {
         let index = self.directory.segments.len();
         self.directory.segments.push(segment);
         self.planned += data.len() as u64;
-        let jobs = self.jobs(index);
+        let jobs = jobs(&self.directory.segments, index);
         let mut sum = Stats::default();
         for (batch, range) in batches(&jobs) {
             let range = (range.start - before) as usize..(range.end - before) as usize;
@@ -161,19 +199,9 @@ impl<W: Write> Writer<W> {
         Ok(sum)
     }
 
-    /// The groups of the segments from number `first` on.
-    pub(crate) fn jobs(&self, first: usize) -> Vec<Job> {
-        let segments = &self.directory.segments;
-        let mut at: u64 = segments[..first].iter().map(|s| s.geometry.bytes()).sum();
-        let mut jobs = Vec::new();
-        for (segment, geometry) in segments.iter().map(|s| s.geometry).enumerate().skip(first) {
-            for group in 0..geometry.groups() {
-                let bytes = geometry.bands_bytes(&geometry.group_range(group));
-                jobs.push(Job { segment, group, bytes: at + bytes.start..at + bytes.end });
-            }
-            at += geometry.bytes();
-        }
-        jobs
+    /// The groups of all segments.
+    pub(crate) fn jobs(&self) -> Vec<Job> {
+        jobs(&self.directory.segments, 0)
     }
 
     /// Encodes consecutive groups, whose bytes are `bytes`, and writes them.
@@ -181,29 +209,14 @@ impl<W: Write> Writer<W> {
         self.hasher.update_rayon(bytes);
         let start = jobs.first().map_or(0, |job| job.bytes.start);
         let segments = &self.directory.segments;
-        let scale = (self.options.effort > Effort::Fast).then(|| self.options.scale());
         let groups: Vec<EncodedGroup> = jobs
             .par_iter()
             .map(|job| {
-                let segment = &segments[job.segment];
-                let geometry = segment.geometry;
                 let range = (job.bytes.start - start) as usize..(job.bytes.end - start) as usize;
-                let layer = geometry.element != ElementType::Bytes;
-                let group = GroupJob {
-                    segment: job.segment as u32,
-                    geometry,
-                    format: segment.format(),
-                    group: job.group,
-                    bytes: bytes
-                        .get(range)
-                        .ok_or_else(|| corrupt!("bytes of a group are missing"))?,
-                    predictors: if layer { self.predictors } else { PredictorSet::NONE },
-                    scale: scale.filter(|_| layer),
-                };
-                // A single group decides by itself whether it has a side block.
-                let free = layer && geometry.groups() == 1;
-                let side = if free { None } else { Some(segment.side) };
-                group.encode(self.level, side, &self.pool)
+                let bytes =
+                    bytes.get(range).ok_or_else(|| corrupt!("bytes of a group are missing"))?;
+                let segment = &segments[job.segment];
+                job.encode(segment, bytes, (self.level, &self.pool), &self.options)
             })
             .collect::<Result<_>>()?;
         let mut sum = Stats::default();

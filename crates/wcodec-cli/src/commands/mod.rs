@@ -4,6 +4,7 @@ mod bench;
 mod decode;
 mod demo;
 mod encode;
+mod estimate;
 mod extract;
 mod info;
 mod stream;
@@ -16,6 +17,7 @@ use wcodec::{EncodeOptions, Limits, Result};
 pub(crate) fn run(args: Args) -> Result<()> {
     match args.command {
         Command::Encode(args) => encode::run(args),
+        Command::Estimate(args) => estimate::run(&args),
         Command::Decode(args) => decode::run(args),
         Command::Info(args) => info::run(&args),
         Command::Verify(args) => verify::run(&args),
