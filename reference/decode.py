@@ -539,12 +539,12 @@ def decode(data):
     require(data[:8] == HEADER_MAGIC, "not a wcodec file")
     require(len(data) >= 64 + 128 and data[-8:] == FOOTER_MAGIC, "truncated")
     major, minor = struct.unpack_from("<HH", data, 8)
-    require(major == 1 and minor <= 2, "unsupported version")
+    require(major == 1 and minor <= 3, "unsupported version")
     require(not any(data[12:64]), "header")
     footer = data[-128:]
     table_at, blocks, stored, decoded_len, original_len = struct.unpack_from("<5Q", footer)
     digest, segment_count, layer_count, source, coding = struct.unpack_from("<32sIIBB", footer, 40)
-    require(source <= 3 and coding <= 1 and not any(footer[82:112]), "footer")
+    require(source <= (6 if minor >= 3 else 3) and coding <= 1 and not any(footer[82:112]), "footer")
     directory_at = table_at + 24 * blocks
     require(table_at % 64 == 0 and directory_at + stored + 128 == len(data), "parts")
     require(decoded_len <= 16 * stored + 65536 and (decoded_len or not coding), "directory length")

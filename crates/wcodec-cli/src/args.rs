@@ -24,7 +24,7 @@ pub(crate) struct Args {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Encode a file; safetensors and npy by tensor, anything else as bytes
+    /// Encode a file; safetensors, ONNX, PyTorch and npy by tensor, anything else as bytes
     Encode(EncodeArgs),
     /// Tell in a few seconds what encoding a file would bring, from samples of it
     Estimate(EstimateArgs),

@@ -165,7 +165,7 @@ fn exit_codes_tell_what_happened() {
     fails(&wcodec(&["encode", "nothing.safetensors"], at), 1, "nothing.safetensors: ");
     fails(&wcodec(&["encode", "."], at), 1, "not a regular file");
     std::fs::copy(testdata("malformed/minor_version.wcodec"), at.join("new.wcodec")).unwrap();
-    fails(&wcodec(&["info", "new.wcodec"], at), 4, "format version 1.3");
+    fails(&wcodec(&["info", "new.wcodec"], at), 4, "format version 1.4");
     ok(&wcodec(&["encode", "model.safetensors", "-o", "m.wcodec"], at));
     let output = wcodec(&["decode", "m.wcodec", "-o", "x", "--max-size", "1000"], at);
     fails(&output, 4, "original size is 322652, the limit is 1000");

@@ -103,7 +103,7 @@ fn encode_found<T: Target + Send>(
 ) -> Result<EncodeStats> {
     let (listing, warning) = source::list(source)?;
     if let Some(warning) = warning {
-        observer.warn(&format!("{warning}; kept as opaque bytes"));
+        observer.warn(&warning);
     }
     encode_listed(source, &listing, target, options, observer)
 }

@@ -61,6 +61,21 @@ pub mod fuzzing {
         let shape = crate::block::side::GroupShape { element, rows: 64, cols: 64, minor: 1 };
         let _ = crate::block::side::read(level, bytes, shape);
     }
+
+    /// Finds the layers of a file, which must lie in it one behind the other, and tells its kind.
+    pub fn source(file: &impl crate::ReadAt) -> crate::SourceKind {
+        let size = file.size().unwrap();
+        let (listing, _) = crate::source::list(file).unwrap();
+        let mut end = 0;
+        let mut names = std::collections::HashSet::new();
+        for crate::source::Located { layer, at } in &listing.layers {
+            assert!(*at >= end && at + layer.bytes <= size, "{layer:?} at {at}");
+            end = at + layer.bytes;
+            layer.check().unwrap();
+            assert!(names.insert(&layer.name), "{layer:?} twice");
+        }
+        listing.kind
+    }
 }
 
 pub use container::commit::AtomicFile;

@@ -1,8 +1,10 @@
 //! The format version.
 
 /// The newest format version, major and minor, that this crate reads and writes.
-pub const FORMAT_VERSION: (u16, u16) = (1, 2);
+pub const FORMAT_VERSION: (u16, u16) = (1, 3);
 /// The first minor version with scale classes.
 pub(crate) const MINOR_SCALE: u16 = 1;
 /// The first one that predicts signs of floats.
 pub(crate) const MINOR_SIGNS: u16 = 2;
+/// The first one with sources from GGUF on.
+pub(crate) const MINOR_SOURCES: u16 = 3;

@@ -134,8 +134,9 @@ impl<W: Write> Writer<W> {
         directory: Directory,
         options: &EncodeOptions,
     ) -> Result<Writer<W>> {
-        // The lowest version that has all that this effort may choose.
+        // The lowest version that has this source and all that this effort may choose.
         let minor = if options.effort == Effort::Fast { 0 } else { MINOR_SIGNS };
+        let minor = minor.max(kind.minor());
         Ok(Writer {
             container: ContainerWriter::new(out, minor)?,
             kind,

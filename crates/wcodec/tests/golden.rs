@@ -15,8 +15,13 @@ use wcodec::{
 type Fixture = (&'static str, Vec<u8>, EncodeOptions);
 
 /// Of every version. An entry never changes once a file was made from it.
-fn fixtures() -> [(&'static str, Vec<Fixture>); 3] {
-    [("v1.0", fixtures_1_0()), ("v1.1", fixtures_1_1()), ("v1.2", fixtures_1_2())]
+fn fixtures() -> [(&'static str, Vec<Fixture>); 4] {
+    [
+        ("v1.0", fixtures_1_0()),
+        ("v1.1", fixtures_1_1()),
+        ("v1.2", fixtures_1_2()),
+        ("v1.3", fixtures_1_3()),
+    ]
 }
 
 fn options(effort: Effort, change: fn(&mut EncodeOptions)) -> EncodeOptions {
@@ -82,6 +87,19 @@ fn fixtures_1_2() -> Vec<Fixture> {
         ("f16_signs_blocks", layer(ElementType::F16, 140, 150), with(Scan::Column, Some((50, 90)))),
         ("bf16_signs", layer(ElementType::Bf16, 160, 128), with(Scan::Column, None)),
         ("f32_signs_tail", safetensors(&[vector]), with(Scan::Row, None)),
+    ]
+}
+
+/// Files of other software, which `scripts/make_sources.py` made.
+fn fixtures_1_3() -> Vec<Fixture> {
+    let fixture = |name, file: &str| {
+        let original = std::fs::read(testdata("sources").join(file)).unwrap();
+        (name, original, options(Effort::Fast, |_| ()))
+    };
+    vec![
+        fixture("onnx", "small.onnx"),
+        fixture("torch_zip", "small.pth"),
+        fixture("torch_legacy", "small_legacy.pt"),
     ]
 }
 

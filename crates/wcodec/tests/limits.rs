@@ -8,7 +8,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 use support::forge::{Block, Forge, raw};
-use support::{Rng, safetensors, tensor, testdata};
+use support::{Rng, safetensors, sources, tensor, testdata};
 use wcodec::{EncodeOptions, ErrorKind, Limits, Reader, encode_bytes};
 
 struct Counting;
@@ -148,4 +148,33 @@ fn memory_stays_bounded_however_long_the_file_is() {
     let (result, peak, _) = measured(|| reader.verify(&()));
     result.unwrap();
     assert!(peak < 100 << 20, "decoding held {peak} bytes");
+}
+
+/// Pickles and models that ask for as many objects as they can.
+#[test]
+fn hostile_originals_cost_little() {
+    let _turn = TURN.lock();
+    let memo = (0..1u32 << 20).flat_map(|k| [&b"r"[..], &k.to_le_bytes()].concat());
+    let pickles = [
+        b"}0".repeat(1 << 20),
+        [&b"]("[..], &b"N".repeat(1000), b"l0"].concat().repeat(2000),
+        [b"N".to_vec(), memo.collect()].concat(),
+        b"\x8d\xff\xff\xff\xff\xff\xff\xff\x7f".to_vec(),
+    ];
+    let mut files: Vec<Vec<u8>> = Vec::new();
+    for pickle in pickles {
+        let pickle = [b"\x80\x02", &pickle[..], b"."].concat();
+        files.push(sources::checkpoint(&pickle, &[("0", &[1; 64])]));
+        files.push(sources::legacy(&pickle, &[("0", 16, &[1; 64])]));
+    }
+    let tensor = sources::field(5, &sources::onnx_tensor("", 2, &[1], &[0]));
+    files.push(sources::onnx_model(&tensor.repeat(100_000)));
+    files.push(sources::onnx_model(&sources::field(1, &[]).repeat(1 << 20)));
+    let options = EncodeOptions::default();
+    for (k, file) in files.iter().enumerate() {
+        let (result, peak, time) = measured(|| encode_bytes(file, &options, &()));
+        result.unwrap();
+        assert!(peak < 128 << 20, "file {k} took {peak} bytes");
+        assert!(time < Duration::from_secs(20), "file {k} took {time:?}");
+    }
 }

@@ -77,7 +77,7 @@ fn cases() -> Vec<Case> {
         ("truncated", forge(|f| f.edit_file = Box::new(|b| b.truncate(b.len() - 9)))),
         ("trailing", forge(|f| f.edit_file = Box::new(|b| b.extend(b"more")))),
         ("major_version", forge(|f| f.header[8] = 2)),
-        ("minor_version", forge(|f| f.header[10] = 3)),
+        ("minor_version", forge(|f| f.header[10] = 4)),
         ("header_reserved", forge(|f| f.header[40] = 7)),
         (
             "index_hash",
@@ -90,6 +90,13 @@ fn cases() -> Vec<Case> {
         ),
         ("footer_reserved", footer(100, 1)),
         ("footer_source", footer(80, 4)),
+        (
+            "footer_source_large",
+            forge(|f| {
+                f.header[10] = 3;
+                f.source = 7;
+            }),
+        ),
         ("footer_coding", footer(81, 2)),
         ("footer_parts", footer(8, 2)),
         (

@@ -10,7 +10,7 @@
 //! | 40 | 32 | BLAKE3 of the original | |
 //! | 72 | 4 | segments | |
 //! | 76 | 4 | layers | |
-//! | 80 | 1 | source | 0 opaque, 1 safetensors, 2 npy, 3 a single layer |
+//! | 80 | 1 | source | 0 opaque, 1 safetensors, 2 npy, 3 a single layer; from version 1.3 on 4 GGUF, 5 ONNX, 6 PyTorch |
 //! | 81 | 1 | directory coding | 0 as it is, 1 Zstandard |
 //! | 82 | 30 | zero | 0 |
 //! | 112 | 8 | XXH3-64 of header, block table, directory and the footer up to here | |
@@ -18,6 +18,7 @@
 
 use super::fields::Fields;
 use crate::error::{Result, corrupt};
+use crate::version::MINOR_SOURCES;
 
 pub(crate) const FOOTER_LEN: usize = 128;
 /// Bytes of the footer that its hash covers.
@@ -37,6 +38,12 @@ pub enum SourceKind {
     Npy = 2,
     /// One layer, encoded from memory.
     Layer = 3,
+    /// A GGUF file.
+    Gguf = 4,
+    /// An ONNX model.
+    Onnx = 5,
+    /// A PyTorch checkpoint.
+    Torch = 6,
 }
 
 impl SourceKind {
@@ -48,7 +55,25 @@ impl SourceKind {
             SourceKind::Safetensors => "safetensors",
             SourceKind::Npy => "npy",
             SourceKind::Layer => "layer",
+            SourceKind::Gguf => "gguf",
+            SourceKind::Onnx => "onnx",
+            SourceKind::Torch => "torch",
         }
+    }
+
+    /// The first minor version that has it.
+    pub(crate) fn minor(self) -> u16 {
+        if self as u8 > SourceKind::Layer as u8 { MINOR_SOURCES } else { 0 }
+    }
+
+    fn from_code(code: u8, minor: u16) -> Result<SourceKind> {
+        use SourceKind::{Gguf, Layer, Npy, Onnx, Opaque, Safetensors, Torch};
+        let known = [Opaque, Safetensors, Npy, Layer, Gguf, Onnx, Torch];
+        let mut known = known.into_iter().filter(|kind| kind.minor() <= minor);
+        let most = known.clone().count() - 1;
+        known
+            .find(|&kind| kind as u8 == code)
+            .ok_or_else(|| corrupt!("source is {code}, at most {most} expected"))
     }
 }
 
@@ -88,8 +113,8 @@ impl Footer {
         out
     }
 
-    /// Reads the fields; returns them and the stored hash.
-    pub(crate) fn read(bytes: &[u8]) -> Result<(Footer, u64)> {
+    /// Reads the fields of a file of this minor version; returns them and the stored hash.
+    pub(crate) fn read(bytes: &[u8], minor: u16) -> Result<(Footer, u64)> {
         let mut fields = Fields::new(bytes, "footer");
         let footer = Footer {
             table_at: fields.u64()?,
@@ -100,13 +125,7 @@ impl Footer {
             blake3: fields.array()?,
             segments: fields.u32()?,
             layers: fields.u32()?,
-            source: match fields.u8()? {
-                0 => SourceKind::Opaque,
-                1 => SourceKind::Safetensors,
-                2 => SourceKind::Npy,
-                3 => SourceKind::Layer,
-                source => return Err(corrupt!("source is {source}, at most 3 expected")),
-            },
+            source: SourceKind::from_code(fields.u8()?, minor)?,
             directory_zstd: match fields.u8()? {
                 0 => false,
                 1 => true,

@@ -103,7 +103,7 @@ pub struct Estimate {
 /// # Errors
 /// If `source` cannot be read, an option does not fit, or the observer stops the call.
 pub fn estimate(
-    source: &(impl ReadAt + Sync),
+    source: &impl ReadAt,
     options: &EncodeOptions,
     observer: &dyn Observer,
 ) -> Result<Estimate> {
@@ -111,7 +111,7 @@ pub fn estimate(
     options.check()?;
     let (listing, warning) = source::list(source)?;
     if let Some(warning) = warning {
-        observer.warn(&format!("{warning}; taken as opaque bytes"));
+        observer.warn(&warning);
     }
     let mut estimate =
         with_threads(options.threads, || estimate_listed(source, &listing, options, observer))?;
@@ -120,7 +120,7 @@ pub fn estimate(
 }
 
 fn estimate_listed(
-    source: &(impl ReadAt + Sync),
+    source: &impl ReadAt,
     listing: &Listing,
     options: &EncodeOptions,
     observer: &dyn Observer,

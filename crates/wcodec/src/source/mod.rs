@@ -1,14 +1,29 @@
 //! A file as layers and other bytes.
 
 mod npy;
+mod onnx;
+mod pickle;
 mod safetensors;
+mod torch;
+mod window;
+mod wire;
 
 pub use npy::write_npy;
 
 use crate::container::footer::SourceKind;
 use crate::container::read_at::{ReadAt, read};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::layer::Layer;
+use std::collections::HashMap;
+use std::io;
+use window::Window;
+
+/// Layers of one file.
+const MAX_LAYERS: usize = 1 << 18;
+/// Bytes of a layer's name.
+const MAX_NAME: u64 = 1 << 16;
+/// Bytes of names that a file of any size may have.
+const NAMES: u64 = 1 << 20;
 
 /// A layer and where its bytes begin in the original.
 #[derive(Clone, Debug)]
@@ -31,26 +46,99 @@ impl Listing {
     }
 }
 
+/// Why layers were not found.
+#[derive(Debug)]
+enum Fault {
+    Io(io::Error),
+    /// The file breaks the rules of its format, or uses them in a way that is not known.
+    Broken(String),
+}
+
+type Found<T> = std::result::Result<T, Fault>;
+
+impl From<io::Error> for Fault {
+    fn from(error: io::Error) -> Fault {
+        Fault::Io(error)
+    }
+}
+
+impl From<String> for Fault {
+    fn from(reason: String) -> Fault {
+        Fault::Broken(reason)
+    }
+}
+
+/// Builds a [`Fault::Broken`] from a format string.
+macro_rules! broken {
+    ($($text:tt)*) => {
+        $crate::source::Fault::Broken(format!($($text)*))
+    };
+}
+use broken;
+
+/// The listing of a format named `format`; broken files are opaque, with the reason as a warning.
+fn settle(found: Found<Listing>, format: &str) -> Result<(Listing, Option<String>)> {
+    match found {
+        Ok(listing) => Ok((listing, None)),
+        Err(Fault::Broken(reason)) => {
+            let warning = format!("not a valid {format} file: {reason}; kept as opaque bytes");
+            Ok((Listing::opaque(), Some(warning)))
+        }
+        Err(Fault::Io(error)) => Err(Error::from(error)),
+    }
+}
+
 /// Finds the layers of a file by its content. A file that looks like a known format but breaks its
 /// rules is opaque, and the reason is given for a warning.
 pub(crate) fn list(source: &impl ReadAt) -> Result<(Listing, Option<String>)> {
     let size = source.size()?;
     let start = read(source, 0, size.min(16))?;
     if let Some(header) = safetensors::header(source, size, &start)? {
-        return Ok(match safetensors::list(&header, size) {
-            Ok(listing) => (listing, None),
-            Err(reason) => {
-                (Listing::opaque(), Some(format!("not a valid safetensors file: {reason}")))
-            }
-        });
+        return settle(safetensors::list(&header, size).map_err(Fault::from), "safetensors");
     }
     if let Some(header) = npy::header(source, size, &start)? {
-        return Ok(match npy::list(&header, size) {
-            Ok(listing) => (listing, None),
-            Err(reason) => (Listing::opaque(), Some(format!("not a valid npy file: {reason}"))),
-        });
+        return settle(npy::list(&header, size).map_err(Fault::from), "npy");
     }
-    Ok((Listing::opaque(), None))
+    let mut window = Window::new(source, size);
+    match torch::list(&mut window, &start) {
+        Ok(Some(answer)) => return Ok(answer),
+        Ok(None) => {}
+        Err(fault) => return settle(Err(fault), "PyTorch"),
+    }
+    match onnx::looks_like(&mut window) {
+        Ok(true) => settle(onnx::list(&mut window), "ONNX"),
+        Ok(false) => Ok((Listing::opaque(), None)),
+        Err(fault) => settle(Err(fault), "ONNX"),
+    }
+}
+
+/// Names that no other layer of the file has. Some are made from a few bytes of the file, so all
+/// together are bounded by its size.
+struct Names {
+    /// How often each name was asked for.
+    taken: HashMap<String, u32>,
+    left: u64,
+}
+
+impl Names {
+    fn new(size: u64) -> Names {
+        Names { taken: HashMap::new(), left: size.saturating_add(NAMES) }
+    }
+
+    /// The name, or the name with the first number from 2 on that makes it another.
+    fn take(&mut self, name: &str) -> Found<String> {
+        let spend = (name.len() as u64).saturating_add(8);
+        let left = self.left.checked_sub(spend);
+        self.left = left.ok_or_else(|| broken!("names are longer than the file"))?;
+        let mut unique = name.to_owned();
+        while self.taken.contains_key(&unique) {
+            let count = self.taken.entry(name.to_owned()).or_insert(0);
+            *count += 1;
+            unique = format!("{name}#{}", *count + 1);
+        }
+        self.taken.insert(unique.clone(), 0);
+        Ok(unique)
+    }
 }
 
 /// Sorts layers by position and refuses overlaps and bytes outside `data..size`.

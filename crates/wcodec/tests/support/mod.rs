@@ -5,6 +5,7 @@
 
 pub mod forge;
 pub mod scaled;
+pub mod sources;
 
 use std::path::PathBuf;
 use wcodec::ElementType;

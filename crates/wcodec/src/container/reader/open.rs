@@ -14,6 +14,7 @@ use crate::error::{Error, ErrorKind, Result, corrupt};
 use crate::frame;
 use crate::limits::Limits;
 use crate::pool::Pool;
+use crate::version::FORMAT_VERSION;
 use std::borrow::Cow;
 use std::sync::Mutex;
 use wcodec_kernels::Level;
@@ -39,7 +40,7 @@ impl<R: ReadAt> Reader<R> {
             return Err(misplaced_footer(&source, size)?);
         }
         let in_footer = |e: Error| e.at_byte(footer_at);
-        let (footer, stored_hash) = Footer::read(&footer_bytes).map_err(in_footer)?;
+        let (footer, stored_hash) = Footer::read(&footer_bytes, minor).map_err(in_footer)?;
         let parts = total_len(&footer);
         if parts != Some(size) || !footer.table_at.is_multiple_of(BLOCK_ALIGN) {
             return Err(in_footer(corrupt!(
@@ -160,7 +161,7 @@ fn misplaced_footer(source: &impl ReadAt, size: u64) -> Result<Error> {
     let tail = read(source, start, size - start)?;
     for (at, window) in tail.windows(FOOTER_LEN).enumerate().rev() {
         if window.ends_with(&footer::MAGIC)
-            && let Ok((footer, _)) = Footer::read(window)
+            && let Ok((footer, _)) = Footer::read(window, FORMAT_VERSION.1)
         {
             let end = start + (at + FOOTER_LEN) as u64;
             if total_len(&footer) == Some(end) {
