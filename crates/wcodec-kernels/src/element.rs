@@ -62,6 +62,9 @@ pub(crate) trait Word: Copy + Default {
     fn shl(self, bits: u32) -> Self;
     fn shr(self, bits: u32) -> Self;
     fn plus(self, other: Self) -> Self;
+    fn or(self, other: Self) -> Self;
+    fn xor(self, other: Self) -> Self;
+    fn to_u64(self) -> u64;
 
     /// Informative bits first.
     #[inline(always)]
@@ -129,6 +132,21 @@ macro_rules! word {
             #[inline(always)]
             fn plus(self, other: $type) -> $type {
                 self.wrapping_add(other)
+            }
+
+            #[inline(always)]
+            fn or(self, other: $type) -> $type {
+                self | other
+            }
+
+            #[inline(always)]
+            fn xor(self, other: $type) -> $type {
+                self ^ other
+            }
+
+            #[inline(always)]
+            fn to_u64(self) -> u64 {
+                self as u64
             }
         }
     };

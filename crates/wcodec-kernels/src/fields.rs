@@ -3,6 +3,7 @@
 use crate::element::{Transform, Word, with_word};
 use crate::level::compiled_for_levels;
 use crate::{Element, Level};
+use std::mem::MaybeUninit;
 
 /// Appends bits `shift..shift + width` of every element to `fields`, the informative bits of an
 /// element being its highest. `width` is at most 16; bytes behind the last whole element do not
@@ -71,6 +72,22 @@ compiled_for_levels! {
     }
 }
 
+/// The bits that are not the same in all elements as they lie there, before their transform.
+#[must_use]
+pub fn varying_bits(level: Level, element: Element, bytes: &[u8]) -> u64 {
+    let mut varying = 0;
+    with_word!(element, vary(level, bytes, &mut varying));
+    varying
+}
+
+compiled_for_levels! {
+    fn vary[T: Word](bytes: &[u8], varying: &mut u64)[T] {
+        let mut words = bytes.chunks_exact(T::SIZE).map(T::read);
+        let first = words.next().unwrap_or_default();
+        *varying = words.fold(T::default(), |varying, word| varying.or(word.xor(first))).to_u64();
+    }
+}
+
 /// What a field is stored as.
 trait Field: Copy {
     fn of(field: u16) -> Self;
@@ -98,9 +115,12 @@ fn append<T: Word>(
     mask: u16,
     fields: &mut Vec<impl Field>,
 ) {
-    let start = fields.len();
-    fields.resize(start + bytes.len() / T::SIZE, Field::of(0));
-    take::<T, _>(level, element.transform(), bytes, shift, mask, &mut fields[start..]);
+    let (start, count) = (fields.len(), bytes.len() / T::SIZE);
+    fields.reserve(count);
+    let room = &mut fields.spare_capacity_mut()[..count];
+    take::<T, _>(level, element.transform(), &bytes[..count * T::SIZE], shift, mask, room);
+    // SAFETY: there is room for `count` more, and each was set: there is an element for each.
+    unsafe { fields.set_len(start + count) };
 }
 
 compiled_for_levels! {
@@ -109,11 +129,12 @@ compiled_for_levels! {
         bytes: &[u8],
         shift: u32,
         mask: u16,
-        fields: &mut [F],
+        fields: &mut [MaybeUninit<F>],
     )[T, F] {
         let mut each = |transform: Transform| {
             for (field, bytes) in fields.iter_mut().zip(bytes.chunks_exact(T::SIZE)) {
-                *field = F::of(T::read(bytes).forward(transform).shr(shift).to_field() & mask);
+                let bits = T::read(bytes).forward(transform).shr(shift).to_field() & mask;
+                *field = MaybeUninit::new(F::of(bits));
             }
         };
         // A transform known to each loop lets the compiler vectorise it.
@@ -149,7 +170,10 @@ mod tests {
                 }).collect();
                 // A rotated element has no bits above its own.
                 prop_assume!(shift + width <= bits);
+                let words = || bytes.chunks_exact(size).map(|b| b.iter().rev().fold(0u64, |x, &b| x << 8 | u64::from(b)));
+                let varying = words().fold(0, |varying, x| varying | (x ^ words().next().unwrap()));
                 for level in Level::available() {
+                    prop_assert_eq!(varying_bits(level, element, &bytes), varying);
                     let mut found = vec![9];
                     extract(level, element, &bytes, shift, width, &mut found);
                     prop_assert_eq!(&found[1..], &expected, "{:?} {:?}", level, element);

@@ -7,7 +7,23 @@ use crate::level::compiled_for_levels;
 /// Sums that run side by side, so that a compiler can put them in a vector.
 const SUMS: usize = 16;
 
-/// Sets each number to `((byte ^ flip) - zero) * weight`.
+/// Larger magnitudes, and what is no number, count as 0: sums stay finite.
+const LARGEST: f32 = 1e30;
+
+/// Formats of floats, little-endian.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Float {
+    /// IEEE, 16 bits.
+    F16,
+    /// The upper half of [`Float::F32`].
+    Bf16,
+    /// IEEE, 32 bits.
+    F32,
+    /// IEEE, 64 bits.
+    F64,
+}
+
+/// Sets each number to `((byte ^ flip) - zero) * its weight * weight`.
 ///
 /// # Panics
 /// If there is not a byte and a weight for each number.
@@ -15,17 +31,114 @@ pub fn weigh_bytes(
     level: Level,
     bytes: &[u8],
     (flip, zero): (u8, u8),
-    weights: &[f32],
+    (weights, weight): (&[f32], f32),
     out: &mut [f32],
 ) {
     assert!(bytes.len() == out.len() && weights.len() == out.len(), "as many of each");
-    weigh(level, bytes, flip, zero, weights, out);
+    weigh(level, bytes, flip, zero, weights, weight, out);
 }
 
 compiled_for_levels! {
-    fn weigh[](bytes: &[u8], flip: u8, zero: u8, weights: &[f32], out: &mut [f32])[] {
-        for ((out, byte), weight) in out.iter_mut().zip(bytes).zip(weights) {
-            *out = (i32::from(byte ^ flip) - i32::from(zero)) as f32 * weight;
+    fn weigh[](
+        bytes: &[u8],
+        flip: u8,
+        zero: u8,
+        weights: &[f32],
+        weight: f32,
+        out: &mut [f32],
+    )[] {
+        for ((out, byte), col) in out.iter_mut().zip(bytes).zip(weights) {
+            *out = (i32::from(byte ^ flip) - i32::from(zero)) as f32 * col * weight;
+        }
+    }
+}
+
+/// Sets each number to a float times its weight times `weight`; floats above 10^30, and what is none, count
+/// as 0.
+///
+/// # Panics
+/// If there is not a float and a weight for each number.
+pub fn weigh_floats(
+    level: Level,
+    float: Float,
+    bytes: &[u8],
+    (weights, weight): (&[f32], f32),
+    out: &mut [f32],
+) {
+    assert!(weights.len() == out.len(), "a weight for each number");
+    match float {
+        Float::F16 => weigh_as(level, bytes.as_chunks().0, &f16, weights, weight, out),
+        Float::Bf16 => weigh_as(level, bytes.as_chunks().0, &bf16, weights, weight, out),
+        Float::F32 => {
+            weigh_as(level, bytes.as_chunks().0, &f32::from_le_bytes, weights, weight, out)
+        }
+        Float::F64 => weigh_as(level, bytes.as_chunks().0, &f64, weights, weight, out),
+    }
+}
+
+/// Sets each number to the magnitude of a float, 0 for those that [`weigh_floats`] does not count.
+///
+/// # Panics
+/// If there is not a float for each number.
+pub fn magnitudes(level: Level, float: Float, bytes: &[u8], out: &mut [f32]) {
+    match float {
+        Float::F16 => magnitudes_as(level, bytes.as_chunks().0, &f16, out),
+        Float::Bf16 => magnitudes_as(level, bytes.as_chunks().0, &bf16, out),
+        Float::F32 => magnitudes_as(level, bytes.as_chunks().0, &f32::from_le_bytes, out),
+        Float::F64 => magnitudes_as(level, bytes.as_chunks().0, &f64, out),
+    }
+}
+
+/// Infinities become 2^16.
+#[inline(always)]
+fn f16(bytes: [u8; 2]) -> f32 {
+    let bits = u32::from(u16::from_le_bytes(bytes));
+    // The exponent's bias differs by 112.
+    let magnitude = f32::from_bits((bits & 0x7fff) << 13) * f32::from_bits((127 + 112) << 23);
+    f32::from_bits(magnitude.to_bits() | (bits & 0x8000) << 16)
+}
+
+#[inline(always)]
+fn bf16(bytes: [u8; 2]) -> f32 {
+    f32::from_bits(u32::from(u16::from_le_bytes(bytes)) << 16)
+}
+
+#[inline(always)]
+fn f64(bytes: [u8; 8]) -> f32 {
+    f64::from_le_bytes(bytes) as f32
+}
+
+/// A float, or a zero of its sign.
+#[inline(always)]
+fn finite(x: f32) -> f32 {
+    // Not a number is not less either.
+    if x.abs() < LARGEST { x } else { 0f32.copysign(x) }
+}
+
+compiled_for_levels! {
+    fn weigh_as[const N: usize, F: Fn([u8; N]) -> f32](
+        floats: &[[u8; N]],
+        read: &F,
+        weights: &[f32],
+        weight: f32,
+        out: &mut [f32],
+    )[N, F] {
+        assert!(floats.len() == out.len(), "a float for each number");
+        for ((out, float), col) in out.iter_mut().zip(floats).zip(weights) {
+            *out = finite(read(*float)) * col * weight;
+        }
+    }
+}
+
+compiled_for_levels! {
+    fn magnitudes_as[const N: usize, F: Fn([u8; N]) -> f32](
+        floats: &[[u8; N]],
+        read: &F,
+        out: &mut [f32],
+    )[N, F] {
+        assert!(floats.len() == out.len(), "a float for each number");
+        for (out, float) in out.iter_mut().zip(floats) {
+            *out = finite(read(*float)).abs();
         }
     }
 }
@@ -129,6 +242,29 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    const FLOATS: [(Float, usize); 4] =
+        [(Float::F16, 2), (Float::Bf16, 2), (Float::F32, 4), (Float::F64, 8)];
+
+    #[test]
+    fn floats_are_read() {
+        let read = |float, bytes: &[u8]| {
+            let (mut weighed, mut magnitude) = ([0.0], [0.0]);
+            weigh_floats(Level::SCALAR, float, bytes, (&[2.0], 0.5), &mut weighed);
+            magnitudes(Level::SCALAR, float, bytes, &mut magnitude);
+            assert_eq!(weighed[0].abs(), magnitude[0]);
+            weighed[0]
+        };
+        assert_eq!(read(Float::F16, &[0x00, 0xbe]), -1.5);
+        assert_eq!(read(Float::F16, &[0x01, 0x00]), 2f32.powi(-24));
+        assert_eq!(read(Float::Bf16, &[0xc0, 0xbf]), -1.5);
+        assert_eq!(read(Float::Bf16, &[0x80, 0x7f]), 0.0);
+        assert_eq!(read(Float::F32, &1e-20f32.to_le_bytes()), 1e-20);
+        assert_eq!(read(Float::F32, &(-1e30f32).to_le_bytes()), 0.0);
+        assert_eq!(read(Float::F32, &f32::NAN.to_le_bytes()), 0.0);
+        assert_eq!(read(Float::F64, &(-0.75f64).to_le_bytes()), -0.75);
+        assert_eq!(read(Float::F64, &f64::MAX.to_le_bytes()), 0.0);
+    }
+
     proptest! {
         /// Bit for bit, so that an encoder writes the same file everywhere.
         #[test]
@@ -136,11 +272,19 @@ mod tests {
             let weights: Vec<f32> = (0..bytes.len()).map(|k| 0.3 + (k % 17) as f32 * 0.07).collect();
             let results = |level| {
                 let mut values = vec![0.0; bytes.len()];
-                weigh_bytes(level, &bytes, (flip, zero), &weights, &mut values);
+                weigh_bytes(level, &bytes, (flip, zero), (&weights, factor), &mut values);
                 let sum = dot(level, &values, &weights);
                 let clipped = dot_clipped(level, &values, &weights, factor, 20.0);
                 add_clipped(level, &mut values, &weights, &weights, factor, 0.5);
                 add_scaled(level, &mut values, &weights, factor);
+                for (float, size) in FLOATS {
+                    let floats = &bytes[..bytes.len() / size * size];
+                    let mut of_floats = vec![0.0; floats.len() / size];
+                    weigh_floats(level, float, floats, (&weights[..of_floats.len()], factor), &mut of_floats);
+                    values.extend(&of_floats);
+                    magnitudes(level, float, floats, &mut of_floats);
+                    values.extend(of_floats);
+                }
                 (sum.to_bits(), clipped.to_bits(), values.iter().map(|v| v.to_bits()).collect::<Vec<_>>())
             };
             let expected = results(Level::SCALAR);

@@ -12,6 +12,7 @@ mod blocks;
 #[cfg(any(target_arch = "aarch64", target_arch = "x86_64"))]
 mod drive;
 mod element;
+mod encode_table;
 mod fields;
 mod floats;
 mod level;
@@ -34,11 +35,14 @@ pub use blocks::{
     decode_blocks,
 };
 pub use element::{Element, Transform};
-pub use fields::{extract, extract_bytes, field_range};
-pub use floats::{add_clipped, add_scaled, dot, dot_clipped, weigh_bytes};
+pub use encode_table::EncodeTable;
+pub use fields::{extract, extract_bytes, field_range, varying_bits};
+pub use floats::{
+    Float, add_clipped, add_scaled, dot, dot_clipped, magnitudes, weigh_bytes, weigh_floats,
+};
 pub use level::Level;
 pub use low::pack_low_bits;
-pub use map::map_bytes;
+pub use map::{map_bytes, map_steps};
 pub use pack::{pack_bits, packed_len, unpack_bits};
 pub use predict::Predictor;
 pub use products::{
@@ -49,9 +53,7 @@ pub use rans::{
     Classes, EncodeSpace, LANES, STATE_MAX, STATE_MIN, Scan, Steps, StreamError, StreamJob,
     SymbolsJob, decode, encode,
 };
-pub use scalar::histogram::{ByteCounts, MAX_VALUES, histogram};
-pub use slots::{
-    ALIAS_SYMBOLS, DecodeTable, EncodeTable, MAX_SYMBOLS, TABLE_BITS, TABLE_SIZE, TableError,
-};
+pub use scalar::histogram::{ByteCounts, FieldCounts, MAX_VALUES, histogram};
+pub use slots::{ALIAS_SYMBOLS, DecodeTable, MAX_SYMBOLS, TABLE_BITS, TABLE_SIZE, TableError};
 pub use turn::to_coding_order;
 pub use xxh3::{XXH3_SECRET, XXH3_STRIPE, xxh3_rows};

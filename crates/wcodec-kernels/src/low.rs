@@ -177,29 +177,74 @@ fn join(bytes: u64, width: u32) -> u64 {
 /// bits of the last byte are zero.
 ///
 /// # Panics
-/// If a class has no width.
+/// If a class has no width, or one above 8.
 pub fn pack_low_bits(
+    level: Level,
     steps: Steps,
     widths: &[u8],
     of_step: &[u8],
     fields: &[u8],
     out: &mut Vec<u8>,
 ) {
-    let (mut word, mut held) = (0u64, 0);
-    for (step, fields) in steps.chunks(fields).enumerate() {
-        let class = of_step.get(step).map_or(0, |&class| usize::from(class));
-        let width = u32::from(widths[class]);
-        if width == 0 {
-            continue;
-        }
-        let (eights, rest) = fields.as_chunks::<8>();
-        if held == 0 && rest.is_empty() {
-            for eight in eights {
-                let bytes = join(u64::from_le_bytes(*eight), width).to_le_bytes();
-                out.extend_from_slice(&bytes[..width as usize]);
+    let low = LowBits { widths, packed: &[] };
+    assert!(of_step.iter().all(|&class| usize::from(class) < widths.len()), "a width for each");
+    let bits = low.bits(level, steps, of_step).unwrap_or_else(|| unreachable!("fields exist"));
+    let start = out.len();
+    // Eight bytes are written at a time, of which up to seven do not count.
+    out.resize(start + bits.div_ceil(8) + 8, 0);
+    let (mut step, mut at) = (0, start);
+    if steps.lanes() == LANES {
+        step = steps.full();
+        let mut by_class = [0; 256];
+        by_class[..widths.len()].copy_from_slice(widths);
+        let (full, _) = fields[..steps.full_symbols()].as_chunks();
+        pack_full(level, &by_class, of_step, full, out, &mut at);
+    }
+    out.truncate(at);
+    pack_slowly(&low, steps, of_step, step, fields, out);
+}
+
+compiled_for_levels! {
+    /// Packs the low bits of full steps; moves `at` behind them.
+    fn pack_full[](
+        widths: &[u8; 256],
+        of_step: &[u8],
+        steps: &[[u8; LANES]],
+        out: &mut [u8],
+        at: &mut usize,
+    )[] {
+        for (number, fields) in steps.iter().enumerate() {
+            let class = of_step.get(number).map_or(0, |&class| usize::from(class));
+            let width = usize::from(widths[class]);
+            if width == 0 {
+                continue;
             }
-            continue;
+            // Four numbers of eight bytes at a time, which a compiler puts in vectors.
+            let mut words = [0u64; 4];
+            for k in 0..4 {
+                words[k] = join(word(&fields[8 * k..]), width as u32);
+            }
+            let out = &mut out[*at..][..3 * width + 8];
+            for k in 0..4 {
+                out[k * width..][..8].copy_from_slice(&words[k].to_le_bytes());
+            }
+            *at += 4 * width;
         }
+    }
+}
+
+/// Field after field, from a step on.
+fn pack_slowly(
+    low: &LowBits<'_>,
+    steps: Steps,
+    of_step: &[u8],
+    first: usize,
+    fields: &[u8],
+    out: &mut Vec<u8>,
+) {
+    let (mut word, mut held) = (0u64, 0);
+    for (step, fields) in steps.chunks(fields).enumerate().skip(first) {
+        let width = low.width(of_step, step);
         for &field in fields {
             word |= (u64::from(field) & ((1 << width) - 1)) << held;
             held += width;
@@ -231,12 +276,15 @@ mod tests {
             let width_of: Vec<u8> = (0..steps.count()).flat_map(|s| vec![widths[usize::from(of_step[s])]; lanes(s)]).collect();
             let fields: Vec<u8> = (0..rows * cols).map(|i| random(i + 99) as u8).collect();
             let mut packed = Vec::new();
-            pack_low_bits(steps, &widths, &of_step, &fields, &mut packed);
+            pack_low_bits(Level::SCALAR, steps, &widths, &of_step, &fields, &mut packed);
             let low = LowBits { widths: &widths, packed: &packed };
             prop_assert_eq!(low.bits(Level::SCALAR, steps, &of_step).map(|bits| bits.div_ceil(8)), Some(packed.len()));
             let mask = |width: u8| ((1u16 << width) - 1) as u8;
             let high: Vec<u8> = fields.iter().zip(&width_of).map(|(f, &w)| f & !mask(w)).collect();
             for level in Level::available() {
+                let mut again = vec![1];
+                pack_low_bits(level, steps, &widths, &of_step, &fields, &mut again);
+                prop_assert_eq!(&again[1..], &packed, "{:?}", level);
                 let mut symbols = high.clone();
                 low.add(level, steps, &of_step, &mut symbols);
                 prop_assert_eq!(&symbols, &fields);

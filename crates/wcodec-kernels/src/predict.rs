@@ -126,9 +126,12 @@ impl Tiling {
     }
 }
 
+/// Up to this sum of a tile's sides, quotients of floats are exact.
+const EXACT: usize = 1 << 12;
+
 /// The two edges that a tile is predicted from, substitutes filled in.
 #[derive(Default)]
-pub struct Edges {
+struct Edges {
     left: Vec<u16>,
     top: Vec<u16>,
 }
@@ -136,7 +139,7 @@ pub struct Edges {
 impl Edges {
     /// Reads the edges of `tile` from the decoded symbols of the block (`stride` a row). A missing
     /// edge repeats the first symbol of the other one; if both are missing, all are 0.
-    pub fn read(&mut self, symbols: &[u16], stride: usize, tile: Tile) {
+    fn read(&mut self, symbols: &[u16], stride: usize, tile: Tile) {
         self.left.clear();
         self.top.clear();
         if tile.col > 0 {
@@ -154,7 +157,8 @@ impl Edges {
     }
 
     /// Fills `predicted` with the prediction of row `row` of the tile.
-    pub fn predict_row(&self, predictor: Predictor, row: usize, predicted: &mut [u16]) {
+    #[inline(always)]
+    fn predict_row(&self, predictor: Predictor, row: usize, predicted: &mut [u16]) {
         let left = self.left[row];
         match predictor {
             Predictor::None => predicted.fill(0),
@@ -167,10 +171,18 @@ impl Edges {
             }
             Predictor::Planar => {
                 let down = row as u32 + 1;
+                let far = self.left.len() + self.top.len();
                 for ((p, &top), across) in predicted.iter_mut().zip(&self.top).zip(1..) {
                     let whole = down + across;
                     let sum = down * u32::from(left) + across * u32::from(top) + whole / 2;
-                    *p = (sum / whole) as u16;
+                    // Vectors cannot divide integers. Symbols have at most 12 bits: the sum is exact
+                    // then, and a quotient that is no whole number is further from one than it is
+                    // rounded.
+                    *p = if far <= EXACT {
+                        (sum as f32 / whole as f32) as u16
+                    } else {
+                        (sum / whole) as u16
+                    };
                 }
             }
         }
@@ -286,6 +298,23 @@ mod tests {
         assert_eq!(rows(Predictor::Average), [15, 15, 25, 25]);
         // (1 * 10 + 1 * 20 + 1) / 2, (1 * 10 + 2 * 21 + 1) / 3, (2 * 30 + 1 * 20 + 1) / 3, (2 * 30 + 2 * 21 + 2) / 4
         assert_eq!(rows(Predictor::Planar), [15, 17, 27, 26]);
+    }
+
+    #[test]
+    fn quotients_of_floats_are_exact() {
+        for whole in 2..=EXACT as u32 {
+            for quotient in (0..4095).step_by(89).chain([2047, 2048, 4094, 4095]) {
+                for sum in
+                    [quotient * whole, quotient * whole + whole / 2, quotient * whole + whole - 1]
+                {
+                    let float = (sum as f32 / whole as f32) as u16;
+                    assert!(
+                        u32::from(float) == sum / whole || sum > whole * 4095 + whole / 2,
+                        "{sum} / {whole}"
+                    );
+                }
+            }
+        }
     }
 
     #[test]

@@ -59,7 +59,8 @@ impl ColumnFactors {
         &'a self,
         rows: &'a [[i16; 2]],
     ) -> impl Iterator<Item = ([i16; 2], &'a [[i16; 2]])> + Clone {
-        rows.iter().copied().zip(self.pairs.chunks_exact(self.cols.max(1)))
+        let cols = move |k: usize| &self.pairs[k * self.cols..][..self.cols];
+        rows.iter().enumerate().map(move |(k, &row)| (row, cols(k)))
     }
 }
 
@@ -122,33 +123,50 @@ pub fn predict_signs(
     assert_eq!(bytes.len(), cols.cols * element.size(), "a column for each element");
     assert!(mantissa + 2 < element.bits(), "a sign, an exponent and a mantissa");
     let rows = &cols.pairs_of(rows)[..rows.len().div_ceil(2)];
-    with_word!(element, signs_of(level, mantissa, rows, cols, signs, bytes));
+    let mut sums = [0; COLUMNS];
+    for (chunk, bytes) in bytes.chunks_mut(COLUMNS * element.size()).enumerate() {
+        let sums = &mut sums[..bytes.len() / element.size()];
+        sum_products(level, rows, cols, COLUMNS * chunk, sums);
+        with_word!(element, move_signs(level, mantissa, sums, signs, bytes));
+    }
 }
 
 /// Columns whose sums are computed at a time.
-const COLUMNS: usize = 64;
+const COLUMNS: usize = 256;
+
+/// Sets `sums` to the sums of the products for the columns from `first` on.
+fn sum_products(
+    level: Level,
+    rows: &[[i16; 2]],
+    cols: &ColumnFactors,
+    first: usize,
+    sums: &mut [i32],
+) {
+    let done = match level.set() {
+        #[cfg(target_arch = "x86_64")]
+        Set::Avx2 | Set::Avx512 => {
+            crate::x86_64::products::sum(level, cols.with_row(rows), first, sums)
+        }
+        _ => 0,
+    };
+    let rest = &mut sums[done..];
+    rest.fill(0);
+    for ([a, b], cols) in cols.with_row(rows) {
+        for (sum, col) in rest.iter_mut().zip(&cols[first + done..]) {
+            *sum += i32::from(a) * i32::from(col[0]) + i32::from(b) * i32::from(col[1]);
+        }
+    }
+}
 
 compiled_for_levels! {
-    fn signs_of[T: Word](
-        mantissa: u32,
-        rows: &[[i16; 2]],
-        cols: &ColumnFactors,
-        signs: Signs,
-        bytes: &mut [u8],
-    )[T] {
-        for (chunk, bytes) in bytes.chunks_mut(COLUMNS * T::SIZE).enumerate() {
-            let mut sums = [0i32; COLUMNS];
-            for ([a, b], cols) in cols.with_row(rows) {
-                for (sum, col) in sums.iter_mut().zip(&cols[COLUMNS * chunk..]) {
-                    *sum += i32::from(a) * i32::from(col[0]) + i32::from(b) * i32::from(col[1]);
-                }
+    fn move_signs[T: Word](mantissa: u32, sums: &[i32], signs: Signs, bytes: &mut [u8])[T] {
+        let floats = bytes.chunks_exact_mut(T::SIZE).zip(sums);
+        match signs {
+            Signs::Hide => {
+                floats.for_each(|(x, sum)| hide(T::read(x), mantissa, *sum < 0).write(x));
             }
-            let floats = bytes.chunks_exact_mut(T::SIZE).zip(&sums);
-            match signs {
-                Signs::Hide => floats.for_each(|(x, sum)| hide(T::read(x), mantissa, *sum < 0).write(x)),
-                Signs::Restore => {
-                    floats.for_each(|(x, sum)| restore(T::read(x), mantissa, *sum < 0).write(x));
-                }
+            Signs::Restore => {
+                floats.for_each(|(x, sum)| restore(T::read(x), mantissa, *sum < 0).write(x));
             }
         }
     }
@@ -181,7 +199,7 @@ mod tests {
     proptest! {
         #[test]
         fn signs_follow_the_definition(
-            floats in prop::collection::vec(any::<u64>(), 0..200),
+            floats in prop::collection::vec(any::<u64>(), 0..600),
             rows in prop::collection::vec((any::<i8>(), 0u32..=MAX_PRODUCT_EXPONENT), 0..=MAX_PRODUCTS),
             kind in 0usize..6,
             seed: u64,

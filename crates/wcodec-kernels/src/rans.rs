@@ -292,6 +292,17 @@ pub(crate) fn append_stream(states: &[u32], words: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(words);
 }
 
+/// As [`append_stream`], of words of which the last one comes first.
+#[cfg(target_arch = "x86_64")]
+pub(crate) fn append_backwards(states: &[u32], words: &[u8], out: &mut Vec<u8>) {
+    append_stream(states, words, out);
+    let start = out.len() - words.len();
+    let (to, _) = out[start..].as_chunks_mut::<2>();
+    for (to, from) in to.iter_mut().zip(words.as_chunks::<2>().0.iter().rev()) {
+        *to = *from;
+    }
+}
+
 /// What must hold behind the last step: no words left, every state at its end.
 pub(crate) fn check_end(states: &[u32; LANES], left: usize) -> Result<(), StreamError> {
     if left > 0 {

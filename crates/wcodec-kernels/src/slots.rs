@@ -15,7 +15,7 @@ pub const MAX_SYMBOLS: usize = 256;
 /// Up to this many symbols use the alias layout.
 pub const ALIAS_SYMBOLS: usize = 64;
 
-const BUCKET_BITS: u32 = 6;
+pub(crate) const BUCKET_BITS: u32 = 6;
 const BUCKET_SLOTS: u16 = 1 << BUCKET_BITS;
 
 /// Why frequencies were refused.
@@ -43,7 +43,7 @@ impl std::fmt::Display for TableError {
 impl std::error::Error for TableError {}
 
 /// Proves the frequencies before anything is built from them.
-fn validate(frequencies: &[u16]) -> Result<(), TableError> {
+pub(crate) fn validate(frequencies: &[u16]) -> Result<(), TableError> {
     if frequencies.is_empty() || frequencies.len() > MAX_SYMBOLS {
         return Err(TableError::SymbolCount(frequencies.len()));
     }
@@ -278,89 +278,6 @@ impl DecodeTable {
     }
 }
 
-/// What encoding one symbol needs.
-#[derive(Clone, Copy, Default)]
-pub(crate) struct EncodeSymbol {
-    /// `ceil(2^40 / frequency)`: for `x < frequency << 16`, `x / frequency == x * reciprocal >> 40`
-    /// exactly, since the error of the product stays below 2^28 * 2^12.
-    pub(crate) reciprocal: u64,
-    /// `frequency << 16`: the first state that would leave [2^12, 2^28).
-    pub(crate) limit: u32,
-    pub(crate) frequency: u16,
-    /// Sum of the frequencies of lower ranks: where its positions start in `slots`.
-    pub(crate) base: u16,
-}
-
-/// Symbol to slot, for encoding.
-#[derive(Clone)]
-pub struct EncodeTable {
-    /// Entries past the last symbol are never used by ranks of the table.
-    pub(crate) symbols: Box<[EncodeSymbol; MAX_SYMBOLS]>,
-    /// The slots of each symbol by position, symbol after symbol. One more entry than needed: vector loads of an
-    /// entry take the next one along.
-    pub(crate) slots: Box<[u16; TABLE_SIZE + 1]>,
-    #[cfg_attr(not(target_arch = "x86_64"), allow(dead_code, reason = "no other encoder uses it"))]
-    pub(crate) vector: Box<EncodeVector>,
-    #[cfg_attr(not(target_arch = "x86_64"), allow(dead_code, reason = "no other encoder uses it"))]
-    pub(crate) ranks: usize,
-}
-
-/// What encoding needs by rank, for encoders that work on many lanes.
-#[repr(C, align(64))]
-#[derive(Clone)]
-pub(crate) struct EncodeVector {
-    pub(crate) frequency: [u16; ALIAS_SYMBOLS],
-    pub(crate) base: [u16; ALIAS_SYMBOLS],
-    /// A little below `1 / frequency`, so that `x * reciprocal` rounded down is `x / frequency` or
-    /// one less for every `x < frequency << 16`: 2^-20 is more than the two roundings (of `x` and
-    /// of the product, 2^-24 each) can add, and takes at most a 16th off a quotient.
-    pub(crate) reciprocal: [f32; ALIAS_SYMBOLS],
-    /// Of each rank, also above 64: the frequency in the upper half.
-    pub(crate) frequency_and_base: [u32; MAX_SYMBOLS],
-}
-
-impl EncodeTable {
-    /// The twin of [`DecodeTable::new`].
-    ///
-    /// # Errors
-    /// As there.
-    pub fn new(frequencies: &[u16]) -> Result<EncodeTable, TableError> {
-        validate(frequencies)?;
-        let mut base = 0;
-        let mut symbols = Box::new([EncodeSymbol::default(); MAX_SYMBOLS]);
-        let mut vector = Box::new(EncodeVector {
-            frequency: [1; ALIAS_SYMBOLS],
-            base: [0; ALIAS_SYMBOLS],
-            reciprocal: [1.0; ALIAS_SYMBOLS],
-            frequency_and_base: [1 << 16; MAX_SYMBOLS],
-        });
-        for (rank, (symbol, &f)) in symbols.iter_mut().zip(frequencies).enumerate() {
-            let reciprocal = (1u64 << 40).div_ceil(u64::from(f));
-            *symbol = EncodeSymbol { reciprocal, limit: u32::from(f) << 16, frequency: f, base };
-            vector.frequency_and_base[rank] = u32::from(f) << 16 | u32::from(base);
-            if rank < ALIAS_SYMBOLS {
-                vector.frequency[rank] = f;
-                vector.base[rank] = base;
-                vector.reciprocal[rank] = reciprocal_below(f);
-            }
-            base += f;
-        }
-        let mut slots = Box::new([0u16; TABLE_SIZE + 1]);
-        for_each_run(frequencies, |Run { slot, rank, position, len }| {
-            let first = usize::from(symbols[rank].base) + usize::from(position);
-            for (to, slot) in slots[first..][..usize::from(len)].iter_mut().zip(slot as u16..) {
-                *to = slot;
-            }
-        });
-        Ok(EncodeTable { symbols, slots, vector, ranks: frequencies.len() })
-    }
-}
-
-/// `1 / f`, 2^-20 of it less.
-fn reciprocal_below(f: u16) -> f32 {
-    (1.0 - 1.0 / 1_048_576.0) / f32::from(f)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -430,19 +347,7 @@ mod tests {
             let symbols: Vec<u16> = (0..n as u16).collect();
             assert_eq!(DecodeTable::new(&symbols, &f, 0).err(), Some(TableError::Sum(4095)));
             f[n / 2] += 2;
-            assert_eq!(EncodeTable::new(&f).err(), Some(TableError::Sum(4097)));
-        }
-    }
-
-    #[test]
-    fn quotients_by_reciprocal_are_exact_or_one_less() {
-        for f in 1..=TABLE_SIZE as u32 {
-            let reciprocal = reciprocal_below(f as u16);
-            let quotients = (0..1 << 16).step_by(97).chain([1, 2, 0x7fff, 0x8000, 0xffff]);
-            for x in quotients.flat_map(|q| [q * f, q * f + f / 2, q * f + f - 1]) {
-                let estimate = (x as f32 * reciprocal) as u32;
-                assert!(estimate == x / f || estimate + 1 == x / f, "{x} / {f} as {estimate}");
-            }
+            assert_eq!(validate(&f), Err(TableError::Sum(4097)));
         }
     }
 }

@@ -1,7 +1,7 @@
 //! From a source to a container: cuts the original into segments and feeds the writer.
 
 use crate::container::directory::{Directory, LayerEntry, Segment};
-use crate::container::read_at::{ReadAt, read};
+use crate::container::read_at::{ReadAt, read_with};
 use crate::dtype::ElementType;
 use crate::error::{ErrorKind, Result};
 use crate::geometry::{Scan, TileConfig, plan};
@@ -130,8 +130,10 @@ pub(crate) fn encode(
     let size = source.size()?;
     let directory = directory(listing, size, cut, options)?;
     let mut writer = Writer::planned(out, listing.kind, directory, options)?;
+    let mut buffer = Vec::new();
     for (batch, range) in batches(&writer.jobs()) {
-        writer.encode(batch, &read(source, range.start, range.end - range.start)?)?;
+        let bytes = read_with(source, range.start, range.end - range.start, &mut buffer)?;
+        writer.encode(batch, bytes)?;
         observer.progress(range.end, size);
         if observer.cancelled() {
             return Err(ErrorKind::Interrupted.into());

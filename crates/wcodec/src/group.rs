@@ -6,7 +6,7 @@ use crate::block::encode::{
     self, Draft, DraftPlane, EncodedBlock, GroupFormat, PlanePlan, Planned, PreparedTable,
     SharedTables, Split, TableChoice,
 };
-use crate::block::fields::{BlockBytes, FieldSource};
+use crate::block::fields::{BlockBytes, FieldSource, TopCounts};
 use crate::block::{Mode, side};
 use crate::checksum::{BlockId, block_checksum};
 use crate::dtype::ElementType;
@@ -107,12 +107,14 @@ impl GroupJob<'_> {
         pool: &Pool,
     ) -> Result<EncodedGroup> {
         let rects = self.rects();
+        let tops = self.tops(&rects);
         let format = GroupFormat {
             pool,
             level,
             format: self.format,
             bytes: self.bytes,
             coded: self.bytes,
+            tops: &tops,
             base: self.base(),
         };
         let view_rects: Vec<Rect> = rects
@@ -126,6 +128,7 @@ impl GroupJob<'_> {
             level,
             element,
             bytes,
+            tops: Some(&tops),
             signs: false,
             base,
             rows: rows as usize,
@@ -198,6 +201,12 @@ impl GroupJob<'_> {
         Ok(EncodedGroup { blocks, side, stats })
     }
 
+    /// Counts of blocks, for all planes that may come first.
+    fn tops(&self, rects: &[(u64, u64, Rect)]) -> TopCounts {
+        let width = *first_widths(self.format.element).end();
+        TopCounts::new(width, rects.iter().map(|&(_, _, rect)| rect))
+    }
+
     /// One table for a block or for all of them.
     fn plain_coding(
         &self,
@@ -228,7 +237,10 @@ impl GroupJob<'_> {
         if len > side::MAX_LEN as usize {
             return Ok(None);
         }
-        let format = GroupFormat { coded: plan.coded(self.bytes), ..format };
+        // What predicted signs leave is counted anew.
+        let anew = plan.signs.then(|| self.tops(rects));
+        let tops = anew.as_ref().unwrap_or(format.tops);
+        let format = GroupFormat { coded: plan.coded(self.bytes), tops, ..format };
         let split = self.choose_split(format, Some(plan.width), rects.len());
         let drafts = make_drafts(format, rects, &split);
         let prices = rects.iter().map(|&(_, _, rect)| plan.price(rect)).collect();
@@ -259,7 +271,7 @@ impl GroupJob<'_> {
             let elements = self.bytes.len() / element.size();
             first_width(level, element, &sample, elements, blocks)
         });
-        let varying = varying_bits(element, &sample);
+        let varying = varying_bits(level, element, &sample);
         let mut shift = element.bits() - first;
         let mut planes = vec![PlanePlan { width: first, coded: true }];
         for width in low_widths(element, first, varying) {

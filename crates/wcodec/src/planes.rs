@@ -22,12 +22,8 @@ pub(crate) fn extract(
 }
 
 /// The bits of an element that are not the same in all elements, the informative bits first.
-pub(crate) fn varying_bits(element: ElementType, bytes: &[u8]) -> u64 {
-    let size = element.size();
-    let word = |b: &[u8]| b.iter().rev().fold(0u64, |word, &byte| word << 8 | u64::from(byte));
-    let mut words = bytes.chunks_exact(size).map(word);
-    let Some(first) = words.next() else { return 0 };
-    let varying = words.fold(0, |varying, w| varying | (w ^ first));
+pub(crate) fn varying_bits(level: Level, element: ElementType, bytes: &[u8]) -> u64 {
+    let varying = wcodec_kernels::varying_bits(level, element.kernel(), bytes);
     match element.kernel().transform() {
         Transform::RotateSign => {
             let bits = element.bits();
@@ -100,7 +96,7 @@ mod tests {
     fn constant_runs_are_cut_off() {
         // bf16 values in fp32: 16 low mantissa bits are zero, the sign below them is not.
         let bytes: Vec<u8> = (0..200u32).flat_map(|i| ((i * 0x9e37) << 16).to_le_bytes()).collect();
-        let varying = varying_bits(ElementType::F32, &bytes);
+        let varying = varying_bits(Level::SCALAR, ElementType::F32, &bytes);
         assert_eq!(low_widths(ElementType::F32, 9, varying), [6, 8, 8, 1]);
         assert_eq!(low_widths(ElementType::F32, 9, u64::MAX), [7, 8, 8]);
         assert_eq!(low_widths(ElementType::Bf16, 8, u64::MAX), [8]);

@@ -54,8 +54,9 @@ pub struct Writer<W> {
     stats: Stats,
 }
 
-/// Bytes encoded at a time.
+/// Bytes encoded at a time: enough to do for many threads, or what the caches of one hold.
 const BATCH_BYTES: u64 = 16 << 20;
+const BATCH_BYTES_OF_ONE: u64 = 2 << 20;
 
 /// A group that is to be encoded.
 pub(crate) struct Job {
@@ -107,9 +108,11 @@ pub(crate) fn jobs(segments: &[Segment], first: usize) -> Vec<Job> {
 
 /// Cuts jobs into runs that are encoded at a time, with their bytes in the original.
 pub(crate) fn batches(mut jobs: &[Job]) -> impl Iterator<Item = (&[Job], Range<u64>)> {
+    let alone = rayon::current_num_threads() == 1;
+    let most = if alone { BATCH_BYTES_OF_ONE } else { BATCH_BYTES };
     std::iter::from_fn(move || {
         let start = jobs.first()?.bytes.start;
-        let count = jobs.iter().take_while(|job| job.bytes.end - start <= BATCH_BYTES).count();
+        let count = jobs.iter().take_while(|job| job.bytes.end - start <= most).count();
         let (batch, rest) = jobs.split_at(count.max(1));
         jobs = rest;
         Some((batch, start..batch.last()?.bytes.end))

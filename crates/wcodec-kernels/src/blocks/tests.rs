@@ -146,7 +146,7 @@ fn coded(random: &mut Random, values: &[u16], width: u32, (rows, cols): (usize, 
     let mut packed = Vec::new();
     if !widths.is_empty() {
         let fields: Vec<u8> = taken.iter().map(|&v| v as u8).collect();
-        pack_low_bits(steps, &widths, &of_step, &fields, &mut packed);
+        pack_low_bits(Level::SCALAR, steps, &widths, &of_step, &fields, &mut packed);
     }
     let encoders: Vec<&EncodeTable> = encoders.iter().collect();
     let classes = Classes::per_step(&encoders, &of_step);

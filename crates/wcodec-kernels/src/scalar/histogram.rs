@@ -1,5 +1,7 @@
 //! Counting symbols.
 
+use crate::{Element, Level, extract};
+
 /// Values are below this.
 pub const MAX_VALUES: usize = 1 << 12;
 
@@ -28,6 +30,45 @@ pub fn histogram(values: &[u16], counts: &mut [u32]) {
     }
     for (count, part) in counts.iter_mut().zip(&partial) {
         *count += part.iter().sum::<u32>();
+    }
+}
+
+/// Counts fields of elements that come in pieces.
+#[derive(Default)]
+pub struct FieldCounts {
+    /// Four for a value: the same value twice in a row would wait for the store before.
+    partial: Option<Box<[[u32; 4]; MAX_VALUES]>>,
+    fields: Vec<u16>,
+}
+
+/// Elements whose fields are taken out at a time: they stay in the first-level cache.
+const PIECE: usize = 2048;
+
+impl FieldCounts {
+    /// Counts the fields that [`extract`] takes out of a piece, of at most 12 bits.
+    pub fn add(&mut self, level: Level, element: Element, bytes: &[u8], shift: u32, width: u32) {
+        let FieldCounts { partial, fields } = self;
+        let partial = partial.get_or_insert_with(|| Box::new([[0; 4]; MAX_VALUES]));
+        for piece in bytes.chunks(PIECE * element.size()) {
+            fields.clear();
+            extract(level, element, piece, shift, width, fields);
+            let (quads, rest) = fields.as_chunks::<4>();
+            for quad in quads {
+                for k in 0..4 {
+                    partial[usize::from(quad[k]) % MAX_VALUES][k] += 1;
+                }
+            }
+            for field in rest {
+                partial[usize::from(*field) % MAX_VALUES][0] += 1;
+            }
+        }
+    }
+
+    /// How often each field of `width` bits, at most 12, came since this was last asked.
+    #[must_use]
+    pub fn take(&mut self, width: u32) -> Vec<u32> {
+        let Some(partial) = &mut self.partial else { return vec![0; 1 << width] };
+        partial[..1 << width].iter_mut().map(|part| std::mem::take(part).iter().sum()).collect()
     }
 }
 
@@ -77,6 +118,13 @@ mod tests {
             histogram(&values, &mut counts);
             for (v, &count) in counts.iter().enumerate() {
                 prop_assert_eq!(count as usize, values.iter().filter(|&&x| usize::from(x) == v).count());
+            }
+            let elements: Vec<u8> = values.iter().flat_map(|v| (v << 3).to_le_bytes()).collect();
+            let mut counter = FieldCounts::default();
+            for _ in 0..2 {
+                let element = Element::new(2, crate::Transform::Identity);
+                elements.chunks(5000).for_each(|piece| counter.add(Level::SCALAR, element, piece, 3, 9));
+                prop_assert_eq!(&counter.take(9)[..300], &counts);
             }
             let bytes: Vec<u8> = values.iter().map(|&v| v as u8).collect();
             let mut counts = ByteCounts::default();

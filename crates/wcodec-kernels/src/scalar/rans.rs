@@ -1,8 +1,9 @@
 //! rANS, one lane after another.
 
+use crate::encode_table::ScalarTable;
 use crate::rans::{EncodeSpace, StreamJob, SymbolsJob, append_stream, check_end, states};
 use crate::slots::{Slot, TABLE_SIZE};
-use crate::{EncodeTable, LANES, STATE_MIN, StreamError, TABLE_BITS};
+use crate::{LANES, STATE_MIN, StreamError, TABLE_BITS};
 use std::hint::select_unpredictable;
 
 const SLOT_MASK: u32 = TABLE_SIZE as u32 - 1;
@@ -96,7 +97,7 @@ pub(crate) fn encode(job: &mut SymbolsJob<'_>, space: &mut EncodeSpace) {
     let mut step_number = steps.count();
     for step in tail.rchunks_exact(tail_lanes).chain(full.rchunks_exact(lanes)) {
         step_number -= 1;
-        left = encode_step(classes.table(step_number), step, &mut states, left);
+        left = encode_step(classes.table(step_number).scalar(), step, &mut states, left);
     }
     let unused = left.len();
     append_stream(&states[..lanes], &words[unused..], out);
@@ -114,7 +115,7 @@ struct Words {
 impl Words {
     /// Moves a state back by one symbol.
     #[inline(always)]
-    fn encode(&mut self, table: &EncodeTable, rank: u8, state: &mut u32) {
+    fn encode(&mut self, table: &ScalarTable, rank: u8, state: &mut u32) {
         let symbol = &table.symbols[usize::from(rank)];
         let x = *state;
         let emit = x >= symbol.limit;
@@ -131,7 +132,7 @@ impl Words {
 /// Encodes one step and writes its words to the end of `space`; returns what is left of it.
 #[inline(always)]
 fn encode_step<'a>(
-    table: &EncodeTable,
+    table: &ScalarTable,
     step: &[u8],
     states: &mut [u32; LANES],
     space: &'a mut [u8],

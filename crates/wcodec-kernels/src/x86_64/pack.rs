@@ -119,9 +119,10 @@ fn pack_avx2(values: &[u8], width: u32, out: &mut Vec<u8>) -> usize {
     let start = out.len();
     let step = 4 * width as usize;
     // The last vector is written whole.
-    out.resize(start + chunks.len() * step + 16, 0);
+    out.reserve(chunks.len() * step + 16);
+    let room = out.spare_capacity_mut();
     for (k, chunk) in chunks.iter().enumerate() {
-        let out = &mut out[start + k * step..][..step / 2 + 16];
+        let out = &mut room[k * step..][..step / 2 + 16];
         // SAFETY: a chunk has 32 bytes; `out` has 16 bytes from each of the places written.
         unsafe {
             let out = out.as_mut_ptr();
@@ -135,6 +136,7 @@ fn pack_avx2(values: &[u8], width: u32, out: &mut Vec<u8>) -> usize {
             _mm_storeu_si128(next.cast(), _mm256_extracti128_si256::<1>(bytes));
         }
     }
-    out.truncate(start + chunks.len() * step);
+    // SAFETY: each chunk wrote `step` bytes and more from its place on.
+    unsafe { out.set_len(start + chunks.len() * step) };
     chunks.len() * 32
 }

@@ -29,6 +29,86 @@ pub(crate) fn add<'a>(
     }
 }
 
+/// Sets `sums` to the sums of the products for the columns from `first` on, or most of them; returns how
+/// many.
+pub(crate) fn sum<'a>(
+    level: Level,
+    products: impl Iterator<Item = Pair<'a>> + Clone,
+    first: usize,
+    sums: &mut [i32],
+) -> usize {
+    assert!(
+        products.clone().all(|(_, cols)| {
+            cols.len().checked_sub(first).is_some_and(|left| left >= sums.len())
+        })
+    );
+    // SAFETY: the level says that the processor has the instructions; there are as many columns as
+    // sums.
+    unsafe {
+        match level.set() {
+            Set::Avx512 => sum_avx512(products, first, sums),
+            Set::Avx2 => sum_avx2(products, first, sums),
+            _ => 0,
+        }
+    }
+}
+
+/// # Safety
+/// Each product must have a column factor for each sum, from `first` on.
+#[target_feature(enable = "avx512f,avx512bw,avx512vl")]
+unsafe fn sum_avx512<'a>(
+    products: impl Iterator<Item = Pair<'a>> + Clone,
+    first: usize,
+    sums: &mut [i32],
+) -> usize {
+    let (steps, _) = sums.as_chunks_mut::<64>();
+    for (step, out) in steps.iter_mut().enumerate() {
+        let mut sums = [_mm512_setzero_si512(); 4];
+        for (row, cols) in products.clone() {
+            let row = _mm512_set1_epi32(joined(row));
+            let cols = cols.as_ptr().wrapping_add(first + 64 * step);
+            for (k, sum) in sums.iter_mut().enumerate() {
+                // SAFETY: 16 of the columns of this step, of 4 bytes each.
+                let cols = unsafe { _mm512_loadu_si512(cols.add(16 * k).cast()) };
+                *sum = _mm512_add_epi32(*sum, _mm512_madd_epi16(cols, row));
+            }
+        }
+        for (out, sum) in out.as_chunks_mut::<16>().0.iter_mut().zip(sums) {
+            // SAFETY: 16 sums have the 64 bytes that are written.
+            unsafe { _mm512_storeu_si512(out.as_mut_ptr().cast(), sum) };
+        }
+    }
+    64 * steps.len()
+}
+
+/// # Safety
+/// As [`sum_avx512`].
+#[target_feature(enable = "avx2")]
+unsafe fn sum_avx2<'a>(
+    products: impl Iterator<Item = Pair<'a>> + Clone,
+    first: usize,
+    sums: &mut [i32],
+) -> usize {
+    let (steps, _) = sums.as_chunks_mut::<32>();
+    for (step, out) in steps.iter_mut().enumerate() {
+        let mut sums = [_mm256_setzero_si256(); 4];
+        for (row, cols) in products.clone() {
+            let row = _mm256_set1_epi32(joined(row));
+            let cols = cols.as_ptr().wrapping_add(first + 32 * step);
+            for (k, sum) in sums.iter_mut().enumerate() {
+                // SAFETY: 8 of the columns of this step, of 4 bytes each.
+                let cols = unsafe { _mm256_loadu_si256(cols.add(8 * k).cast()) };
+                *sum = _mm256_add_epi32(*sum, _mm256_madd_epi16(cols, row));
+            }
+        }
+        for (out, sum) in out.as_chunks_mut::<8>().0.iter_mut().zip(sums) {
+            // SAFETY: 8 sums have the 32 bytes that are written.
+            unsafe { _mm256_storeu_si256(out.as_mut_ptr().cast(), sum) };
+        }
+    }
+    32 * steps.len()
+}
+
 /// Both factors as one number of 32 bits.
 fn joined([a, b]: [i16; 2]) -> i32 {
     i32::from(b) << 16 | i32::from(a as u16)

@@ -3,7 +3,7 @@
 
 use super::Mode;
 use super::decode::BlockFormat;
-use super::fields::{BlockBytes, FieldSource, FieldSpace, fields_of_bytes};
+use super::fields::{BlockBytes, FieldSource, FieldSpace, TopCounts};
 use super::head::{Kind, PayloadWriter};
 use crate::checksum::{BlockId, rows_checksum};
 use crate::dtype::ElementType;
@@ -22,8 +22,7 @@ use crate::stats::Stats;
 use std::cell::RefCell;
 use wcodec_kernels::predict::subtract;
 use wcodec_kernels::{
-    ByteCounts, Classes, EncodeSpace, EncodeTable, Level, Steps, SymbolsJob, extract_bytes,
-    to_coding_order,
+    Classes, EncodeSpace, EncodeTable, Level, Steps, SymbolsJob, extract_bytes, to_coding_order,
 };
 
 /// How the elements of a group are split into planes.
@@ -61,6 +60,8 @@ pub(crate) struct GroupFormat<'a> {
     pub(crate) bytes: &'a [u8],
     /// What planes are taken from: those, or what is left of them where signs are predicted.
     pub(crate) coded: &'a [u8],
+    /// Counts of these.
+    pub(crate) tops: &'a TopCounts,
     /// Number of the first of them.
     pub(crate) base: u64,
 }
@@ -162,11 +163,10 @@ impl Draft {
     }
 
     fn with(group: GroupFormat<'_>, rect: Rect, split: &Split, scratch: &mut Scratch) -> Draft {
-        let GroupFormat { level, format, coded, base, .. } = group;
+        let GroupFormat { level, format, coded, tops, base, .. } = group;
         let element = format.element;
         let bytes = BlockBytes::new(coded, base, rect, element.size());
         let mut draft = Draft { rect, constant: false, planes: Vec::new(), predictors: None };
-        let mut by_byte = None;
         let mut shift = element.bits();
         for (index, &PlanePlan { width, coded }) in split.planes.iter().enumerate() {
             shift -= width;
@@ -203,21 +203,8 @@ impl Draft {
                     continue;
                 }
             }
-            let counts = if element.size() == 1 {
-                // Elements of one byte are counted once; the counts of every plane follow.
-                let by_byte = by_byte.get_or_insert_with(|| {
-                    let mut counts = ByteCounts::default();
-                    bytes.rows().for_each(|row| counts.add(row));
-                    counts.counts()
-                });
-                let mut counts = vec![0; 1 << width];
-                for (field, count) in fields_of_bytes(element, shift, width).iter().zip(by_byte) {
-                    counts[usize::from(*field)] += *count;
-                }
-                counts
-            } else {
-                source.counts(&mut scratch.fields)
-            };
+            let counts = tops.of(rect, &source, &mut scratch.fields);
+            let counts = counts.unwrap_or_else(|| source.counts(&mut scratch.fields));
             draft.planes.push(DraftPlane::from_counts(width, coded, counts));
         }
         // Signs that are all as predicted need not be all the same.
@@ -401,7 +388,7 @@ fn encode_plane(
                 let source = view.field_source(draft.rect, width);
                 source.in_coding_order(scan, cols, &classes.order, &mut scratch.fields, fields);
                 let steps = Steps::of(scan, draft.rect.rows, cols);
-                plan.split_fields(steps, &classes.of_step, fields, ranks, low);
+                plan.split_fields(level, (steps, &classes.of_step), fields, ranks, low);
                 let classes = Classes::per_step(&encoders, &classes.of_step);
                 jobs.push(SymbolsJob { classes, ranks, steps, out });
                 continue;
@@ -490,7 +477,13 @@ impl<'a> Open<'a> {
             }
         };
         stats.map_bytes = map.len() as u64;
-        let payload = possible.then(|| PayloadWriter::new(&kinds, &map, group.pool.take()));
+        let payload = possible.then(|| {
+            let mut room = group.pool.take();
+            // Most blocks become smaller: growing step by step would copy them.
+            room.clear();
+            room.reserve(bytes.len());
+            PayloadWriter::new(&kinds, &map, room)
+        });
         let low = Vec::new();
         Ok(Open { planned, bytes, coded, ranks, classes, low, own, payload, stats })
     }

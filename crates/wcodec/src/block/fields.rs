@@ -3,10 +3,11 @@
 use super::encode::PreparedTable;
 use super::join_rows;
 use crate::dtype::ElementType;
-use crate::entropy::count;
 use crate::geometry::{Rect, Scan};
+use std::collections::HashMap;
+use std::sync::OnceLock;
 use wcodec_kernels::{
-    ByteCounts, Level, extract, extract_bytes, field_range, map_bytes, pack_bits, to_coding_order,
+    FieldCounts, Level, extract, extract_bytes, field_range, map_bytes, pack_bits, to_coding_order,
 };
 
 /// Memory to be used again.
@@ -14,6 +15,46 @@ use wcodec_kernels::{
 pub(crate) struct FieldSpace {
     pub(super) symbols: Vec<u16>,
     pub(super) bytes: Vec<u8>,
+    counts: FieldCounts,
+}
+
+/// How often each value of the highest bits of a block's elements occurs, for the blocks of a group. Each is
+/// counted when it is first asked for; the counts of all narrower planes follow.
+pub(crate) struct TopCounts {
+    width: u32,
+    /// By the first element.
+    blocks: HashMap<u64, OnceLock<Vec<u32>>>,
+}
+
+impl TopCounts {
+    /// Of the highest `width` bits.
+    pub(crate) fn new(width: u32, rects: impl Iterator<Item = Rect>) -> TopCounts {
+        TopCounts { width, blocks: rects.map(|rect| (rect.start, OnceLock::new())).collect() }
+    }
+
+    /// How often each field of this plane of the block at `rect` occurs; `None` if the plane has other
+    /// bits as well.
+    pub(crate) fn of(
+        &self,
+        rect: Rect,
+        plane: &FieldSource<'_>,
+        space: &mut FieldSpace,
+    ) -> Option<Vec<u32>> {
+        let &FieldSource { element, shift, width, .. } = plane;
+        let below = shift.checked_sub(element.bits() - self.width)?;
+        let top = self.blocks.get(&rect.start)?.get_or_init(|| {
+            let shift = element.bits() - self.width;
+            FieldSource { shift, width: self.width, ..*plane }.counts(space)
+        });
+        if width == self.width {
+            return Some(top.clone());
+        }
+        let mut counts = vec![0; 1 << width];
+        for (value, count) in top.iter().enumerate() {
+            counts[value >> below & ((1 << width) - 1)] += count;
+        }
+        Some(counts)
+    }
 }
 
 /// The elements of a rectangle, where they lie in the bytes of a group.
@@ -78,6 +119,7 @@ pub(super) fn fields_of_bytes(element: ElementType, shift: u32, width: u32) -> V
 }
 
 /// One plane of a block's elements.
+#[derive(Clone, Copy)]
 pub(crate) struct FieldSource<'a> {
     pub(crate) level: Level,
     pub(crate) element: ElementType,
@@ -135,25 +177,10 @@ impl FieldSource<'_> {
     /// How often each field occurs.
     pub(super) fn counts(&self, space: &mut FieldSpace) -> Vec<u32> {
         let &FieldSource { level, element, bytes, shift, width } = self;
-        let element = element.kernel();
-        let (low, high) = if width <= 8 { (0, 255) } else { self.range() };
-        if high - low.min(high) < 256 {
-            // Bytes are counted faster, and the lowest 8 bits tell a field.
-            let mut counts = ByteCounts::default();
-            for row in bytes.rows() {
-                space.bytes.clear();
-                extract_bytes(level, element, row, shift, width.min(8), &mut space.bytes);
-                counts.add(&space.bytes);
-            }
-            let by_byte = counts.counts();
-            let mut counts = vec![0; 1 << width];
-            for (field, count) in (0..).zip(&mut counts).skip(usize::from(low)).take(256) {
-                *count = by_byte[usize::from(field as u8)];
-            }
-            return counts;
+        for row in bytes.rows() {
+            space.counts.add(level, element.kernel(), row, shift, width);
         }
-        self.symbols(&mut space.symbols);
-        count(&space.symbols, width)
+        space.counts.take(width)
     }
 
     /// Appends the fields as a bit string.

@@ -102,15 +102,40 @@ impl<T: ReadAt + ?Sized> ReadAt for &T {
 
 /// The `len` bytes at `at`. The caller has checked them against the size of the source.
 pub(crate) fn read<R: ReadAt + ?Sized>(source: &R, at: u64, len: u64) -> io::Result<Cow<'_, [u8]>> {
-    let len = usize::try_from(len).map_err(|_| io::ErrorKind::OutOfMemory)?;
-    if let Some(bytes) = source.in_memory() {
-        let at = usize::try_from(at).map_err(|_| io::ErrorKind::UnexpectedEof)?;
-        let bytes = bytes.get(at..).and_then(|rest| rest.get(..len));
-        return Ok(Cow::Borrowed(bytes.ok_or(io::ErrorKind::UnexpectedEof)?));
+    if let Some(bytes) = in_memory(source, at, len)? {
+        return Ok(Cow::Borrowed(bytes));
     }
     let mut bytes = Vec::new();
-    bytes.try_reserve_exact(len).map_err(|_| io::ErrorKind::OutOfMemory)?;
-    bytes.resize(len, 0);
-    source.read_exact_at(&mut bytes, at)?;
+    fill(source, at, len, &mut bytes)?;
     Ok(Cow::Owned(bytes))
+}
+
+/// As [`read`], into memory that is used again.
+pub(crate) fn read_with<'a, R: ReadAt + ?Sized>(
+    source: &'a R,
+    at: u64,
+    len: u64,
+    buffer: &'a mut Vec<u8>,
+) -> io::Result<&'a [u8]> {
+    if let Some(bytes) = in_memory(source, at, len)? {
+        return Ok(bytes);
+    }
+    fill(source, at, len, buffer)?;
+    Ok(buffer)
+}
+
+fn in_memory<R: ReadAt + ?Sized>(source: &R, at: u64, len: u64) -> io::Result<Option<&[u8]>> {
+    let Some(bytes) = source.in_memory() else { return Ok(None) };
+    let range = usize::try_from(at).ok().zip(usize::try_from(len).ok());
+    let bytes = range.and_then(|(at, len)| bytes.get(at..)?.get(..len));
+    bytes.map(Some).ok_or(io::ErrorKind::UnexpectedEof.into())
+}
+
+fn fill<R: ReadAt + ?Sized>(source: &R, at: u64, len: u64, buffer: &mut Vec<u8>) -> io::Result<()> {
+    let len = usize::try_from(len).map_err(|_| io::ErrorKind::OutOfMemory)?;
+    if let Some(more) = len.checked_sub(buffer.len()) {
+        buffer.try_reserve_exact(more).map_err(|_| io::ErrorKind::OutOfMemory)?;
+    }
+    buffer.resize(len, 0);
+    source.read_exact_at(buffer, at)
 }

@@ -1,10 +1,10 @@
 //! Choosing the predictors of a block by bits.
 
 use super::{Predictor, PredictorSet};
-use crate::entropy::table::Table;
+use crate::entropy::table::{MAX_WIDTH, Table};
 use crate::entropy::{cost, count};
 use wcodec_kernels::Level;
-use wcodec_kernels::predict::{Edges, Tile, Tiling, subtract};
+use wcodec_kernels::predict::{Tile, Tiling, subtract};
 
 /// Bytes that a tile map costs at least: table, state and its place in the head.
 const MAP_BYTES: u64 = 16;
@@ -79,13 +79,19 @@ pub(crate) fn choose(
     width: u32,
     allowed: PredictorSet,
 ) -> Option<Vec<Predictor>> {
-    let plain_cost = cost::entropy(&count(symbols, width));
+    let plain_counts = count(symbols, width);
+    let plain_cost = cost::entropy(&plain_counts);
     let tiles = tiling.count();
-    let mut best: Option<(u64, Vec<Predictor>)> = None;
-    let consider = |predictors: Vec<Predictor>, best: &mut Option<(u64, Vec<Predictor>)>| {
+    // What each predictor leaves if all tiles take it.
+    let left = allowed.predicting().map(|predictor| {
         let mut residuals = symbols.to_vec();
-        subtract(level, &mut residuals, tiling, width, &predictors);
-        let counts = count(&residuals, width);
+        subtract(level, &mut residuals, tiling, width, &vec![predictor; tiles]);
+        (predictor, residuals)
+    });
+    let left: Vec<(Predictor, Vec<u16>)> = left.collect();
+    let mut best: Option<(u64, Vec<Predictor>)> = None;
+    let mut consider = |predictors: Vec<Predictor>, residuals: &[u16]| {
+        let counts = count(residuals, width);
         let mut by_predictor = [0u32; Predictor::COUNT];
         for &p in &predictors {
             by_predictor[p as usize] += 1;
@@ -94,70 +100,65 @@ pub(crate) fn choose(
             cost::entropy(&counts) + cost::entropy(&by_predictor) + MAP_BYTES * 8 * cost::BIT;
         let fits = counts.iter().filter(|&&c| c > 0).count() <= wcodec_kernels::MAX_SYMBOLS;
         if fits && best.as_ref().is_none_or(|(least, _)| bits < *least) {
-            *best = Some((bits, predictors));
+            best = Some((bits, predictors));
         }
         counts
     };
     // The table to begin with is that of the best single predictor, NONE included: a table of
     // plain values would price residuals wrongly.
-    let mut counts = count(symbols, width);
-    let mut least = plain_cost;
-    for predictor in allowed.predicting() {
-        let single = consider(vec![predictor; tiles], &mut best);
+    let (mut least, mut counts) = (plain_cost, plain_counts);
+    for (predictor, residuals) in &left {
+        let single = consider(vec![*predictor; tiles], residuals);
         let bits = cost::entropy(&single);
         if bits < least {
-            least = bits;
-            counts = single;
+            (least, counts) = (bits, single);
         }
     }
+    let mut mixed = symbols.to_vec();
     for _ in 0..ROUNDS {
         let Some(table) = Table::from_counts(&counts) else { break };
-        let costs = table.symbol_costs(width, RARE);
-        let predictors = cheapest(symbols, tiling, width, allowed, &costs);
-        counts = consider(predictors, &mut best);
+        let mut costs = [RARE; 1 << MAX_WIDTH];
+        costs[..1 << width].copy_from_slice(&table.symbol_costs(width, RARE));
+        let predictors = cheapest(symbols, &left, tiling, &costs, &mut mixed);
+        counts = consider(predictors, &mixed);
     }
     best.filter(|(bits, _)| *bits < plain_cost).map(|(_, predictors)| predictors)
 }
 
-/// The cheapest predictor of each tile under given symbol costs; NONE wins ties.
+/// The cheapest predictor of each tile under given symbol costs, of what each leaves; NONE wins ties. `mixed`
+/// becomes what they leave.
 fn cheapest(
     symbols: &[u16],
+    left: &[(Predictor, Vec<u16>)],
     tiling: Tiling,
-    width: u32,
-    allowed: PredictorSet,
-    costs: &[u64],
+    costs: &[u64; 1 << MAX_WIDTH],
+    mixed: &mut [u16],
 ) -> Vec<Predictor> {
-    let mask = ((1u32 << width) - 1) as u16;
-    let mut edges = Edges::default();
-    let mut predicted = Vec::new();
+    let row_cost = |row: &[u16]| -> u64 {
+        row.iter().map(|&s| costs[usize::from(s) & ((1 << MAX_WIDTH) - 1)]).sum()
+    };
     let mut choice = Vec::with_capacity(tiling.count());
     for tile in tiling.iter() {
         let mut plain = 0;
-        for_each_row(tiling, tile, |range| {
-            plain += symbols[range].iter().map(|&s| costs[usize::from(s)]).sum::<u64>();
-        });
-        let mut best = (plain, Predictor::None);
+        for_each_row(tiling, tile, |range| plain += row_cost(&symbols[range]));
+        let mut best = (plain, Predictor::None, symbols);
         // Without a neighbour every prediction is 0.
-        if tile.row > 0 || tile.col > 0 {
-            edges.read(symbols, tiling.cols(), tile);
-            predicted.resize(tile.cols, 0);
-            for predictor in allowed.predicting() {
-                let mut bits = TILE_BITS * cost::BIT;
-                for row in 0..tile.rows {
-                    edges.predict_row(predictor, row, &mut predicted);
-                    let start = (tile.row + row) * tiling.cols() + tile.col;
-                    let row = &symbols[start..start + tile.cols];
-                    bits += row
-                        .iter()
-                        .zip(&predicted)
-                        .map(|(s, p)| costs[usize::from(s.wrapping_sub(*p) & mask)])
-                        .sum::<u64>();
-                }
+        let candidates = if tile.row > 0 || tile.col > 0 { left } else { &[] };
+        for (predictor, residuals) in candidates {
+            let mut bits = TILE_BITS * cost::BIT;
+            for_each_row(tiling, tile, |range| {
+                // Bits only grow.
                 if bits < best.0 {
-                    best = (bits, predictor);
+                    bits += row_cost(&residuals[range]);
                 }
+            });
+            if bits < best.0 {
+                best = (bits, *predictor, residuals);
             }
         }
+        for_each_row(tiling, tile, |range| {
+            mixed[range.clone()].copy_from_slice(&best.2[range]);
+        });
         choice.push(best.1);
     }
     choice

@@ -5,7 +5,9 @@
 
 use super::{MAX_CLASSES, MAX_FACTORS};
 use crate::dtype::ElementType;
-use wcodec_kernels::{Level, add_clipped, dot_clipped, weigh_bytes};
+use wcodec_kernels::{
+    Float, Level, add_clipped, dot_clipped, magnitudes, weigh_bytes, weigh_floats,
+};
 
 /// Columns that the scale of a row is taken from, in pieces of `PIECE`.
 const SAMPLE_COLS: usize = 512;
@@ -14,8 +16,8 @@ const PIECE: usize = 64;
 const SAMPLE_ROWS: usize = 512;
 /// Alternations of rows and columns.
 const ROUNDS: usize = 2;
-/// Larger magnitudes, and what is no number, count as 0: sums stay finite.
-const LARGEST: f32 = 1e30;
+/// The inverse of a smaller scale would make sums infinite.
+const SMALLEST: f32 = 1.0 / 1e30;
 /// In the last round, elements count as at most so many times what their row and column suggest: a few
 /// outliers must not spoil the scale of all the others.
 const OUTLIER: f32 = 6.0;
@@ -33,10 +35,7 @@ pub(super) enum Magnitude {
     Byte(u8, u8),
     /// Of other bytes.
     Table(Box<[f32; 256]>),
-    F16,
-    Bf16,
-    F32,
-    F64,
+    Float(Float),
 }
 
 impl Magnitude {
@@ -59,58 +58,51 @@ impl Magnitude {
             }
             F8E4M3 => table(&|byte| float(byte, 3)),
             F8E5M2 => table(&|byte| float(byte, 2)),
-            F16 => Magnitude::F16,
-            Bf16 => Magnitude::Bf16,
-            F32 => Magnitude::F32,
-            F64 => Magnitude::F64,
+            F16 => Magnitude::Float(Float::F16),
+            Bf16 => Magnitude::Float(Float::Bf16),
+            F32 => Magnitude::Float(Float::F32),
+            F64 => Magnitude::Float(Float::F64),
             _ => return None,
         })
     }
 
-    /// Sets `out` to these elements, signs included, times their weights.
-    pub(super) fn weighed(&self, level: Level, bytes: &[u8], weights: &[f32], out: &mut [f32]) {
-        if let &Magnitude::Byte(flip, zero) = self {
-            return weigh_bytes(level, bytes, (flip, zero), weights, out);
-        }
-        let mut values = Vec::with_capacity(out.len());
-        self.read(bytes, &mut values);
-        let floats = bytes.chunks_exact(bytes.len() / out.len().max(1));
-        for (((out, value), weight), float) in out.iter_mut().zip(values).zip(weights).zip(floats) {
-            let negative = float.last().is_some_and(|byte| byte >> 7 != 0);
-            *out = if negative { -value } else { value } * weight;
+    /// Sets `out` to these elements, signs included, times their weights and the last one.
+    pub(super) fn weighed(
+        &self,
+        level: Level,
+        bytes: &[u8],
+        (weights, weight): (&[f32], f32),
+        out: &mut [f32],
+    ) {
+        match self {
+            &Magnitude::Byte(flip, zero) => {
+                weigh_bytes(level, bytes, (flip, zero), (weights, weight), out);
+            }
+            Magnitude::Table(table) => {
+                for ((out, &byte), col) in out.iter_mut().zip(bytes).zip(weights) {
+                    let value = table[usize::from(byte)];
+                    let value = if byte >> 7 != 0 { -value } else { value };
+                    *out = value * col * weight;
+                }
+            }
+            &Magnitude::Float(float) => {
+                weigh_floats(level, float, bytes, (weights, weight), out);
+            }
         }
     }
 
-    /// Replaces `out` by the magnitudes of these elements.
-    fn read(&self, bytes: &[u8], out: &mut Vec<f32>) {
-        // Not a number is not less either.
-        let finite = |x: f32| if x < LARGEST { x } else { 0.0 };
-        out.clear();
+    /// Sets `out` to the magnitudes of these elements.
+    fn read(&self, level: Level, bytes: &[u8], out: &mut [f32]) {
         match self {
-            &Magnitude::Byte(flip, zero) => out.extend(
-                bytes.iter().map(|&byte| (i32::from(byte ^ flip) - i32::from(zero)).abs() as f32),
-            ),
-            Magnitude::Table(table) => out.extend(bytes.iter().map(|&b| table[usize::from(b)])),
-            Magnitude::F16 => out.extend(bytes.as_chunks::<2>().0.iter().map(|&b| {
-                // The exponent's bias differs by 112.
-                let bits = u32::from(u16::from_le_bytes(b) & 0x7fff) << 13;
-                f32::from_bits(bits) * f32::from_bits((127 + 112) << 23)
-            })),
-            Magnitude::Bf16 => {
-                out.extend(bytes.as_chunks::<2>().0.iter().map(|&b| {
-                    finite(f32::from_bits(u32::from(u16::from_le_bytes(b) & 0x7fff) << 16))
-                }))
+            &Magnitude::Byte(flip, zero) => {
+                for (out, &byte) in out.iter_mut().zip(bytes) {
+                    *out = (i32::from(byte ^ flip) - i32::from(zero)).abs() as f32;
+                }
             }
-            Magnitude::F32 => out.extend(
-                bytes.as_chunks::<4>().0.iter().map(|&b| finite(f32::from_le_bytes(b).abs())),
-            ),
-            Magnitude::F64 => out.extend(
-                bytes
-                    .as_chunks::<8>()
-                    .0
-                    .iter()
-                    .map(|&b| finite(f64::from_le_bytes(b).abs() as f32)),
-            ),
+            Magnitude::Table(table) => {
+                out.iter_mut().zip(bytes).for_each(|(out, &b)| *out = table[usize::from(b)]);
+            }
+            &Magnitude::Float(float) => magnitudes(level, float, bytes, out),
         }
     }
 }
@@ -145,7 +137,7 @@ pub(crate) fn fit(
     let size = element.size();
     let mut row_scale = vec![1f32; rows];
     let mut col_scale = vec![1f32; cols];
-    let mut values = Vec::new();
+    let mut values = vec![0f32; cols];
     for round in 0..ROUNDS {
         let most = if round + 1 == ROUNDS { OUTLIER } else { f32::MAX };
         // Before the first column scales are known, elements are compared with 1.
@@ -153,7 +145,7 @@ pub(crate) fn fit(
         let mut sums = vec![0f32; cols];
         for row in (0..rows).step_by(every) {
             let weight = inverse(row_scale[row]);
-            magnitude.read(&bytes[row * row_bytes..][..row_bytes], &mut values);
+            magnitude.read(level, &bytes[row * row_bytes..][..row_bytes], &mut values);
             add_clipped(level, &mut sums, &values, &weights, weight, most);
         }
         let count = rows.div_ceil(every) as f32;
@@ -163,8 +155,9 @@ pub(crate) fn fit(
             let weight = inverse(*scale);
             let mut sum = 0.0;
             for piece in &pieces {
-                magnitude.read(&row[piece.start * size..piece.end * size], &mut values);
-                sum += dot_clipped(level, &values, &weights[piece.clone()], weight, most);
+                let values = &mut values[..piece.len()];
+                magnitude.read(level, &row[piece.start * size..piece.end * size], values);
+                sum += dot_clipped(level, values, &weights[piece.clone()], weight, most);
             }
             let count: usize = pieces.iter().map(ExactSizeIterator::len).sum();
             *scale *= sum / count as f32;
@@ -189,7 +182,7 @@ fn pieces(cols: usize) -> Vec<std::ops::Range<usize>> {
 
 /// What scales by this much; 0 for what has no scale.
 fn inverse(scale: f32) -> f32 {
-    if scale > 1.0 / LARGEST { 1.0 / scale } else { 0.0 }
+    if scale > SMALLEST { 1.0 / scale } else { 0.0 }
 }
 
 /// Logarithms in quarter octaves, from the largest down to 63 below it.

@@ -152,8 +152,8 @@ impl<'a> Weighed<'a> {
     /// Row `row`, divided by its scale and those of the columns.
     fn row(&self, row: usize, out: &mut [f32]) {
         let bytes = &self.bytes[row * self.row_bytes..][..self.row_bytes];
-        self.magnitude.weighed(self.level, bytes, &self.col_weights, out);
-        out.iter_mut().for_each(|x| *x *= self.row_weights[row]);
+        let weights = (&self.col_weights[..], self.row_weights[row]);
+        self.magnitude.weighed(self.level, bytes, weights, out);
     }
 
     fn energy(&self, row: &[f32]) -> f64 {

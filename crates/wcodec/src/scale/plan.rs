@@ -1,12 +1,13 @@
-//! Choosing scale classes for a group: which scan, which classes share a table, and how many low bits
-//! of a field each table leaves alone.
+//! Choosing scale classes for a group: with which scan and which predicted means, if at all.
 
+use super::count::{BlockCounts, Counter, Counts, added, summed};
 use super::fit::{Factors, fit};
 use super::mean::{self, ColumnMeans, Mean, Use};
+use super::merge::{Merged, merge, price};
 use super::{BlockClasses, MAX_CLASSES, ScaleClasses, factors};
-use crate::block::fields::{BlockBytes, FieldSource, FieldSpace};
+use crate::block::fields::{BlockBytes, FieldSource, FieldSpace, TopCounts};
 use crate::dtype::ElementType;
-use crate::entropy::cost::{self, BIT};
+use crate::entropy::cost::BIT;
 use crate::entropy::table::Table;
 use crate::error::Result;
 use crate::geometry::Rect;
@@ -14,7 +15,7 @@ use crate::options::ScaleOptions;
 use crate::version::FORMAT_VERSION;
 use rayon::prelude::*;
 use std::collections::{BTreeSet, HashMap};
-use wcodec_kernels::{ALIAS_SYMBOLS, EncodeTable, LANES, Level, Scan, Steps, pack_low_bits};
+use wcodec_kernels::{EncodeTable, Level, Scan, Steps, map_steps, pack_low_bits};
 
 /// Fewer elements than this cannot pay for factors and tables.
 const MIN_ELEMENTS: usize = 1 << 14;
@@ -31,17 +32,8 @@ const COLUMN_GAIN: u64 = 2000;
 const SIGN_GAIN: u64 = 500;
 /// Signs that save more than one part in this need no second look.
 const SURE_GAIN: u64 = 64;
-/// Steps whose fields 16 bits can count.
-const FEW_STEPS: usize = u16::MAX as usize / LANES;
 /// One part in this of the elements may lie in blocks whose fields do not fit.
 const OUTSIDE: usize = 8;
-/// Most tables: decoders keep them all in the first-level cache.
-const MAX_TABLES: usize = 24;
-/// Most low bits that a table leaves alone.
-const MAX_LOW: u32 = 3;
-/// About what a table takes: its fixed part, and each of its symbols.
-const TABLE_BITS: u64 = 32;
-const SYMBOL_BITS: u64 = 6;
 /// About what a factor of the scale takes, and what one of a mean.
 const FACTOR_BITS: u64 = 3;
 const MEAN_BITS: u64 = 7;
@@ -53,6 +45,8 @@ pub(crate) struct View<'a> {
     pub(crate) element: ElementType,
     /// The elements of the group, or what predicted means leave of them; the tail comes last.
     pub(crate) bytes: &'a [u8],
+    /// Counts of these, if they are known.
+    pub(crate) tops: Option<&'a TopCounts>,
     /// Whether signs stand below the exponents.
     pub(crate) signs: bool,
     /// Number of the first of them.
@@ -95,9 +89,6 @@ pub(crate) struct ClassTable {
     costs: Box<[u64; 256]>,
 }
 
-/// Counts by the lowest 8 bits of a field.
-type Counts = [u32; 256];
-
 /// The plane that gets classes.
 struct Plane {
     width: u32,
@@ -127,15 +118,6 @@ struct Tried {
     plane: Plane,
 }
 
-/// Classes that share a table.
-#[derive(Clone)]
-struct Merged {
-    classes: usize,
-    counts: Box<Counts>,
-    price: u64,
-    low: u32,
-}
-
 impl View<'_> {
     /// The first plane if classes are tried: the exponent, the sign if it is predicted, and a bit of
     /// mantissa if that leaves the fields of nearly all blocks within 256 values.
@@ -152,7 +134,7 @@ impl View<'_> {
                 return Some(Plane { width, base: 0, rects: self.rects.to_vec() });
             }
             let ranges: Vec<(u16, u16)> =
-                self.rects.par_iter().map(|&rect| self.field_source(rect, width).range()).collect();
+                self.rects.par_iter().map(|&rect| self.range(rect, width)).collect();
             // The values below the highest of each block: those that hold most blocks.
             let bases: BTreeSet<u16> =
                 ranges.iter().map(|&(_, most)| (most | 7).saturating_sub(255)).collect();
@@ -171,6 +153,16 @@ impl View<'_> {
             let enough = fit >= self.elements() - self.elements() / OUTSIDE;
             enough.then_some(Plane { width, base, rects })
         })
+    }
+
+    /// The lowest and the highest field of a block.
+    fn range(&self, rect: Rect, width: u32) -> (u16, u16) {
+        let source = self.field_source(rect, width);
+        let known = self.tops.and_then(|tops| tops.of(rect, &source, &mut FieldSpace::default()));
+        let Some(counts) = known else { return source.range() };
+        let mut present = (0..).zip(counts).filter(|(_, count)| *count > 0).map(|(field, _)| field);
+        let low = present.next().unwrap_or(0);
+        (low, present.last().unwrap_or(low))
     }
 
     fn elements(&self) -> usize {
@@ -208,14 +200,7 @@ impl View<'_> {
             let BlockClasses { order, of_step } = self.block_classes(classes, rect);
             let source = self.field_source(rect, width);
             source.in_coding_order(classes.scan, rect.cols, &order, space, fields);
-            let steps = Steps::of(classes.scan, rect.rows, rect.cols);
-            for (number, (&table, step)) in of_step.iter().zip(steps.chunks(fields)).enumerate() {
-                if number % FEW_STEPS == 0 {
-                    counter.flush();
-                }
-                counter.add(usize::from(table) % MAX_CLASSES, step);
-            }
-            counter.take()
+            counter.count(Steps::of(classes.scan, rect.rows, rect.cols), &of_step, fields)
         };
         rects.par_iter().map_init(Default::default, of_block).collect()
     }
@@ -231,7 +216,8 @@ impl View<'_> {
             return Ok(None);
         };
         let Plane { width, base, rects } = plane;
-        let view = View { bytes: residual.as_deref().unwrap_or(self.bytes), signs, ..*self };
+        let bytes = residual.as_deref().unwrap_or(self.bytes);
+        let view = View { bytes, tops: None, signs, ..*self };
         let counts = view.count(&classes, &rects, width);
         let merged = merge(summed(&counts), |bits| bits);
         let mut plan = ScalePlan::new(classes, (width, base), &merged)?;
@@ -269,7 +255,7 @@ impl View<'_> {
         if !means.is_empty() {
             let residual = self.residual(&means);
             let signs = of == Some(Use::Sign);
-            let view = View { bytes: &residual, signs, ..*self };
+            let view = View { bytes: &residual, tops: None, signs, ..*self };
             // Signs do not change magnitudes.
             let factors = if signs { Some(factors) } else { fit(&residual) };
             let tried = factors.and_then(|factors| view.try_classes(&factors, means, options));
@@ -343,7 +329,7 @@ impl View<'_> {
     /// The elements that a plan codes.
     pub(crate) fn of_plan<'b>(&'b self, plan: &'b ScalePlan) -> View<'b> {
         let bytes = plan.residual.as_deref().unwrap_or(self.bytes);
-        View { bytes, signs: plan.signs, ..*self }
+        View { bytes, tops: None, signs: plan.signs, ..*self }
     }
 }
 
@@ -375,134 +361,6 @@ fn unmerged(factors: &Factors, means: Vec<Mean>, scan: Scan) -> ScaleClasses {
     ScaleClasses { scan, lowest, tables, rows: rows.clone(), cols: cols.clone(), means }
 }
 
-/// The counts of a block, of the tables that it takes.
-type BlockCounts = Vec<(u8, Box<Counts>)>;
-
-/// Counts of all blocks.
-fn summed(blocks: &[BlockCounts]) -> Vec<Counts> {
-    let mut sum = vec![[0u32; 256]; MAX_CLASSES];
-    for (table, counts) in blocks.iter().flatten() {
-        let sum = &mut sum[usize::from(*table)];
-        sum.iter_mut().zip(&**counts).for_each(|(sum, count)| *sum += count);
-    }
-    sum
-}
-
-/// Counts fields of a block by table.
-struct Counter {
-    /// Two small counters for a value: the same value twice in a row does not wait, and all of them stay in
-    /// the first caches.
-    few: Vec<[[u16; 2]; 256]>,
-    /// What the small counters have been emptied into.
-    counts: [Option<Box<Counts>>; MAX_CLASSES],
-    /// The tables that were counted since then, a bit each.
-    touched: u64,
-}
-
-impl Default for Counter {
-    fn default() -> Counter {
-        let counts = std::array::from_fn(|_| None);
-        Counter { few: vec![[[0; 2]; 256]; MAX_CLASSES], counts, touched: 0 }
-    }
-}
-
-impl Counter {
-    fn add(&mut self, table: usize, fields: &[u8]) {
-        self.touched |= 1 << table;
-        let few = &mut self.few[table];
-        let (pairs, rest) = fields.as_chunks::<2>();
-        for [a, b] in pairs {
-            few[usize::from(*a)][0] += 1;
-            few[usize::from(*b)][1] += 1;
-        }
-        rest.iter().for_each(|&field| few[usize::from(field)][0] += 1);
-    }
-
-    /// Empties the small counters.
-    fn flush(&mut self) {
-        for table in (0..MAX_CLASSES).filter(|&table| self.touched >> table & 1 != 0) {
-            let counts = self.counts[table].get_or_insert_with(|| Box::new([0; 256]));
-            for (count, few) in counts.iter_mut().zip(&mut self.few[table]) {
-                *count += u32::from(few[0]) + u32::from(few[1]);
-                *few = [0; 2];
-            }
-        }
-        self.touched = 0;
-    }
-
-    /// What was counted; the next block begins anew.
-    fn take(&mut self) -> BlockCounts {
-        self.flush();
-        let counts = (0u8..).zip(&mut self.counts);
-        counts.filter_map(|(table, counts)| Some((table, counts.take()?))).collect()
-    }
-}
-
-fn added(a: &Counts, b: &Counts) -> Counts {
-    std::array::from_fn(|k| a[k] + b[k])
-}
-
-/// The least price of fields with these counts under one table, and the low bits that it leaves
-/// alone. `part` scales what is stored once.
-fn price(counts: &Counts, part: impl Fn(u64) -> u64) -> (u64, u32) {
-    let mut folded = counts.to_vec();
-    let total: u64 = counts.iter().map(|&count| u64::from(count)).sum();
-    let mut best = (u64::MAX, MAX_LOW);
-    for low in 0..=MAX_LOW {
-        if low > 0 {
-            folded = folded.as_chunks::<2>().0.iter().map(|[a, b]| a + b).collect();
-        }
-        let present = folded.iter().filter(|&&count| count > 0).count();
-        if present > ALIAS_SYMBOLS {
-            continue;
-        }
-        let table = (TABLE_BITS + SYMBOL_BITS * present as u64) * BIT;
-        let bits = cost::entropy(&folded) + total * u64::from(low) * BIT + part(table);
-        if bits < best.0 {
-            best = (bits, low);
-        }
-    }
-    if total == 0 { (0, 0) } else { best }
-}
-
-/// Lets neighbouring classes share a table while that makes them smaller.
-fn merge(counts: Vec<Counts>, part: impl Fn(u64) -> u64 + Copy) -> Vec<Merged> {
-    let made = |classes: usize, counts: Counts| {
-        let (price, low) = price(&counts, part);
-        Merged { classes, counts: Box::new(counts), price, low }
-    };
-    let joined = |a: &Merged, b: &Merged| made(a.classes + b.classes, added(&a.counts, &b.counts));
-    let mut merged: Vec<Merged> = Vec::new();
-    for counts in counts {
-        let one = made(1, counts);
-        match merged.last_mut() {
-            // Empty classes go with any other.
-            Some(last) if one.price == 0 => last.classes += 1,
-            Some(last) if last.price == 0 => *last = Merged { classes: last.classes + 1, ..one },
-            _ => merged.push(one),
-        }
-    }
-    let mut pairs: Vec<Merged> = merged.windows(2).map(|w| joined(&w[0], &w[1])).collect();
-    // What a pair saves by sharing; it may be negative.
-    let saved = |merged: &[Merged], pairs: &[Merged], k: usize| {
-        (merged[k].price + merged[k + 1].price) as i64 - pairs[k].price as i64
-    };
-    while let Some(k) = (0..pairs.len()).max_by_key(|&k| saved(&merged, &pairs, k)) {
-        if saved(&merged, &pairs, k) < 0 && merged.len() <= MAX_TABLES {
-            break;
-        }
-        merged[k] = pairs.remove(k);
-        merged.remove(k + 1);
-        if k > 0 {
-            pairs[k - 1] = joined(&merged[k - 1], &merged[k]);
-        }
-        if k < pairs.len() {
-            pairs[k] = joined(&merged[k], &merged[k + 1]);
-        }
-    }
-    merged
-}
-
 impl ScalePlan {
     /// Makes the tables of merged classes, of fields of `width` bits whose bytes are distances from
     /// `base`.
@@ -532,19 +390,17 @@ impl ScalePlan {
     /// Splits fields, in the order of the steps, into ranks and low bits, which are appended to `low`.
     pub(crate) fn split_fields(
         &self,
-        steps: Steps,
-        of_step: &[u8],
+        level: Level,
+        (steps, of_step): (Steps, &[u8]),
         fields: &[u8],
         ranks: &mut Vec<u8>,
         low: &mut Vec<u8>,
     ) {
-        for (&table, step) in of_step.iter().zip(steps.chunks(fields)) {
-            let table = &self.tables[usize::from(table)].ranks;
-            ranks.extend(step.iter().map(|&field| table[usize::from(field)]));
-        }
+        let tables: Vec<&[u8; 256]> = self.tables.iter().map(|table| &*table.ranks).collect();
+        map_steps(level, steps, &tables, of_step, fields, ranks);
         let widths: Vec<u8> = self.tables.iter().map(|table| table.low).collect();
         if widths.iter().any(|&width| width > 0) {
-            pack_low_bits(steps, &widths, of_step, fields, low);
+            pack_low_bits(level, steps, &widths, of_step, fields, low);
         }
     }
 

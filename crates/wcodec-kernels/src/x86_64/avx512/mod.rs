@@ -10,7 +10,7 @@ pub(crate) use fused::decode_fused;
 use crate::drive::{Judged, decode_jobs, in_groups};
 use crate::level::Set;
 use crate::rans::{EncodeSpace, StreamJob, SymbolsJob};
-use crate::{Level, StreamError, scalar};
+use crate::{EncodeTable, Level, StreamError, scalar};
 
 /// Streams decoded side by side: a step of one waits some 45 cycles for its own results, four fill
 /// that time.
@@ -53,29 +53,45 @@ pub(crate) fn decode(level: Level, jobs: &mut [StreamJob<'_>]) -> Vec<Result<(),
 /// Twin of [`crate::encode`].
 pub(crate) fn encode(level: Level, jobs: &mut [SymbolsJob<'_>], space: &mut EncodeSpace) {
     assert_eq!(level.set(), Set::Avx512);
-    let mut whole = Vec::new();
+    // Streams of one kind go side by side; a step that gathers has less to wait for.
+    let (mut narrow, mut wide) = (Vec::new(), Vec::new());
     for job in jobs {
+        let aliased = |table: &EncodeTable| table.alias().is_some();
         if job.steps.lanes() < crate::LANES {
             scalar::rans::encode(job, space);
+        } else if job.classes.tables().all(aliased) {
+            narrow.push(job);
+        } else if job.classes.tables().any(aliased) {
+            // Of no use so far.
+            scalar::rans::encode(job, space);
         } else {
-            whole.push(job);
+            wide.push(job);
         }
     }
-    // Streams of one kind go side by side.
-    let narrow = |job: &&mut SymbolsJob<'_>| {
-        job.classes.tables().all(|table| table.ranks <= crate::ALIAS_SYMBOLS)
-    };
-    let (mut wide, mut narrow): (Vec<_>, Vec<_>) = whole.into_iter().partition(|job| !narrow(job));
-    // SAFETY: the level says that the processor has the instructions.
-    let mut go = |group: &mut [&mut SymbolsJob<'_>], narrow: bool| unsafe {
-        match (group, narrow) {
-            ([a, b], true) => encode::encode_group::<2, true>([a, b], space),
-            ([a, b], false) => encode::encode_group::<2, false>([a, b], space),
-            ([a], true) => encode::encode_group::<1, true>([a], space),
-            ([a], false) => encode::encode_group::<1, false>([a], space),
-            _ => unreachable!("groups of one or two"),
+    in_groups::<4, _>(&mut narrow, |group| {
+        // SAFETY: the level says that the processor has the instructions.
+        unsafe { encode_streams::<encode::Alias>(group, space) }
+    });
+    in_groups::<2, _>(&mut wide, |group| {
+        // SAFETY: as above.
+        unsafe { encode_streams::<encode::Wide>(group, space) }
+    });
+}
+
+/// Encodes streams side by side.
+///
+/// # Safety
+/// The processor must have the instructions.
+unsafe fn encode_streams<S: encode::Step>(
+    group: &mut [&mut SymbolsJob<'_>],
+    space: &mut EncodeSpace,
+) {
+    // SAFETY: as the caller promises.
+    unsafe {
+        match group {
+            [a, b, c, d] => encode::encode_group::<4, S>([a, b, c, d], space),
+            [a, b] => encode::encode_group::<2, S>([a, b], space),
+            _ => group.iter_mut().for_each(|job| encode::encode_group::<1, S>([job], space)),
         }
-    };
-    in_groups::<2, _>(&mut narrow, |group| go(group, true));
-    in_groups::<2, _>(&mut wide, |group| go(group, false));
+    }
 }

@@ -1,0 +1,83 @@
+//! Which scale classes share a table, and how many low bits of a field each table leaves alone.
+
+use super::count::{Counts, added};
+use crate::entropy::cost::{self, BIT};
+use wcodec_kernels::ALIAS_SYMBOLS;
+
+/// Most tables: decoders keep them all in the first-level cache.
+const MAX_TABLES: usize = 24;
+/// Most low bits that a table leaves alone.
+const MAX_LOW: u32 = 3;
+/// About what a table takes: its fixed part, and each of its symbols.
+const TABLE_BITS: u64 = 32;
+const SYMBOL_BITS: u64 = 6;
+
+/// Classes that share a table.
+#[derive(Clone)]
+pub(super) struct Merged {
+    pub(super) classes: usize,
+    pub(super) counts: Box<Counts>,
+    pub(super) price: u64,
+    pub(super) low: u32,
+}
+
+/// The least price of fields with these counts under one table, and the low bits that it leaves
+/// alone. `part` scales what is stored once.
+pub(super) fn price(counts: &Counts, part: impl Fn(u64) -> u64) -> (u64, u32) {
+    let mut folded = counts.to_vec();
+    let total: u64 = counts.iter().map(|&count| u64::from(count)).sum();
+    let mut best = (u64::MAX, MAX_LOW);
+    for low in 0..=MAX_LOW {
+        if low > 0 {
+            folded = folded.as_chunks::<2>().0.iter().map(|[a, b]| a + b).collect();
+        }
+        let present = folded.iter().filter(|&&count| count > 0).count();
+        if present > ALIAS_SYMBOLS {
+            continue;
+        }
+        let table = (TABLE_BITS + SYMBOL_BITS * present as u64) * BIT;
+        let bits = cost::entropy(&folded) + total * u64::from(low) * BIT + part(table);
+        if bits < best.0 {
+            best = (bits, low);
+        }
+    }
+    if total == 0 { (0, 0) } else { best }
+}
+
+/// Lets neighbouring classes share a table while that makes them smaller.
+pub(super) fn merge(counts: Vec<Counts>, part: impl Fn(u64) -> u64 + Copy) -> Vec<Merged> {
+    let made = |classes: usize, counts: Counts| {
+        let (price, low) = price(&counts, part);
+        Merged { classes, counts: Box::new(counts), price, low }
+    };
+    let joined = |a: &Merged, b: &Merged| made(a.classes + b.classes, added(&a.counts, &b.counts));
+    let mut merged: Vec<Merged> = Vec::new();
+    for counts in counts {
+        let one = made(1, counts);
+        match merged.last_mut() {
+            // Empty classes go with any other.
+            Some(last) if one.price == 0 => last.classes += 1,
+            Some(last) if last.price == 0 => *last = Merged { classes: last.classes + 1, ..one },
+            _ => merged.push(one),
+        }
+    }
+    let mut pairs: Vec<Merged> = merged.windows(2).map(|w| joined(&w[0], &w[1])).collect();
+    // What a pair saves by sharing; it may be negative.
+    let saved = |merged: &[Merged], pairs: &[Merged], k: usize| {
+        (merged[k].price + merged[k + 1].price) as i64 - pairs[k].price as i64
+    };
+    while let Some(k) = (0..pairs.len()).max_by_key(|&k| saved(&merged, &pairs, k)) {
+        if saved(&merged, &pairs, k) < 0 && merged.len() <= MAX_TABLES {
+            break;
+        }
+        merged[k] = pairs.remove(k);
+        merged.remove(k + 1);
+        if k > 0 {
+            pairs[k - 1] = joined(&merged[k - 1], &merged[k]);
+        }
+        if k < pairs.len() {
+            pairs[k] = joined(&merged[k], &merged[k + 1]);
+        }
+    }
+    merged
+}
