@@ -472,8 +472,97 @@ def read_segment(data, number):
     }
 
 
-def read_layers(data, count, segments):
+def read_layouts(data, at, count):
+    """Layouts (section 10.1), and where they end. Of each: bytes, values, fields."""
+    require(count <= 256, "layouts")
+    layouts = []
+    for _ in range(count):
+        size, values, field_count = struct.unpack("<IIB", take(data, at, 9))
+        require(size and values and not any(take(data, at + 9, 7)), "layout")
+        require(size + sum(layout[0] for layout in layouts) <= 1 << 20, "size of structs")
+        require(1 <= field_count <= 16, "fields")
+        at, fields, used = at + 16, [], numpy.zeros(8 * size, numpy.int64)
+        for _ in range(field_count):
+            element, piece_count, bias, zero, codes = struct.unpack("<BBBBI", take(data, at, 8))
+            require(element <= 15 and 1 <= piece_count <= 8 and zero == 0, "field")
+            require(codes and (bias == 0 or TYPES[element][1] == 1), "codes and bias")
+            at, pieces = at + 8, []
+            for _ in range(piece_count):
+                first, width, axis_count, zero = struct.unpack("<IBBH", take(data, at, 8))
+                require(width and 1 <= axis_count <= 4 and zero == 0, "piece")
+                axes = struct.unpack(f"<{2 * axis_count}I", take(data, at + 8, 8 * axis_count))
+                at += 8 + 8 * axis_count
+                axes, places, last = list(zip(axes[::2], axes[1::2])), 1, first + width
+                for axis, stride in axes:
+                    places, last = places * axis, last + (axis - 1) * stride
+                require(places == codes <= 8 * size and last <= 8 * size, "places of a piece")
+                bits = numpy.array([first])
+                for axis, stride in reversed(axes):
+                    bits = (numpy.arange(axis) * stride + bits[:, None]).reshape(-1)
+                pieces.append((bits, width))
+                for bit in range(width):
+                    numpy.add.at(used, bits + bit, 1)
+            require(sum(width for _, width in pieces) <= 8 * TYPES[element][1], "width of a code")
+            fields.append((element, bias, codes, pieces))
+        require((used == 1).all(), "bits of a struct")
+        layouts.append((size, values, fields))
+    return layouts, at
+
+
+def read_packings(data, at, count, layouts, segments):
+    """Packings (section 10.2) by their first segment, and where they end."""
+    packings, free = {}, 0
+    for _ in range(count):
+        first, layout, structs = struct.unpack("<IIQ", take(data, at, 16))
+        at += 16
+        require(layout < len(layouts) and structs and first >= free, "packing")
+        fields = layouts[layout][2]
+        free = first + len(fields)
+        require(free <= len(segments), "segments of a packing")
+        for (element, _, codes, _), segment in zip(fields, segments[first:free]):
+            require(element == segment["element"], "element type of a field")
+            require(structs * codes * segment["size"] == segment["bytes"], "codes of a field")
+        require(sum(s["bytes"] for s in segments[first:free]) <= 64 << 20, "size of a packing")
+        packings[first] = (layout, structs)
+    return packings, at
+
+
+def put_together(layout, structs, codes):
+    """Structs from the codes of each of their fields (section 10.2)."""
+    size, _, fields = layout
+    bits = numpy.zeros((structs, 8 * size), numpy.uint8)
+    for (element, bias, count, pieces), data in zip(fields, codes):
+        name = f"<u{TYPES[element][1]}"
+        values = numpy.frombuffer(data, name).reshape(structs, count) - numpy.array(bias, name)
+        down = 0
+        for places, width in pieces:
+            for bit in range(width):
+                bits[:, places + bit] = values >> numpy.array(down + bit, name) & numpy.array(1, name)
+            down += width
+    return numpy.packbits(bits, axis=1, bitorder="little").tobytes()
+
+
+def packed_layer(shape, segment, offset, length, segments, layouts, packings):
+    """The segment behind a layer of packings (section 10.3)."""
+    number = packings[segment][0]
+    size, values, fields = layouts[number]
+    last = shape[-1] if shape else 1
+    require(last % values == 0 and offset == 0 and length, "layer of packings")
+    elements = 1
+    for dim in shape:
+        elements *= dim
+    require(elements // values * size == length, "length of a layer of packings")
+    while length > 0:
+        require(segment in packings and packings[segment][0] == number, "packings of a layer")
+        length -= packings[segment][1] * size
+        segment += len(fields)
+    require(length == 0, "part of a packing")
+    return segment
+
+
+def read_layers(data, count, segments, layouts, packings):
     names, at, free = set(), 0, (0, 0)
+    inside = {s for first, (k, _) in packings.items() for s in range(first + 1, first + len(layouts[k][2]))}
     for _ in range(count):
         fixed = struct.unpack("<IBBHIIQQ", take(data, at, 32))
         name_len, dtype_len, dims, zero, segment, zero2, offset, length = fixed
@@ -490,9 +579,13 @@ def read_layers(data, count, segments):
         require(name not in names, "layer twice")
         names.add(name)
         require(segment < len(segments), "segment of a layer")
-        require(offset + length <= segments[segment]["bytes"], "layer outside its segment")
         require((segment, offset) >= free, "order of layers")
-        free = (segment, offset + length)
+        if segment in packings:
+            free = (packed_layer(shape, segment, offset, length, segments, layouts, packings), 0)
+        else:
+            require(segment not in inside, "layer inside a packing")
+            require(offset + length <= segments[segment]["bytes"], "layer outside its segment")
+            free = (segment, offset + length)
         elements = 1
         for dim in (0,) if 0 in shape else shape:
             elements *= dim
@@ -544,7 +637,10 @@ def decode(data):
     footer = data[-128:]
     table_at, blocks, stored, decoded_len, original_len = struct.unpack_from("<5Q", footer)
     digest, segment_count, layer_count, source, coding = struct.unpack_from("<32sIIBB", footer, 40)
-    require(source <= (6 if minor >= 3 else 3) and coding <= 1 and not any(footer[82:112]), "footer")
+    require(source <= (6 if minor >= 3 else 3) and coding <= 1, "footer")
+    require(not any(footer[82:84]) and not any(footer[92:112]), "footer")
+    layout_count, packing_count = struct.unpack_from("<II", footer, 84)
+    require(minor >= 3 or layout_count == packing_count == 0, "packings")
     directory_at = table_at + 24 * blocks
     require(table_at % 64 == 0 and directory_at + stored + 128 == len(data), "parts")
     require(decoded_len <= 16 * stored + 65536 and (decoded_len or not coding), "directory length")
@@ -564,15 +660,28 @@ def decode(data):
         directory = unzstd(directory, decoded_len)
     require(len(directory) == decoded_len >= 48 * segment_count, "directory")
     segments = [read_segment(directory[48 * k : 48 * k + 48], k) for k in range(segment_count)]
-    read_layers(directory[48 * segment_count :], layer_count, segments)
-    require(sum(segment["bytes"] for segment in segments) == original_len, "original length")
+    layouts, at = read_layouts(directory, 48 * segment_count, layout_count)
+    packings, at = read_packings(directory, at, packing_count, layouts, segments)
+    read_layers(directory[at:], layer_count, segments, layouts, packings)
     expected = sum(
         sum(map(len, s["bands"])) + s["side"] * ceil_div(len(s["bands"]), s["group"])
         for s in segments
     )
     require(expected == blocks, "number of blocks")
     remaining = iter(records)
-    original = b"".join(decode_segment(data, segment, remaining, minor) for segment in segments)
+    decoded = [decode_segment(data, segment, remaining, minor) for segment in segments]
+    original, number = [], 0
+    while number < len(segments):
+        if number in packings:
+            layout, structs = layouts[packings[number][0]], packings[number][1]
+            fields = decoded[number : number + len(layout[2])]
+            original.append(put_together(layout, structs, fields))
+            number += len(fields)
+        else:
+            original.append(decoded[number])
+            number += 1
+    original = b"".join(original)
+    require(len(original) == original_len, "original length")
     require(blake3.blake3(original).digest() == digest, "BLAKE3 of the original")
     return original
 

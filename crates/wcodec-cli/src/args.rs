@@ -24,7 +24,7 @@ pub(crate) struct Args {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Encode a file; safetensors, ONNX, PyTorch and npy by tensor, anything else as bytes
+    /// Encode a file; safetensors, GGUF, ONNX, PyTorch and npy by tensor, anything else as bytes
     Encode(EncodeArgs),
     /// Tell in a few seconds what encoding a file would bring, from samples of it
     Estimate(EstimateArgs),
@@ -34,7 +34,7 @@ pub(crate) enum Command {
     Info(InfoArgs),
     /// Check every hash of a file by decoding it
     Verify(VerifyArgs),
-    /// Write one layer, or rows and columns of it, as npy
+    /// Write one layer, or rows and columns of it, as npy; of GGUF's block types the blocks, as bytes
     Extract(ExtractArgs),
     /// Measure encoding and decoding in memory beside memcpy
     Bench(BenchArgs),

@@ -275,6 +275,44 @@ fn extract_gives_arrays_and_slices() {
     fails(&output, 2, "rows 3:700 are not within 0:128");
 }
 
+/// A GGUF file of one tensor of 3 rows of 2 blocks of Q8_0, and the blocks.
+fn gguf() -> (Vec<u8>, Vec<u8>) {
+    let mut file = b"GGUF\x03\0\0\0\x01\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0".to_vec();
+    file.extend(b"\x01\0\0\0\0\0\0\0w\x02\0\0\0\x40\0\0\0\0\0\0\0\x80\0\0\0\0\0\0\0\x08\0\0\0");
+    file.resize((file.len() + 8).next_multiple_of(32), 0);
+    let blocks: Vec<u8> = (0..128 * 2 * 34u32).map(|i| (i * 37 % 29) as u8).collect();
+    file.extend(&blocks);
+    (file, blocks)
+}
+
+#[test]
+fn extract_gives_blocks_of_gguf() {
+    let folder = folder();
+    let at = folder.path();
+    let (file, blocks) = gguf();
+    std::fs::write(at.join("m.gguf"), &file).unwrap();
+    ok(&wcodec(&["encode", "m.gguf"], at));
+    let info = ok(&wcodec(&["info", "m.gguf.wcodec", "--layers", "--json"], at));
+    let info: serde_json::Value = serde_json::from_str(&info).unwrap();
+    assert_eq!(info["source"], "gguf");
+    let layer = &info["layer_list"][0];
+    assert_eq!((&layer["name"], &layer["dtype"]), (&"w".into(), &"Q8_0".into()));
+    assert_eq!(layer["shape"], serde_json::json!([128, 64]));
+    let whole = wcodec(&["extract", "m.gguf.wcodec", "w", "-o", "-"], at).stdout;
+    let text = String::from_utf8_lossy(&whole[10..128]).into_owned();
+    assert!(
+        whole.ends_with(&blocks) && text.contains("'|u1'") && text.contains("(128, 68)"),
+        "{text}"
+    );
+    let args = ["extract", "m.gguf.wcodec", "w", "--rows", "5:7", "--cols", "32:64", "-o", "-"];
+    let part = wcodec(&args, at).stdout;
+    let expected = [&blocks[5 * 68 + 34..6 * 68], &blocks[6 * 68 + 34..7 * 68]].concat();
+    assert!(part.ends_with(&expected), "{part:?}");
+    assert!(String::from_utf8_lossy(&part[10..128]).contains("(2, 34)"));
+    let args = ["extract", "m.gguf.wcodec", "w", "--cols", "3:64", "-o", "-"];
+    fails(&wcodec(&args, at), 2, "cut blocks of 32 elements");
+}
+
 #[test]
 fn a_bad_safetensors_file_is_kept_with_a_warning() {
     let folder = tempfile::tempdir().unwrap();

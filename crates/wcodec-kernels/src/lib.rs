@@ -25,6 +25,7 @@ mod products;
 mod rans;
 pub mod scalar;
 mod slots;
+mod structs;
 mod turn;
 #[cfg(target_arch = "x86_64")]
 mod x86_64;
@@ -55,5 +56,6 @@ pub use rans::{
 };
 pub use scalar::histogram::{ByteCounts, FieldCounts, MAX_VALUES, histogram};
 pub use slots::{ALIAS_SYMBOLS, DecodeTable, MAX_SYMBOLS, TABLE_BITS, TABLE_SIZE, TableError};
+pub use structs::{Axis, CodeField, Piece, gather_codes, scatter_codes};
 pub use turn::to_coding_order;
 pub use xxh3::{XXH3_SECRET, XXH3_STRIPE, xxh3_rows};

@@ -7,6 +7,7 @@ use crate::error::{ErrorKind, Result};
 use crate::geometry::{Scan, TileConfig, plan};
 use crate::layer::Layer;
 use crate::options::{EncodeOptions, Observer};
+use crate::packing::{Layout, Packing};
 use crate::source::{Listing, Located};
 use crate::stats::Stats;
 use crate::writer::{Writer, batches};
@@ -15,6 +16,10 @@ use std::io::Write;
 /// A smaller layer goes with the bytes around it: a block of its own would cost more than coding
 /// it can gain.
 const MIN_LAYER_BYTES: u64 = 512;
+/// The same for a layer of structs, whose fields each have a segment.
+const MIN_PACKED_BYTES: u64 = 2048;
+/// Bytes of structs in one packing, so that a reader holds some times as many.
+const PACKING_BYTES: u64 = 8 << 20;
 
 /// How an original is cut.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,37 +35,58 @@ pub(crate) enum Cut {
 /// Cuts an original into segments.
 struct Planner<'a> {
     options: &'a EncodeOptions,
-    segments: Vec<Segment>,
-    entries: Vec<LayerEntry>,
+    directory: Directory,
     covered: u64,
     /// Small layers that will lie in the next opaque segment.
     waiting: Vec<&'a Located>,
 }
 
 impl Planner<'_> {
-    fn push(&mut self, segment: Segment, bytes: u64) {
-        self.segments.push(segment);
-        self.covered += bytes;
-    }
-
     fn opaque_until(&mut self, end: u64) -> Result<()> {
         let bytes = end - self.covered;
         if bytes == 0 && self.waiting.is_empty() {
             return Ok(());
         }
-        let segment = self.segments.len() as u32;
-        for Located { layer, at } in self.waiting.drain(..) {
-            let offset = at - self.covered;
-            self.entries.push(LayerEntry { layer: layer.clone(), segment, offset });
+        let segment = self.directory.segments.len() as u32;
+        for Located { layer, at, .. } in std::mem::take(&mut self.waiting) {
+            self.enter(layer, segment, at - self.covered);
         }
-        self.push(opaque_segment(bytes)?, bytes);
+        self.directory.segments.push(opaque_segment(bytes)?);
+        self.covered = end;
         Ok(())
     }
 
-    fn layer(&mut self, Located { layer, .. }: &Located) -> Result<()> {
-        let segment = self.segments.len() as u32;
-        self.entries.push(LayerEntry { layer: layer.clone(), segment, offset: 0 });
-        self.push(layer_segment(layer, self.options)?, layer.bytes);
+    fn enter(&mut self, layer: &Layer, segment: u32, offset: u64) {
+        self.directory.layers.push(LayerEntry { layer: layer.clone(), segment, offset });
+    }
+
+    fn layer(&mut self, layer: &Layer) -> Result<()> {
+        self.enter(layer, self.directory.segments.len() as u32, 0);
+        self.directory.segments.push(layer_segment(layer, self.options)?);
+        self.covered += layer.bytes;
+        Ok(())
+    }
+
+    /// A layer of structs, cut into packings.
+    fn packings(&mut self, layer: &Layer, layout: &Layout) -> Result<()> {
+        let directory = &mut self.directory;
+        let known = directory.layouts.iter().position(|known| known == layout);
+        let number = known.unwrap_or_else(|| {
+            directory.layouts.push(layout.clone());
+            directory.layouts.len() - 1
+        });
+        self.enter(layer, self.directory.segments.len() as u32, 0);
+        for (rows, across) in pieces(layer, layout)? {
+            let segment = self.directory.segments.len() as u32;
+            let structs = rows * across;
+            self.directory.packings.push(Packing { segment, layout: number as u32, structs });
+            for field in &layout.fields {
+                let cols = across * field.bits.codes as u64;
+                let segment = matrix_segment(field.element, rows, cols, self.options)?;
+                self.directory.segments.push(segment);
+            }
+        }
+        self.covered += layer.bytes;
         Ok(())
     }
 }
@@ -72,25 +98,38 @@ pub(crate) fn directory(
     cut: Cut,
     options: &EncodeOptions,
 ) -> Result<Directory> {
-    let mut planner = Planner {
-        options,
-        segments: Vec::new(),
-        entries: Vec::new(),
-        covered: 0,
-        waiting: Vec::new(),
-    };
+    let mut planner =
+        Planner { options, directory: Directory::default(), covered: 0, waiting: Vec::new() };
     for located in &listing.layers {
+        let least = if located.layout.is_some() { MIN_PACKED_BYTES } else { MIN_LAYER_BYTES };
         match cut {
-            Cut::Layers if located.layer.bytes >= MIN_LAYER_BYTES => {
+            Cut::Layers if located.layer.bytes >= least => {
                 planner.opaque_until(located.at)?;
-                planner.layer(located)?;
+                match &located.layout {
+                    Some(layout) => planner.packings(&located.layer, layout)?,
+                    None => planner.layer(&located.layer)?,
+                }
             }
             Cut::Layers | Cut::Bytes => planner.waiting.push(located),
             Cut::Opaque => {}
         }
     }
     planner.opaque_until(size)?;
-    Ok(Directory { segments: planner.segments, layers: planner.entries })
+    Ok(planner.directory)
+}
+
+/// The packings that a layer is cut into: rows, and structs of a row. They are whole rows of the
+/// layer, unless one is longer than a packing.
+fn pieces(layer: &Layer, layout: &Layout) -> Result<Vec<(u64, u64)>> {
+    let structs = layout.structs(layer)?;
+    let most = (PACKING_BYTES / u64::from(layout.bytes)).max(1);
+    let across = layer.shape.last().map_or(1, |&last| last / u64::from(layout.values));
+    let (count, of_piece, whole) =
+        if across <= most { (structs / across, most / across, across) } else { (structs, most, 1) };
+    // Equal pieces, as far as they are.
+    let of_piece = count.div_ceil(count.div_ceil(of_piece));
+    let pieces = (0..count).step_by(of_piece as usize).map(|at| (count - at).min(of_piece));
+    Ok(pieces.map(|n| if across <= most { (n, whole) } else { (1, n) }).collect())
 }
 
 /// The cut of bytes of no known structure.
@@ -101,13 +140,22 @@ pub(crate) fn opaque_segment(bytes: u64) -> Result<Segment> {
 
 /// The cut of a layer that has a segment of its own.
 pub(crate) fn layer_segment(layer: &Layer, options: &EncodeOptions) -> Result<Segment> {
-    let (element, rows, cols) = match layer.element() {
+    match layer.element() {
         Some(element) => {
             let (rows, cols) = layer.matrix();
-            (element, rows, cols)
+            matrix_segment(element, rows, cols, options)
         }
-        None => (ElementType::Bytes, 1, layer.bytes),
-    };
+        None => matrix_segment(ElementType::Bytes, 1, layer.bytes, options),
+    }
+}
+
+/// The cut of a matrix of elements.
+fn matrix_segment(
+    element: ElementType,
+    rows: u64,
+    cols: u64,
+    options: &EncodeOptions,
+) -> Result<Segment> {
     let geometry = plan::layer(element, rows, cols, options.block).checked()?;
     Ok(Segment {
         scan: options.scan.unwrap_or_else(|| plan::scan(&geometry)),
@@ -131,7 +179,7 @@ pub(crate) fn encode(
     let directory = directory(listing, size, cut, options)?;
     let mut writer = Writer::planned(out, listing.kind, directory, options)?;
     let mut buffer = Vec::new();
-    for (batch, range) in batches(&writer.jobs()) {
+    for (batch, range) in batches(&writer.pieces(0)?) {
         let bytes = read_with(source, range.start, range.end - range.start, &mut buffer)?;
         writer.encode(batch, bytes)?;
         observer.progress(range.end, size);

@@ -117,6 +117,14 @@ impl Error {
         self
     }
 
+    /// Puts a place before the text about a broken rule.
+    pub(crate) fn within(self, place: fmt::Arguments<'_>) -> Error {
+        match self.kind() {
+            ErrorKind::Corrupt(text) => corrupt!("{place}: {text}"),
+            _ => self,
+        }
+    }
+
     pub(crate) fn in_layer(mut self, name: &str) -> Error {
         self.0.layer.get_or_insert_with(|| name.to_owned());
         self

@@ -66,6 +66,8 @@ pub(crate) struct GroupJob<'a> {
 
 /// The blocks of an encoded group, and its side block's payload if the blocks use it.
 pub(crate) struct EncodedGroup {
+    /// Its number.
+    pub(crate) group: u64,
     pub(crate) blocks: Vec<EncodedBlock>,
     pub(crate) side: Option<Vec<u8>>,
     pub(crate) stats: Stats,
@@ -198,7 +200,7 @@ impl GroupJob<'_> {
             stats.table_bytes += payload.len() as u64;
             side = Some(payload);
         }
-        Ok(EncodedGroup { blocks, side, stats })
+        Ok(EncodedGroup { group: self.group, blocks, side, stats })
     }
 
     /// Counts of blocks, for all planes that may come first.

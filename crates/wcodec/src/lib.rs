@@ -36,6 +36,7 @@ mod group;
 mod layer;
 mod limits;
 mod options;
+mod packing;
 mod planes;
 mod pool;
 mod predict;

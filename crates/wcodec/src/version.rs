@@ -6,5 +6,6 @@ pub const FORMAT_VERSION: (u16, u16) = (1, 3);
 pub(crate) const MINOR_SCALE: u16 = 1;
 /// The first one that predicts signs of floats.
 pub(crate) const MINOR_SIGNS: u16 = 2;
-/// The first one with sources from GGUF on.
+/// The first one with sources from GGUF on, and with packings.
 pub(crate) const MINOR_SOURCES: u16 = 3;
+pub(crate) const MINOR_PACKINGS: u16 = 3;

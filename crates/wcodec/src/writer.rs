@@ -7,13 +7,14 @@ use crate::container::writer::ContainerWriter;
 use crate::dtype::ElementType;
 use crate::encoder::{layer_segment, opaque_segment};
 use crate::error::{Error, Result, corrupt};
+use crate::geometry::Geometry;
 use crate::group::{EncodedGroup, GroupJob, side_block};
 use crate::layer::Layer;
 use crate::options::{Effort, EncodeOptions};
 use crate::pool::Pool;
 use crate::predict::PredictorSet;
 use crate::stats::{EncodeStats, Stats};
-use crate::version::MINOR_SIGNS;
+use crate::version::{MINOR_PACKINGS, MINOR_SIGNS};
 use rayon::prelude::*;
 use std::collections::HashSet;
 use std::io::Write;
@@ -62,7 +63,7 @@ const BATCH_BYTES_OF_ONE: u64 = 2 << 20;
 pub(crate) struct Job {
     pub(crate) segment: usize,
     group: u64,
-    /// Its bytes in the original.
+    /// Its bytes in the segment.
     pub(crate) bytes: Range<u64>,
 }
 
@@ -92,29 +93,32 @@ impl Job {
     }
 }
 
-/// The groups of the segments from number `first` on.
-pub(crate) fn jobs(segments: &[Segment], first: usize) -> Vec<Job> {
-    let mut at: u64 = segments[..first].iter().map(|s| s.geometry.bytes()).sum();
-    let mut jobs = Vec::new();
-    for (segment, geometry) in segments.iter().map(|s| s.geometry).enumerate().skip(first) {
-        for group in 0..geometry.groups() {
-            let bytes = geometry.bands_bytes(&geometry.group_range(group));
-            jobs.push(Job { segment, group, bytes: at + bytes.start..at + bytes.end });
-        }
-        at += geometry.bytes();
-    }
-    jobs
+/// The groups of a segment.
+pub(crate) fn jobs(segment: usize, geometry: Geometry) -> impl Iterator<Item = Job> {
+    (0..geometry.groups()).map(move |group| {
+        let bytes = geometry.bands_bytes(&geometry.group_range(group));
+        Job { segment, group, bytes }
+    })
 }
 
-/// Cuts jobs into runs that are encoded at a time, with their bytes in the original.
-pub(crate) fn batches(mut jobs: &[Job]) -> impl Iterator<Item = (&[Job], Range<u64>)> {
+/// A piece of the original that is encoded as one: a packing, or a group of a segment.
+pub(crate) struct Piece {
+    packing: Option<usize>,
+    /// Its groups; those of all fields of a packing.
+    jobs: Vec<Job>,
+    /// Its bytes in the original.
+    bytes: Range<u64>,
+}
+
+/// Cuts pieces into runs that are encoded at a time, with their bytes in the original.
+pub(crate) fn batches(mut pieces: &[Piece]) -> impl Iterator<Item = (&[Piece], Range<u64>)> {
     let alone = rayon::current_num_threads() == 1;
     let most = if alone { BATCH_BYTES_OF_ONE } else { BATCH_BYTES };
     std::iter::from_fn(move || {
-        let start = jobs.first()?.bytes.start;
-        let count = jobs.iter().take_while(|job| job.bytes.end - start <= most).count();
-        let (batch, rest) = jobs.split_at(count.max(1));
-        jobs = rest;
+        let start = pieces.first()?.bytes.start;
+        let fits = |piece: &&Piece| piece.bytes.end - start <= most;
+        let (batch, rest) = pieces.split_at(pieces.iter().take_while(fits).count().max(1));
+        pieces = rest;
         Some((batch, start..batch.last()?.bytes.end))
     })
 }
@@ -137,13 +141,14 @@ impl<W: Write> Writer<W> {
         directory: Directory,
         options: &EncodeOptions,
     ) -> Result<Writer<W>> {
-        // The lowest version that has this source and all that this effort may choose.
+        // The lowest version that has this source, packings, and all that this effort may choose.
         let minor = if options.effort == Effort::Fast { 0 } else { MINOR_SIGNS };
-        let minor = minor.max(kind.minor());
+        let packed = if directory.packings.is_empty() { 0 } else { MINOR_PACKINGS };
+        let minor = minor.max(kind.minor()).max(packed);
         Ok(Writer {
             container: ContainerWriter::new(out, minor)?,
             kind,
-            planned: directory.segments.iter().map(|s| s.geometry.bytes()).sum(),
+            planned: directory.parts()?.bytes(),
             directory,
             names: HashSet::new(),
             hasher: blake3::Hasher::new(),
@@ -194,50 +199,115 @@ impl<W: Write> Writer<W> {
         let index = self.directory.segments.len();
         self.directory.segments.push(segment);
         self.planned += data.len() as u64;
-        let jobs = jobs(&self.directory.segments, index);
+        let pieces = self.pieces(index)?;
         let mut sum = Stats::default();
-        for (batch, range) in batches(&jobs) {
+        for (batch, range) in batches(&pieces) {
             let range = (range.start - before) as usize..(range.end - before) as usize;
             sum += self.encode(batch, &data[range])?;
         }
         Ok(sum)
     }
 
-    /// The groups of all segments.
-    pub(crate) fn jobs(&self) -> Vec<Job> {
-        jobs(&self.directory.segments, 0)
+    /// What is to be encoded, from a segment on.
+    pub(crate) fn pieces(&self, first: usize) -> Result<Vec<Piece>> {
+        let mut pieces = Vec::new();
+        for part in self.directory.parts()?.starting(first as u32) {
+            let segments = part.segments.clone();
+            let groups = segments.flat_map(|s| jobs(s, self.directory.segments[s].geometry));
+            if part.packing.is_some() {
+                let bytes = part.bytes.clone();
+                pieces.push(Piece { packing: part.packing, jobs: groups.collect(), bytes });
+                continue;
+            }
+            pieces.extend(groups.map(|job| {
+                let at = part.bytes.start;
+                let bytes = at + job.bytes.start..at + job.bytes.end;
+                Piece { packing: None, jobs: vec![job], bytes }
+            }));
+        }
+        Ok(pieces)
     }
 
-    /// Encodes consecutive groups, whose bytes are `bytes`, and writes them.
-    pub(crate) fn encode(&mut self, jobs: &[Job], bytes: &[u8]) -> Result<Stats> {
+    /// Encodes consecutive pieces, whose bytes are `bytes`, and writes them.
+    pub(crate) fn encode(&mut self, pieces: &[Piece], bytes: &[u8]) -> Result<Stats> {
         self.hasher.update_rayon(bytes);
-        let start = jobs.first().map_or(0, |job| job.bytes.start);
-        let segments = &self.directory.segments;
-        let groups: Vec<EncodedGroup> = jobs
+        let start = pieces.first().map_or(0, |piece| piece.bytes.start);
+        let (directory, level) = (&self.directory, self.level);
+        let encoded: Vec<Vec<EncodedGroup>> = pieces
             .par_iter()
-            .map(|job| {
-                let range = (job.bytes.start - start) as usize..(job.bytes.end - start) as usize;
-                let bytes =
-                    bytes.get(range).ok_or_else(|| corrupt!("bytes of a group are missing"))?;
-                let segment = &segments[job.segment];
-                job.encode(segment, bytes, (self.level, &self.pool), &self.options)
+            .map(|piece| {
+                let range = piece.bytes.start - start..piece.bytes.end - start;
+                let bytes = bytes.get(range.start as usize..range.end as usize);
+                let bytes = bytes.ok_or_else(|| corrupt!("bytes of a group are missing"))?;
+                let gathered = gather(directory, piece.packing, level, bytes);
+                let encode = |job: &Job| {
+                    let bytes = match piece.packing {
+                        Some(number) => {
+                            let first = directory.packings[number].segment as usize;
+                            let range = job.bytes.start as usize..job.bytes.end as usize;
+                            &gathered[job.segment - first][range]
+                        }
+                        None => bytes,
+                    };
+                    let segment = &directory.segments[job.segment];
+                    job.encode(segment, bytes, (level, &self.pool), &self.options)
+                };
+                piece.jobs.par_iter().map(encode).collect()
             })
             .collect::<Result<_>>()?;
         let mut sum = Stats::default();
-        for (job, encoded) in jobs.iter().zip(groups) {
-            sum += encoded.stats;
-            for block in encoded.blocks {
-                self.container.block(&block)?;
-            }
-            if let Some(side) = encoded.side {
-                let segment = &mut self.directory.segments[job.segment];
-                segment.side = true;
-                let block = segment.geometry.side_number(job.group) as u32;
-                let id = BlockId { segment: job.segment as u32, block };
-                self.container.block(&side_block(id, &side, &self.pool))?;
-            }
+        for (piece, groups) in pieces.iter().zip(encoded) {
+            sum += self.write_piece(piece, groups)?;
         }
         self.stats += sum;
         Ok(sum)
     }
+
+    fn write_piece(&mut self, piece: &Piece, groups: Vec<EncodedGroup>) -> Result<Stats> {
+        let mut sum = Stats::default();
+        let mut of_segments = Vec::new();
+        for (job, group) in piece.jobs.iter().zip(groups) {
+            of_segments.push((job.segment, self.write(job.segment, group)?));
+        }
+        let Some(number) = piece.packing else {
+            of_segments.into_iter().for_each(|(_, stats)| sum += stats);
+            return Ok(sum);
+        };
+        let packing = self.directory.packings[number];
+        let layout = &self.directory.layouts[packing.layout as usize];
+        sum += packing.totals(layout);
+        for (segment, stats) in of_segments {
+            let field = &layout.fields[segment - packing.segment as usize];
+            sum += packing.of_field(layout, field, stats);
+        }
+        Ok(sum)
+    }
+
+    /// Writes the blocks of a group of a segment.
+    fn write(&mut self, segment: usize, encoded: EncodedGroup) -> Result<Stats> {
+        for block in encoded.blocks {
+            self.container.block(&block)?;
+        }
+        if let Some(side) = encoded.side {
+            let of = &mut self.directory.segments[segment];
+            of.side = true;
+            let block = of.geometry.side_number(encoded.group) as u32;
+            let id = BlockId { segment: segment as u32, block };
+            self.container.block(&side_block(id, &side, &self.pool))?;
+        }
+        Ok(encoded.stats)
+    }
+}
+
+/// The codes of the fields of a packing; nothing for other pieces.
+fn gather(
+    directory: &Directory,
+    packing: Option<usize>,
+    level: Level,
+    structs: &[u8],
+) -> Vec<Vec<u8>> {
+    let Some(number) = packing else { return Vec::new() };
+    let layout = &directory.layouts[directory.packings[number].layout as usize];
+    let fields = (0..layout.fields.len()).into_par_iter();
+    fields.map(|field| layout.gather(level, field, structs)).collect()
 }

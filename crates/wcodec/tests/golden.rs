@@ -5,6 +5,7 @@
 
 mod support;
 
+use support::gguf::{Gguf, Tensor, blocks};
 use support::{Rng, bf16, bless, f16, f32s, int8, safetensors, scaled, tensor, testdata};
 use wcodec::{
     Effort, ElementType, EncodeOptions, Limits, PredictorSet, Reader, Scan, TileConfig,
@@ -90,16 +91,51 @@ fn fixtures_1_2() -> Vec<Fixture> {
     ]
 }
 
-/// Files of other software, which `scripts/make_sources.py` made.
+/// Files of other software, which `scripts/make_sources.py` made, and
+/// GGUF: fields of every shape, rows and a vector, and one of ordinary tensors alone.
 fn fixtures_1_3() -> Vec<Fixture> {
+    let mut rng = Rng::new(20_261_129);
+    let mut file = |names: &[&str], rows, cols| {
+        let tensors = names.iter().map(|name| blocks(&mut rng, name, rows, cols));
+        let mut file = Gguf::new(tensors.collect());
+        if rows == 1 {
+            file.tensors.iter_mut().for_each(|tensor| tensor.dims = vec![cols]);
+        }
+        file.build()
+    };
+    let mut rng = Rng::new(20_261_130);
+    let mut q8 = blocks(&mut rng, "Q8_0", 160, 224);
+    let codes = scaled(&mut rng, ElementType::I8, 160, 224);
+    for (block, codes) in q8.data.chunks_mut(34).zip(codes.chunks(32)) {
+        block[2..].copy_from_slice(codes);
+    }
+    let floats = |dims: &[u64], kind, data| Tensor {
+        name: format!("t{kind}"),
+        dims: dims.to_vec(),
+        kind,
+        data,
+        shift: 0,
+    };
+    let plain = Gguf::new(vec![
+        floats(&[40, 30], 0, f32s(&mut rng, 1200)),
+        floats(&[64, 32], 1, f16(&mut rng, 2048)),
+        floats(&[7], 24, rng.bytes(7)),
+    ]);
+    let fast = || options(Effort::Fast, |_| ());
+    let default = || options(Effort::Default, |_| ());
     let fixture = |name, file: &str| {
         let original = std::fs::read(testdata("sources").join(file)).unwrap();
-        (name, original, options(Effort::Fast, |_| ()))
+        (name, original, fast())
     };
     vec![
         fixture("onnx", "small.onnx"),
         fixture("torch_zip", "small.pth"),
         fixture("torch_legacy", "small_legacy.pt"),
+        ("gguf_blocks", file(&["Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0", "MXFP4"], 44, 96), fast()),
+        ("gguf_k_blocks", file(&["Q2_K", "Q3_K", "Q4_K", "Q5_K", "Q6_K"], 20, 512), fast()),
+        ("gguf_classes", Gguf::new(vec![q8]).build(), default()),
+        ("gguf_vector", file(&["Q4_0", "IQ4_XS"], 1, 8192), default()),
+        ("gguf_plain", plain.build(), fast()),
     ]
 }
 
@@ -244,12 +280,13 @@ fn output_is_deterministic() {
 #[test]
 fn golden_files_use_every_feature() {
     let mut modes = [0u32; 5];
-    let (mut maps, mut columns, mut scaled, mut means) = (0, 0, 0, 0);
+    let (mut maps, mut columns, mut scaled, mut means, mut packings) = (0, 0, 0, 0, 0);
     let entries =
         fixtures().map(|(version, _)| std::fs::read_dir(testdata("golden").join(version)));
     for entry in entries.into_iter().flat_map(Result::unwrap) {
         let file = std::fs::read(entry.unwrap().path()).unwrap();
         let footer = &file[file.len() - 128..];
+        packings += u32::from(footer[88]);
         let number =
             |at: usize| u64::from_le_bytes(footer[at..at + 8].try_into().unwrap()) as usize;
         for record in file[number(0)..].chunks(24).take(number(8)) {
@@ -267,6 +304,7 @@ fn golden_files_use_every_feature() {
     }
     assert!(modes.iter().all(|&n| n > 0), "raw, constant, coded, zstd, side: {modes:?}");
     assert!(maps > 0 && columns > 0);
-    assert_eq!(scaled, 14, "every file of 1.1 and 1.2 has scale classes");
+    assert_eq!(scaled, 15, "every file of 1.1 and 1.2, and one of 1.3, has scale classes");
+    assert_eq!(packings, 14, "a packing for each tensor of blocks");
     assert_eq!(means, 6, "predicted means");
 }

@@ -6,6 +6,7 @@ mod support;
 
 use std::collections::BTreeMap;
 use support::forge::{Bits, Block, Forge, Head, raw};
+use support::packed;
 use support::scaled::{classes, coded, low_bits, means, side};
 use support::{Rng, bless, testdata};
 use wcodec::{Limits, Reader};
@@ -77,7 +78,7 @@ fn cases() -> Vec<Case> {
         ("truncated", forge(|f| f.edit_file = Box::new(|b| b.truncate(b.len() - 9)))),
         ("trailing", forge(|f| f.edit_file = Box::new(|b| b.extend(b"more")))),
         ("major_version", forge(|f| f.header[8] = 2)),
-        ("minor_version", forge(|f| f.header[10] = 4)),
+        ("minor_version", forge(|f| f.header[10] = wcodec::FORMAT_VERSION.1 as u8 + 1)),
         ("header_reserved", forge(|f| f.header[40] = 7)),
         (
             "index_hash",
@@ -595,6 +596,8 @@ fn the_files_that_the_forge_starts_from_are_sound() {
     assert_eq!(verdict(&classes(|_| ())), Ok(()));
     assert_eq!(verdict(&low_bits(|_| ())), Ok(()));
     assert_eq!(verdict(&means(|_| ())), Ok(()));
+    assert_eq!(verdict(&packed::packed(|_| ())), Ok(()));
+    assert_eq!(verdict(&packed::two(|_| ())), Ok(()));
 }
 
 #[test]
@@ -603,7 +606,7 @@ fn every_malformed_file_is_refused_with_its_text() {
     let list = folder.join("expected.tsv");
     if bless() {
         let mut lines = Vec::new();
-        for (name, file) in cases() {
+        for (name, file) in cases().into_iter().chain(packed::cases()) {
             let text = verdict(&file).expect_err(name);
             std::fs::write(folder.join(format!("{name}.wcodec")), &file).unwrap();
             lines.push(format!("{name}\t{text}\n"));

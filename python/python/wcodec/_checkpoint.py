@@ -26,7 +26,7 @@ def encode_checkpoint(
     progress: Progress = None,
     effort: str = "default",
 ) -> EncodeStats:
-    """Encodes a file: safetensors and ``.npy`` by tensor, anything else as bytes.
+    """Encodes a file: safetensors, GGUF and ``.npy`` by tensor, anything else as bytes.
 
     The output appears under its name when it is complete, synced and verified; an existing file is
     replaced. Ctrl-C leaves nothing behind.

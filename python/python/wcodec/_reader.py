@@ -118,7 +118,7 @@ class Reader(Mapping[str, NDArray[Any]]):
 
     @property
     def source(self) -> str:
-        """What the original was: ``"safetensors"``, ``"npy"``, ``"opaque"`` or ``"layer"``."""
+        """What the original was: ``"safetensors"``, ``"npy"``, ``"gguf"``, ``"opaque"`` or ``"layer"``."""
         return self._open.source
 
     @property

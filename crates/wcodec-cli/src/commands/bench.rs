@@ -178,12 +178,16 @@ fn layer_sizes(coded: &[u8]) -> Result<Vec<usize>> {
     Ok(reader.layers().map(|layer| layer.bytes as usize).collect())
 }
 
-/// The layers of each dtype as a safetensors file of their own.
+/// The layers of each dtype as a safetensors file of their own; dtypes that safetensors does not have
+/// are left out.
 fn split_by_dtype(original: &[u8], options: &EncodeOptions) -> Result<BTreeMap<String, Vec<u8>>> {
     let (coded, _) = wcodec::encode_bytes(original, options, &())?;
     let reader = Reader::open(coded.as_slice(), &Limits::unlimited())?;
     let mut parts: BTreeMap<String, (Map<String, Value>, Vec<u8>)> = BTreeMap::new();
     for (index, layer) in reader.layers().enumerate() {
+        if layer.element().is_none() {
+            continue;
+        }
         let (header, data) = parts.entry(layer.dtype.clone()).or_default();
         let start = data.len();
         data.extend_from_slice(&reader.decode_layer(index)?);

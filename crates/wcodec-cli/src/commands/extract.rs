@@ -16,19 +16,21 @@ pub(super) fn run(args: &ExtractArgs) -> Result<()> {
     let Some((index, layer)) = found else {
         return Err(refuse(format!("no layer {:?}; info --layers lists them", args.layer)));
     };
-    let Some(element) = layer.element() else {
+    let Some((element, shape)) = reader.layer_array(index).map_err(place)? else {
         return Err(refuse(format!("layer {:?}: npy has no dtype {}", layer.name, layer.dtype)));
     };
     let (bytes, shape) = if args.rows.is_none() && args.cols.is_none() {
-        (reader.decode_layer(index), layer.shape.clone())
+        (reader.decode_layer(index).map_err(place)?, shape)
     } else {
         let (rows, cols) = layer.matrix();
         let rows = args.rows.clone().unwrap_or(0..rows);
         let cols = args.cols.clone().unwrap_or(0..cols);
-        let shape = vec![rows.end.saturating_sub(rows.start), cols.end.saturating_sub(cols.start)];
-        (reader.decode_slice(index, rows, cols), shape)
+        let height = rows.end.saturating_sub(rows.start);
+        let bytes = reader.decode_slice(index, rows, cols).map_err(place)?;
+        let elements = (bytes.len() / element.size()) as u64;
+        let shape = vec![height, elements.checked_div(height).unwrap_or(0)];
+        (bytes, shape)
     };
-    let bytes = bytes.map_err(place)?;
     let output = args.output.clone().unwrap_or_else(|| {
         // A layer's name comes from the file: it must not lead out of the folder.
         let name = layer.name.replace(['/', '\\'], "_");

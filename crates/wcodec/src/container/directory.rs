@@ -1,4 +1,4 @@
-//! The directory: segments, then layers. FORMAT.md section 2.4.
+//! The directory: segments, layouts, packings, layers. FORMAT.md sections 2.4 and 10.
 //!
 //! | at | bytes | field of a segment | legal |
 //! | --- | --- | --- | --- |
@@ -24,16 +24,22 @@
 //! | 6 | 2 | zero | 0 |
 //! | 8 | 4 | segment | below their number |
 //! | 12 | 4 | zero | 0 |
-//! | 16 | 8 | first byte in the segment | the layer lies in its segment, behind all before it |
+//! | 16 | 8 | first byte in the segment | behind all layers before; the layer lies in its segment, or is packings |
 //! | 24 | 8 | length in bytes | fits the shape, if the dtype is known |
 //! | 32 | | name and dtype (UTF-8), 8 bytes a dimension | names differ |
 
 use super::fields::Fields;
+use super::footer::Footer;
+use super::layout::{
+    LAYOUT_LEN, PACKING_LEN, read_layouts, read_packings, write_layout, write_packing,
+};
 use crate::block::decode::BlockFormat;
 use crate::dtype::ElementType;
 use crate::error::{Error, Result, corrupt};
 use crate::geometry::{Geometry, Scan, TileConfig};
 use crate::layer::Layer;
+use crate::packing::{Layout, Packing};
+use std::ops::Range;
 
 pub(crate) const SEGMENT_LEN: usize = 48;
 const LAYER_LEN: usize = 32;
@@ -131,7 +137,14 @@ impl LayerEntry {
         Ok(())
     }
 
-    fn read(fields: &mut Fields<'_>, segments: &[Segment]) -> Result<LayerEntry> {
+    /// Reads a layer that does not lie before `free`, a segment and a byte in it. Returns it and what
+    /// is free behind it.
+    fn read(
+        fields: &mut Fields<'_>,
+        directory: &Directory,
+        parts: &Parts,
+        free: (u32, u64),
+    ) -> Result<(LayerEntry, (u32, u64))> {
         let name_len = fields.u32()? as usize;
         let dtype_len = usize::from(fields.u8()?);
         let dims = usize::from(fields.u8()?);
@@ -150,27 +163,42 @@ impl LayerEntry {
             return Err(place(corrupt!("dtype is empty")));
         }
         let shape = (0..dims).map(|_| fields.u64()).collect::<Result<Vec<u64>>>().map_err(place)?;
-        let Some(home) = usize::try_from(segment).ok().and_then(|s| segments.get(s)) else {
-            let count = segments.len();
-            return Err(place(corrupt!("segment {segment} of {count} does not exist")));
-        };
-        let end = offset.checked_add(bytes).filter(|&end| end <= home.geometry.bytes());
-        if end.is_none() {
-            return Err(place(corrupt!(
-                "{bytes} bytes at {offset} exceed segment {segment} of {} bytes",
-                home.geometry.bytes()
-            )));
-        }
         let layer = Layer { name: name.clone(), dtype, shape, bytes };
         layer.check().map_err(place)?;
-        Ok(LayerEntry { layer, segment, offset })
+        if (segment, offset) < free {
+            return Err(place(corrupt!("the layer overlaps one before it, or precedes it")));
+        }
+        let entry = LayerEntry { layer, segment, offset };
+        let free = directory.home(parts, &entry).map_err(place)?;
+        Ok((entry, free))
     }
+}
+
+/// A piece of the original: a segment, or a packing.
+#[derive(Clone, Debug)]
+pub(crate) struct Part {
+    /// The segments that it is made of.
+    pub(crate) segments: Range<usize>,
+    /// Its bytes in the original.
+    pub(crate) bytes: Range<u64>,
+    /// Number of the packing, if it is one.
+    pub(crate) packing: Option<usize>,
+}
+
+/// What the original is put together from, in order.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Parts {
+    parts: Vec<Part>,
+    /// Number of the part that a segment belongs to.
+    of_segment: Vec<u32>,
 }
 
 /// What the file holds.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Directory {
     pub(crate) segments: Vec<Segment>,
+    pub(crate) layouts: Vec<Layout>,
+    pub(crate) packings: Vec<Packing>,
     pub(crate) layers: Vec<LayerEntry>,
 }
 
@@ -189,45 +217,52 @@ impl Directory {
     pub(crate) fn write(&self) -> Result<Vec<u8>> {
         let mut out = Vec::new();
         self.segments.iter().for_each(|segment| segment.write(&mut out));
+        self.layouts.iter().for_each(|layout| write_layout(layout, &mut out));
+        self.packings.iter().for_each(|packing| write_packing(packing, &mut out));
         self.layers.iter().try_for_each(|layer| layer.write(&mut out))?;
         Ok(out)
     }
 
-    /// Reads a directory of so many segments and layers, which it must fill exactly.
-    pub(crate) fn read(bytes: &[u8], segments: u32, layers: u32) -> Result<Directory> {
+    /// Reads the directory that a footer announces, which it must fill exactly, and what the original
+    /// is put together from.
+    pub(crate) fn read(bytes: &[u8], footer: &Footer) -> Result<(Directory, Parts)> {
         let mut fields = Fields::new(bytes, "directory");
+        let Footer { segments, layouts, packings, layers, .. } = *footer;
         // The counts are backed by bytes before anything is reserved for them.
-        let least = u64::from(segments) * SEGMENT_LEN as u64 + u64::from(layers) * LAYER_LEN as u64;
+        let counts = [
+            (segments, SEGMENT_LEN, "segments"),
+            (layouts, LAYOUT_LEN, "layouts"),
+            (packings, PACKING_LEN, "packings"),
+            (layers, LAYER_LEN, "layers"),
+        ];
+        let least: u64 = counts.iter().map(|&(n, len, _)| u64::from(n) * len as u64).sum();
         if least > bytes.len() as u64 {
-            let have = bytes.len();
-            return Err(corrupt!(
-                "directory of {have} bytes for {segments} segments and {layers} layers"
-            ));
+            let counts = counts.iter().filter(|(n, ..)| *n > 0);
+            let counts: Vec<String> = counts.map(|(n, _, what)| format!("{n} {what}")).collect();
+            return Err(corrupt!("directory of {} bytes for {}", bytes.len(), counts.join(", ")));
         }
         let segments = (0..segments)
             .map(|number| {
-                Segment::read(&mut fields).map_err(|e| match e.kind() {
-                    crate::ErrorKind::Corrupt(text) => corrupt!("segment {number}: {text}"),
-                    _ => e,
-                })
+                let segment = Segment::read(&mut fields);
+                segment.map_err(|e| e.within(format_args!("segment {number}")))
             })
             .collect::<Result<Vec<Segment>>>()?;
-        let layers = (0..layers)
-            .map(|_| LayerEntry::read(&mut fields, &segments))
+        let layouts = read_layouts(&mut fields, layouts)?;
+        let packings = read_packings(&mut fields, packings, &layouts, &segments)?;
+        let mut directory = Directory { segments, layouts, packings, layers: Vec::new() };
+        let parts = directory.parts()?;
+        // In order and apart: whoever reads all layers reads no byte twice.
+        let mut free = (0, 0);
+        directory.layers = (0..layers)
+            .map(|_| {
+                let (entry, end) = LayerEntry::read(&mut fields, &directory, &parts, free)?;
+                free = end;
+                Ok(entry)
+            })
             .collect::<Result<Vec<LayerEntry>>>()?;
         if fields.remaining() > 0 {
             return Err(corrupt!("{} bytes behind the last layer", fields.remaining()));
         }
-        // In order and apart: whoever reads all layers reads no byte twice.
-        let mut free = (0, 0);
-        for entry in &layers {
-            if (entry.segment, entry.offset) < free {
-                return Err(corrupt!("the layer overlaps one before it, or precedes it")
-                    .in_layer(&entry.layer.name));
-            }
-            free = (entry.segment, entry.offset + entry.layer.bytes);
-        }
-        let directory = Directory { segments, layers };
         let order = directory.by_name();
         let twice = order.windows(2).filter_map(|pair| match pair {
             [a, b] => Some((directory.name(*a)?, directory.name(*b)?)),
@@ -235,7 +270,101 @@ impl Directory {
         });
         match twice.into_iter().find(|(a, b)| a == b) {
             Some((name, _)) => Err(corrupt!("the name occurs twice").in_layer(name)),
-            None => Ok(directory),
+            None => Ok((directory, parts)),
         }
+    }
+
+    /// What the original is put together from.
+    pub(crate) fn parts(&self) -> Result<Parts> {
+        let mut parts = Parts::default();
+        let mut packings = self.packings.iter().enumerate().peekable();
+        let (mut segment, mut at) = (0, 0u64);
+        while let Some(first) = self.segments.get(segment) {
+            let packing = packings.next_if(|(_, packing)| packing.segment as usize == segment);
+            let layout = packing.and_then(|(_, p)| Some((p, self.layouts.get(p.layout as usize)?)));
+            let (count, bytes) = match layout {
+                Some((packing, layout)) => {
+                    (layout.fields.len(), packing.structs * u64::from(layout.bytes))
+                }
+                None => (1, first.geometry.bytes()),
+            };
+            let end = at
+                .checked_add(bytes)
+                .ok_or_else(|| corrupt!("segments have more than 2^64 blocks or bytes"))?;
+            let number = parts.parts.len() as u32;
+            parts.of_segment.extend(std::iter::repeat_n(number, count));
+            parts.parts.push(Part {
+                segments: segment..segment + count,
+                bytes: at..end,
+                packing: packing.map(|(number, _)| number),
+            });
+            (segment, at) = (segment + count, end);
+        }
+        Ok(parts)
+    }
+}
+
+impl Parts {
+    /// All parts.
+    pub(crate) fn iter(&self) -> std::slice::Iter<'_, Part> {
+        self.parts.iter()
+    }
+
+    /// Bytes of the original.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.parts.last().map_or(0, |part| part.bytes.end)
+    }
+
+    /// The parts from that of a segment on.
+    pub(crate) fn starting(&self, segment: u32) -> &[Part] {
+        let part = self.of_segment.get(segment as usize);
+        part.and_then(|&part| self.parts.get(part as usize..)).unwrap_or_default()
+    }
+
+    /// The packings that a layer consists of; none if it lies in a segment.
+    pub(crate) fn packings_of(&self, entry: &LayerEntry) -> &[Part] {
+        let parts = self.starting(entry.segment);
+        let Some(start) = parts.first().filter(|p| p.packing.is_some()).map(|p| p.bytes.start)
+        else {
+            return &[];
+        };
+        let end = start.saturating_add(entry.layer.bytes);
+        parts.get(..parts.partition_point(|part| part.bytes.start < end)).unwrap_or_default()
+    }
+}
+
+impl Directory {
+    /// Checks that a layer has a place; returns the first segment and byte behind it.
+    fn home(&self, parts: &Parts, entry: &LayerEntry) -> Result<(u32, u64)> {
+        let LayerEntry { ref layer, segment, offset } = *entry;
+        let Some(home) = self.segments.get(segment as usize) else {
+            let count = self.segments.len();
+            return Err(corrupt!("segment {segment} of {count} does not exist"));
+        };
+        let bytes = layer.bytes;
+        let first = parts.starting(segment).first();
+        let Some(packing) = first.and_then(|part| self.packings.get(part.packing?)) else {
+            let end = offset.checked_add(bytes).filter(|&end| end <= home.geometry.bytes());
+            let end = end.ok_or_else(|| {
+                let size = home.geometry.bytes();
+                corrupt!("{bytes} bytes at {offset} exceed segment {segment} of {size} bytes")
+            })?;
+            return Ok((segment, end));
+        };
+        let packed = parts.packings_of(entry);
+        let same = packed.iter().all(|part| {
+            let other = part.packing.and_then(|number| self.packings.get(number));
+            other.is_some_and(|other| other.layout == packing.layout)
+        });
+        let sum: u64 = packed.iter().map(|part| part.bytes.end - part.bytes.start).sum();
+        if packing.segment != segment || offset != 0 || !same || sum != bytes || bytes == 0 {
+            return Err(corrupt!(
+                "{bytes} bytes at {offset} of segment {segment} are no whole packings of one layout"
+            ));
+        }
+        if let Some(layout) = self.layouts.get(packing.layout as usize) {
+            layout.structs(layer)?;
+        }
+        Ok((packed.last().map_or(segment, |part| part.segments.end as u32), 0))
     }
 }

@@ -12,13 +12,16 @@
 //! | 76 | 4 | layers | |
 //! | 80 | 1 | source | 0 opaque, 1 safetensors, 2 npy, 3 a single layer; from version 1.3 on 4 GGUF, 5 ONNX, 6 PyTorch |
 //! | 81 | 1 | directory coding | 0 as it is, 1 Zstandard |
-//! | 82 | 30 | zero | 0 |
+//! | 82 | 2 | zero | 0 |
+//! | 84 | 4 | layouts | at most 256, 0 before version 1.3 |
+//! | 88 | 4 | packings | 0 before version 1.3 |
+//! | 92 | 20 | zero | 0 |
 //! | 112 | 8 | XXH3-64 of header, block table, directory and the footer up to here | |
 //! | 120 | 8 | magic | `57 43 4F 44 45 4E 44 0A` |
 
 use super::fields::Fields;
 use crate::error::{Result, corrupt};
-use crate::version::MINOR_SOURCES;
+use crate::version::{MINOR_PACKINGS, MINOR_SOURCES};
 
 pub(crate) const FOOTER_LEN: usize = 128;
 /// Bytes of the footer that its hash covers.
@@ -26,7 +29,7 @@ pub(crate) const HASHED_LEN: usize = 112;
 pub(crate) const MAGIC: [u8; 8] = *b"WCODEND\n";
 
 /// Where the original came from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
 #[repr(u8)]
 pub enum SourceKind {
@@ -89,6 +92,8 @@ pub(crate) struct Footer {
     pub(crate) layers: u32,
     pub(crate) source: SourceKind,
     pub(crate) directory_zstd: bool,
+    pub(crate) layouts: u32,
+    pub(crate) packings: u32,
 }
 
 impl Footer {
@@ -109,6 +114,9 @@ impl Footer {
         out.extend_from_slice(&self.layers.to_le_bytes());
         out.push(self.source as u8);
         out.push(u8::from(self.directory_zstd));
+        out.extend_from_slice(&[0; 2]);
+        out.extend_from_slice(&self.layouts.to_le_bytes());
+        out.extend_from_slice(&self.packings.to_le_bytes());
         out.resize(HASHED_LEN, 0);
         out
     }
@@ -116,7 +124,8 @@ impl Footer {
     /// Reads the fields of a file of this minor version; returns them and the stored hash.
     pub(crate) fn read(bytes: &[u8], minor: u16) -> Result<(Footer, u64)> {
         let mut fields = Fields::new(bytes, "footer");
-        let footer = Footer {
+        let packings = minor >= MINOR_PACKINGS;
+        let mut footer = Footer {
             table_at: fields.u64()?,
             blocks: fields.u64()?,
             directory_stored: fields.u64()?,
@@ -131,11 +140,19 @@ impl Footer {
                 1 => true,
                 coding => return Err(corrupt!("directory coding is {coding}, at most 1 expected")),
             },
+            layouts: 0,
+            packings: 0,
         };
         if footer.directory_zstd && footer.directory_len == 0 {
             return Err(corrupt!("an empty directory is not coded"));
         }
-        fields.zero(HASHED_LEN - 82)?;
+        fields.zero(2)?;
+        if packings {
+            (footer.layouts, footer.packings) = (fields.u32()?, fields.u32()?);
+        } else {
+            fields.zero(8)?;
+        }
+        fields.zero(HASHED_LEN - 92)?;
         Ok((footer, fields.u64()?))
     }
 }

@@ -9,6 +9,7 @@ mod fields;
 pub(crate) mod footer;
 pub(crate) mod header;
 pub(crate) mod index;
+mod layout;
 pub(crate) mod read_at;
 pub(crate) mod reader;
 pub(crate) mod writer;

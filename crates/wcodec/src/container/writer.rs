@@ -76,6 +76,8 @@ impl<W: Write> ContainerWriter<W> {
             layers: count(directory.layers.len(), "layers")?,
             source,
             directory_zstd: zstd,
+            layouts: count(directory.layouts.len(), "layouts")?,
+            packings: count(directory.packings.len(), "packings")?,
         }
         .write();
         let table = std::mem::take(&mut self.table);

@@ -5,11 +5,12 @@
 //! tells what the others of their element type take. A file that is small enough is encoded as a
 //! whole, so that its estimate is exact but for rounding.
 
+mod elements;
 mod sample;
 
 use crate::container::directory::{LayerEntry, Segment};
 use crate::container::footer::SourceKind;
-use crate::container::read_at::{ReadAt, read};
+use crate::container::read_at::ReadAt;
 use crate::container::writer::ContainerWriter;
 use crate::encoder::{self, Cut};
 use crate::entropy::{cost, count};
@@ -21,6 +22,7 @@ use crate::planes::extract;
 use crate::pool::Pool;
 use crate::source::{self, Listing};
 use crate::writer::Job;
+use elements::Elements;
 use rayon::prelude::*;
 use sample::{Costs, choose, extrapolate};
 use std::ops::AddAssign;
@@ -128,22 +130,15 @@ fn estimate_listed(
     let size = source.size()?;
     let directory = encoder::directory(listing, size, Cut::Layers, options)?;
     let level = Level::detect();
-    let starts: Vec<u64> = directory
-        .segments
-        .iter()
-        .scan(0, |at, segment| {
-            let start = *at;
-            *at += segment.geometry.bytes();
-            Some(start)
-        })
-        .collect();
+    let parts = directory.parts()?;
+    let elements = Elements { source, directory: &directory, parts: &parts, level };
     let pieces = READ_BYTES / PIECE_BYTES / directory.segments.len().max(1) as u64;
     let pieces = pieces.clamp(1, MAX_PIECES);
     let bounds: Vec<f64> = directory
         .segments
         .par_iter()
-        .zip(starts)
-        .map(|(segment, start)| order0_bytes(level, source, segment, start, pieces))
+        .enumerate()
+        .map(|(number, segment)| order0_bytes(&elements, number, segment, pieces))
         .collect::<Result<_>>()?;
 
     let jobs = choose(&directory.segments, ENCODED_BYTES);
@@ -155,7 +150,7 @@ fn estimate_listed(
         .into_par_iter()
         .map(|job| {
             watch.step(size_of(&job), || {
-                let bytes = read(source, job.bytes.start, size_of(&job))?;
+                let bytes = elements.read(job.segment, &job.bytes)?;
                 let segment = &directory.segments[job.segment];
                 let costs = Costs::of((&job, segment), &bytes, (level, &pool), options)?;
                 Ok((job, costs))
@@ -172,8 +167,13 @@ fn estimate_listed(
     )?;
     let mut total = expected(size, segments.iter().copied().sum(), bounds.iter().sum());
     total.expected_bytes = (total.expected_bytes + container).min(max_encoded_len(size));
-    let layer = |LayerEntry { layer, segment, .. }: &LayerEntry| {
-        let index = *segment as usize;
+    let layer = |entry: &LayerEntry| {
+        let (layer, index) = (&entry.layer, entry.segment as usize);
+        let packed = parts.packings_of(entry).iter().flat_map(|part| part.segments.clone());
+        let packed = packed.map(|index| (segments[index], bounds[index]));
+        if let Some((costs, bound)) = packed.reduce(|a, b| (a.0 + b.0, a.1 + b.1)) {
+            return (layer.clone(), expected(layer.bytes, costs, bound));
+        }
         // A small layer takes its share of the segment that it lies in.
         let whole = directory.segments[index].geometry.bytes().max(1);
         let share = layer.bytes as f64 / whole as f64;
@@ -202,10 +202,9 @@ fn expected(original_bytes: u64, costs: Costs, order0_bytes: f64) -> Expected {
 /// The order-0 bound of a segment: the entropy of each byte of its elements, their transform applied,
 /// on evenly spaced pieces.
 fn order0_bytes(
-    level: Level,
-    source: &impl ReadAt,
+    elements: &Elements<'_, impl ReadAt>,
+    number: usize,
     segment: &Segment,
-    start: u64,
     pieces: u64,
 ) -> Result<f64> {
     let element = segment.geometry.element;
@@ -219,10 +218,10 @@ fn order0_bytes(
     };
     for piece in 0..pieces {
         let at = (bytes - length) / pieces.saturating_sub(1).max(1) * piece / size * size;
-        let data = read(source, start + at, length)?;
+        let data = elements.read(number, &(at..at + length))?;
         seen += length;
         for (byte, counts) in counts.iter_mut().enumerate() {
-            let symbols = extract(level, element, &data, 8 * byte as u32, 8);
+            let symbols = extract(elements.level, element, &data, 8 * byte as u32, 8);
             for (sum, found) in counts.iter_mut().zip(count(&symbols, 8)) {
                 *sum += found;
             }

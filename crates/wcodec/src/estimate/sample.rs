@@ -8,7 +8,7 @@ use crate::error::Result;
 use crate::group::EncodedGroup;
 use crate::options::{Effort, EncodeOptions};
 use crate::pool::Pool;
-use crate::writer::{self, Job};
+use crate::writer::{Job, jobs};
 use std::collections::BTreeMap;
 use wcodec_kernels::Level;
 
@@ -16,7 +16,8 @@ use wcodec_kernels::Level;
 /// the groups of each element type lie end to end, and those are taken that evenly spaced points
 /// fall into: with a probability that grows with their size, at least one of each element type.
 pub(super) fn choose(segments: &[Segment], most_bytes: u64) -> Vec<Job> {
-    let jobs = writer::jobs(segments, 0);
+    let groups = segments.iter().enumerate().flat_map(|(n, segment)| jobs(n, segment.geometry));
+    let jobs: Vec<Job> = groups.collect();
     let size = |job: &Job| job.bytes.end - job.bytes.start;
     let total: u64 = jobs.iter().map(size).sum();
     if total <= most_bytes {
@@ -185,7 +186,9 @@ mod tests {
             assert!(bytes > most / 2 && bytes < most + most / 2, "{bytes} of {most}");
             let small = |job: &Job| segments[job.segment].geometry.element == ElementType::F32;
             assert_eq!(chosen.iter().filter(|job| small(job)).count(), 1);
-            let places: Vec<_> = chosen.iter().map(|job| job.bytes.start).collect();
+            let place =
+                |job: &Job| (segments[job.segment].geometry.element, job.segment, job.bytes.start);
+            let places: Vec<_> = chosen.iter().map(place).collect();
             assert!(places.is_sorted_by(|a, b| a != b), "none twice");
         }
     }

@@ -1,5 +1,6 @@
 //! A file as layers and other bytes.
 
+mod gguf;
 mod npy;
 mod onnx;
 mod pickle;
@@ -14,6 +15,7 @@ use crate::container::footer::SourceKind;
 use crate::container::read_at::{ReadAt, read};
 use crate::error::{Error, Result};
 use crate::layer::Layer;
+use crate::packing::Layout;
 use std::collections::HashMap;
 use std::io;
 use window::Window;
@@ -30,6 +32,8 @@ const NAMES: u64 = 1 << 20;
 pub(crate) struct Located {
     pub(crate) layer: Layer,
     pub(crate) at: u64,
+    /// What its bytes consist of, if they are structs.
+    pub(crate) layout: Option<Layout>,
 }
 
 /// The layers of an original, sorted by position and not overlapping. Everything between them is
@@ -96,6 +100,9 @@ pub(crate) fn list(source: &impl ReadAt) -> Result<(Listing, Option<String>)> {
     if let Some(header) = safetensors::header(source, size, &start)? {
         return settle(safetensors::list(&header, size).map_err(Fault::from), "safetensors");
     }
+    if gguf::is_gguf(&start) {
+        return gguf::list(source, size);
+    }
     if let Some(header) = npy::header(source, size, &start)? {
         return settle(npy::list(&header, size).map_err(Fault::from), "npy");
     }
@@ -149,7 +156,7 @@ fn arrange(
 ) -> std::result::Result<Vec<Located>, String> {
     layers.sort_by_key(|a| (a.at, a.layer.bytes));
     let mut end = data;
-    for Located { layer, at } in &layers {
+    for Located { layer, at, .. } in &layers {
         let name = &layer.name;
         if *at < end {
             return Err(format!("tensor {name:?} overlaps what lies before it"));

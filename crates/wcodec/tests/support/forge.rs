@@ -48,6 +48,8 @@ pub type Edit = Box<dyn Fn(&mut Vec<u8>)>;
 pub struct Forge {
     pub header: Vec<u8>,
     pub segments: Vec<Segment>,
+    /// Layouts and packings: how many there are, and their bytes.
+    pub packings: (u32, u32, Vec<u8>),
     pub layers: Vec<LayerEntry>,
     pub original: Vec<u8>,
     pub source: u8,
@@ -101,6 +103,7 @@ impl Forge {
         Forge {
             header,
             segments: vec![segment],
+            packings: (0, 0, vec![]),
             layers: vec![layer],
             original,
             source: 3,
@@ -140,6 +143,7 @@ impl Forge {
                 directory.extend(field.to_le_bytes());
             }
         }
+        directory.extend(&self.packings.2);
         for l in &self.layers {
             directory.extend((l.name.len() as u32).to_le_bytes());
             directory.extend([l.dtype.len() as u8, l.shape.len() as u8]);
@@ -166,7 +170,9 @@ impl Forge {
         footer.extend(blake3::hash(&self.original).as_bytes());
         footer.extend((self.segments.len() as u32).to_le_bytes());
         footer.extend((self.layers.len() as u32).to_le_bytes());
-        footer.extend([self.source, u8::from(self.zstd)]);
+        footer.extend([self.source, u8::from(self.zstd), 0, 0]);
+        footer.extend(self.packings.0.to_le_bytes());
+        footer.extend(self.packings.1.to_le_bytes());
         footer.resize(112, 0);
         (self.edit_footer)(&mut footer);
         let mut hasher = XxHash3_64::with_seed(0);

@@ -4,6 +4,8 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 pub mod forge;
+pub mod gguf;
+pub mod packed;
 pub mod scaled;
 pub mod sources;
 

@@ -20,7 +20,7 @@ use wcodec_kernels::{Place, STREAMS_AT_ONCE};
 
 /// Bytes decoded at a time; a reader that restores a file holds two batches, which a processor's
 /// last cache should hold too.
-const BATCH_BYTES: u64 = 8 << 20;
+pub(super) const BATCH_BYTES: u64 = 8 << 20;
 
 /// Bytes of small jobs that are decoded together.
 const BUNDLE_BYTES: u64 = 1 << 20;
@@ -37,6 +37,11 @@ pub(super) struct Job {
 impl<R: ReadAt> Reader<R> {
     /// The runs of bands that a segment is decoded in.
     pub(super) fn jobs(&self, segment: usize) -> Result<Vec<Job>> {
+        self.jobs_of(segment, BATCH_BYTES / 2)
+    }
+
+    /// The same, of at most so many bytes unless a band has more.
+    pub(super) fn jobs_of(&self, segment: usize, most: u64) -> Result<Vec<Job>> {
         let geometry = &self.placed(segment)?.segment.geometry;
         let mut jobs: Vec<Job> = Vec::new();
         for band in 0..geometry.bands() {
@@ -44,7 +49,7 @@ impl<R: ReadAt> Reader<R> {
             let bytes = range.end - range.start;
             match jobs.last_mut() {
                 Some(job)
-                    if job.bytes + bytes <= BATCH_BYTES / 2
+                    if job.bytes + bytes <= most
                         && geometry.group_of(job.bands.start) == geometry.group_of(band) =>
                 {
                     job.bands.end = band + 1;
@@ -56,35 +61,8 @@ impl<R: ReadAt> Reader<R> {
         Ok(jobs)
     }
 
-    /// All jobs of the file in order, a batch at a time.
-    pub(super) fn batches(&self) -> Result<Vec<Vec<Job>>> {
-        let mut batches: Vec<Vec<Job>> = Vec::new();
-        let mut bytes = 0;
-        for segment in 0..self.segments.len() {
-            for job in self.jobs(segment)? {
-                match batches.last_mut() {
-                    Some(batch) if bytes + job.bytes <= BATCH_BYTES => {
-                        bytes += job.bytes;
-                        batch.push(job);
-                    }
-                    _ => {
-                        bytes = job.bytes;
-                        batches.push(vec![job]);
-                    }
-                }
-            }
-        }
-        Ok(batches)
-    }
-
-    /// Decodes jobs one behind the other into `out`, in parallel.
-    pub(super) fn decode_jobs(&self, jobs: &[Job], out: &mut [u8]) -> Result<Stats> {
-        let parts = deal(out, jobs.iter().map(|job| (job, job.bytes)))?;
-        self.decode_parts(parts, &Watch::new(&(), 0))
-    }
-
     /// Decodes jobs, each into its part, in parallel.
-    pub(super) fn decode_parts(
+    pub(super) fn decode_bundles(
         &self,
         parts: Vec<(&Job, &mut [u8])>,
         watch: &Watch<'_>,

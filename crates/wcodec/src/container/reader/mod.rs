@@ -2,28 +2,28 @@
 
 mod decode;
 mod open;
+mod packed;
 mod runs;
 mod slice;
+mod stats;
+mod units;
 
 pub use runs::Span;
 
-use super::directory::{LayerEntry, Segment};
+use super::directory::{LayerEntry, Parts, Segment};
 use super::footer::{Footer, SourceKind};
-use super::index::{BlockRecord, BlockTable};
-use super::read_at::{ReadAt, read};
-use crate::block::Mode;
-use crate::block::decode::head_stats;
-use crate::block::head::Head;
+use super::index::BlockTable;
+use super::read_at::ReadAt;
 use crate::block::side::Side;
 use crate::error::{Error, ErrorKind, Result, corrupt};
-use crate::geometry::Rect;
 use crate::layer::Layer;
 use crate::options::{Observer, Watch};
+use crate::packing::{Layout, Packing};
 use crate::pool::Pool;
-use crate::scale::mean::Use;
 use crate::stats::Stats;
-use decode::{Job, deal, to_len, zeroed};
+use decode::{deal, to_len, zeroed};
 use std::sync::{Arc, Mutex};
+use units::Unit;
 use wcodec_kernels::Level;
 
 /// The side block of a group, by segment and group.
@@ -38,12 +38,17 @@ pub struct Reader<R> {
     footer: Footer,
     table: BlockTable,
     segments: Vec<PlacedSegment>,
+    layouts: Vec<Layout>,
+    packings: Vec<Packing>,
+    parts: Parts,
     layers: Vec<LayerEntry>,
     /// Numbers of the layers in the order of their names.
     by_name: Vec<u32>,
     level: Level,
     /// What blocks are read into.
     pool: Pool,
+    /// What the fields of packings are decoded into.
+    unpacked: Pool,
     /// The side block that was read last.
     last_side: Mutex<Option<GroupSide>>,
 }
@@ -170,7 +175,7 @@ impl<R: ReadAt> Reader<R> {
     ) -> Result<Stats> {
         let total = layers.iter().map(|(_, out)| out.len() as u64).sum();
         let watch = Watch::new(observer, total);
-        let mut jobs: Vec<(Vec<Job>, &mut [u8])> = Vec::new();
+        let mut units: Vec<(Vec<Unit>, &mut [u8])> = Vec::new();
         let mut shares = Vec::new();
         for (layer, out) in layers {
             let entry = self.entry(*layer)?;
@@ -182,16 +187,14 @@ impl<R: ReadAt> Reader<R> {
             if out.is_empty() {
                 continue;
             }
-            let placed = self.placed(entry.segment as usize)?;
-            if entry.layer.bytes == placed.segment.geometry.bytes() {
-                jobs.push((self.jobs(entry.segment as usize)?, out));
-            } else {
-                shares.push((entry, &mut **out));
+            match self.units_of(entry)? {
+                Some(of_layer) => units.push((of_layer, out)),
+                None => shares.push((entry, &mut **out)),
             }
         }
         let mut parts = Vec::new();
-        for (jobs, out) in &mut jobs {
-            parts.extend(deal(out, jobs.iter().map(|job| (job, job.bytes)))?);
+        for (units, out) in &mut units {
+            parts.extend(deal(out, units.iter().map(|unit| (unit, unit.bytes())))?);
         }
         let stats = self.decode_parts(parts, &watch)? + self.copy_shares(shares)?;
         observer.progress(total, total);
@@ -214,13 +217,13 @@ impl<R: ReadAt> Reader<R> {
         // While a batch is written, it is hashed and the next one is decoded.
         let (mut ready, mut next) = (Vec::new(), Vec::new());
         for batch in self.batches()? {
-            let bytes = to_len(batch.iter().map(|job| job.bytes).sum())?;
+            let bytes = to_len(batch.iter().map(Unit::bytes).sum())?;
             // What an earlier batch left is overwritten, or an error ends this.
             next.resize(bytes, 0);
             let (decoded, written) = rayon::join(
                 || {
                     hasher.update_rayon(&ready);
-                    self.decode_jobs(&batch, &mut next)
+                    self.decode_units(&batch, &mut next)
                 },
                 || out.write_all(&ready),
             );
@@ -256,70 +259,5 @@ impl<R: ReadAt> Reader<R> {
     /// As [`Reader::restore`].
     pub fn verify(&self, observer: &dyn Observer) -> Result<Stats> {
         self.restore(&mut std::io::sink(), observer)
-    }
-
-    /// What a layer takes in the file, from the block table and the heads of its blocks. A layer
-    /// that shares its segment with other bytes is counted as raw.
-    ///
-    /// # Errors
-    /// If there is no such layer, or a head cannot be read.
-    pub fn layer_stats(&self, layer: usize) -> Result<Stats> {
-        let entry = self.entry(layer)?;
-        let placed = self.placed(entry.segment as usize)?;
-        let segment = &placed.segment;
-        let geometry = &segment.geometry;
-        let mut stats = Stats {
-            original_bytes: entry.layer.bytes,
-            elements: entry.layer.elements().unwrap_or(0),
-            ..Stats::default()
-        };
-        if entry.layer.bytes != geometry.bytes() {
-            stats.coded_bytes = entry.layer.bytes;
-            return Ok(stats);
-        }
-        for band in 0..geometry.bands() {
-            let side = self.side(entry.segment as usize, geometry.group_of(band))?;
-            for across in 0..geometry.blocks_in_band(band) {
-                let number = geometry.block_number(band, across, segment.side);
-                let record = self.table.get(placed.first_block + number)?;
-                self.check_length(entry.segment as usize, band, across)
-                    .map_err(|e| self.locate(placed, e))?;
-                stats.blocks += 1;
-                stats.coded_bytes += u64::from(record.len);
-                if record.mode == Mode::Coded {
-                    let rect = geometry.rect(band, across);
-                    let corner = geometry.corner(band, across);
-                    let means = corner.and_then(|_| side.use_of_means(geometry.element));
-                    let part = self
-                        .head_stats(segment, &record, rect, means)
-                        .map_err(|e| self.locate(placed, e.in_block(number).at_byte(record.at)))?;
-                    stats += part;
-                }
-            }
-        }
-        if segment.side {
-            for group in 0..geometry.groups() {
-                let number = placed.first_block + geometry.side_number(group);
-                let len = u64::from(self.table.get(number)?.len);
-                stats.blocks += 1;
-                stats.coded_bytes += len;
-                stats.table_bytes += len;
-            }
-        }
-        Ok(stats)
-    }
-
-    fn head_stats(
-        &self,
-        segment: &Segment,
-        record: &BlockRecord,
-        rect: Rect,
-        means: Option<Use>,
-    ) -> Result<Stats> {
-        let start = read(&self.source, record.at, u64::from(record.len.min(12)))?;
-        let len = Head::len_of(&start)?.min(record.len as usize);
-        let head = read(&self.source, record.at, len as u64)?;
-        let shape = (rect.rows, rect.cols);
-        head_stats(self.level, &segment.format(), shape, (&head, record.len as usize), means)
     }
 }

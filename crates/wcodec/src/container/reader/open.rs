@@ -4,7 +4,7 @@ use super::decode::zeroed;
 use super::{PlacedSegment, Reader};
 use crate::checksum::{self, hash_pieces};
 use crate::container::BLOCK_ALIGN;
-use crate::container::directory::Directory;
+use crate::container::directory::{Directory, Parts};
 use crate::container::footer::{self, FOOTER_LEN, Footer, HASHED_LEN};
 use crate::container::header::{self, HEADER_LEN};
 use crate::container::index::{BlockTable, RECORD_LEN};
@@ -14,7 +14,6 @@ use crate::error::{Error, ErrorKind, Result, corrupt};
 use crate::frame;
 use crate::limits::Limits;
 use crate::pool::Pool;
-use crate::version::FORMAT_VERSION;
 use std::borrow::Cow;
 use std::sync::Mutex;
 use wcodec_kernels::Level;
@@ -37,7 +36,7 @@ impl<R: ReadAt> Reader<R> {
         };
         let footer_bytes = read(&source, footer_at, FOOTER_LEN as u64)?;
         if !footer_bytes.ends_with(&footer::MAGIC) {
-            return Err(misplaced_footer(&source, size)?);
+            return Err(misplaced_footer(&source, (size, minor))?);
         }
         let in_footer = |e: Error| e.at_byte(footer_at);
         let (footer, stored_hash) = Footer::read(&footer_bytes, minor).map_err(in_footer)?;
@@ -71,9 +70,9 @@ impl<R: ReadAt> Reader<R> {
         let table = BlockTable::read(table.into_owned(), footer.table_at)?;
         let decoded = decode_directory(&footer, stored)
             .map_err(|e| e.at_byte(footer.table_at + table_len))?;
-        let directory = Directory::read(&decoded, footer.segments, footer.layers)
+        let (directory, parts) = Directory::read(&decoded, &footer)
             .map_err(|e| e.at_byte(footer.table_at + table_len))?;
-        let reader = Reader::assemble(source, (size, minor), footer, table, directory)?;
+        let reader = Reader::assemble(source, (size, minor), footer, table, (directory, parts))?;
         let end = match reader.footer.blocks {
             0 => HEADER_LEN as u64,
             blocks => reader.table.get(blocks - 1)?.end(),
@@ -87,35 +86,36 @@ impl<R: ReadAt> Reader<R> {
         (size, minor): (u64, u16),
         footer: Footer,
         table: BlockTable,
-        directory: Directory,
+        (directory, parts): (Directory, Parts),
     ) -> Result<Reader<R>> {
         let mut segments = Vec::with_capacity(directory.segments.len());
-        let (mut first_block, mut bytes) = (0u64, 0u64);
+        let mut first_block = 0u64;
         for &segment in &directory.segments {
             segments.push(PlacedSegment { segment, first_block, layer: None });
-            let sums = first_block
+            first_block = first_block
                 .checked_add(segment.blocks())
-                .zip(bytes.checked_add(segment.geometry.bytes()));
-            (first_block, bytes) =
-                sums.ok_or_else(|| corrupt!("segments have more than 2^64 blocks or bytes"))?;
+                .ok_or_else(|| corrupt!("segments have more than 2^64 blocks or bytes"))?;
         }
         if first_block != footer.blocks {
             let blocks = footer.blocks;
             return Err(corrupt!("segments have {first_block} blocks, the table has {blocks}"));
         }
-        if bytes != footer.original_len {
-            let original = footer.original_len;
+        let (bytes, original) = (parts.bytes(), footer.original_len);
+        if bytes != original {
             return Err(corrupt!("segments have {bytes} bytes, the original has {original}"));
         }
         let by_name = directory.by_name();
         for (index, entry) in directory.layers.iter().enumerate() {
-            if let Some(placed) = segments.get_mut(entry.segment as usize) {
+            let packed = parts.packings_of(entry);
+            let first = entry.segment as usize;
+            let last = packed.last().map_or(first + 1, |part| part.segments.end);
+            for placed in segments.get_mut(first..last).into_iter().flatten() {
                 placed.layer.get_or_insert(index);
             }
         }
         let level = Level::detect();
-        let layers = directory.layers;
-        let pool = Pool::default();
+        let Directory { layouts, packings, layers, .. } = directory;
+        let (pool, unpacked) = (Pool::default(), Pool::default());
         let last_side = Mutex::default();
         Ok(Reader {
             source,
@@ -124,10 +124,14 @@ impl<R: ReadAt> Reader<R> {
             footer,
             table,
             segments,
+            layouts,
+            packings,
+            parts,
             layers,
             by_name,
             level,
             pool,
+            unpacked,
             last_side,
         })
     }
@@ -156,12 +160,12 @@ fn decode_directory<'a>(footer: &Footer, stored: Cow<'a, [u8]>) -> Result<Cow<'a
 }
 
 /// Tells a truncated file from one with something behind its end.
-fn misplaced_footer(source: &impl ReadAt, size: u64) -> Result<Error> {
+fn misplaced_footer(source: &impl ReadAt, (size, minor): (u64, u16)) -> Result<Error> {
     let start = size.saturating_sub(TAIL_SEARCH + FOOTER_LEN as u64);
     let tail = read(source, start, size - start)?;
     for (at, window) in tail.windows(FOOTER_LEN).enumerate().rev() {
         if window.ends_with(&footer::MAGIC)
-            && let Ok((footer, _)) = Footer::read(window, FORMAT_VERSION.1)
+            && let Ok((footer, _)) = Footer::read(window, minor)
         {
             let end = start + (at + FOOTER_LEN) as u64;
             if total_len(&footer) == Some(end) {

@@ -89,14 +89,6 @@ impl Runs {
         self.count * self.len
     }
 
-    /// The runs, as bytes of the segment.
-    pub(super) fn iter(&self) -> impl Iterator<Item = Range<u64>> {
-        (0..self.count).map(|run| {
-            let at = self.at(run);
-            at..at + self.len
-        })
-    }
-
     fn at(&self, mut run: u64) -> u64 {
         let mut at = self.start;
         for &(count, pitch) in &self.dims {
@@ -106,9 +98,9 @@ impl Runs {
         at
     }
 
-    /// Copies what the runs want of a piece of the segment, which lies at `at`, to its places in
-    /// `out`.
-    pub(super) fn copy(&self, at: u64, piece: &[u8], out: &mut [u8]) {
+    /// Copies what the runs want of a piece of bytes, which lies at `at`, to its places in `out`, which
+    /// begins with the byte number `skip` of all runs.
+    fn copy(&self, at: u64, piece: &[u8], out: &mut [u8], skip: u64) {
         let end = at + piece.len() as u64;
         for run in self.first_behind(at)..self.count {
             let start = self.at(run);
@@ -117,13 +109,20 @@ impl Runs {
                 break;
             }
             let source = piece.get((from - at) as usize..(to - at) as usize);
-            let target = (run * self.len + from - start) as usize;
+            let target = (run * self.len + from - start - skip) as usize;
             if let (Some(source), Some(target)) = (source, out.get_mut(target..))
                 && let Some(target) = target.get_mut(..source.len())
             {
                 target.copy_from_slice(source);
             }
         }
+    }
+
+    /// Bytes of runs before a position.
+    fn before(&self, position: u64) -> u64 {
+        let run = self.first_behind(position);
+        let part = if run < self.count { position.saturating_sub(self.at(run)) } else { 0 };
+        run * self.len + part
     }
 
     /// The first run that ends behind a position.
@@ -141,6 +140,74 @@ impl Runs {
     }
 }
 
+/// What runs take of a range of bytes, seen from where the range begins.
+pub(super) struct Window<'a> {
+    runs: &'a Runs,
+    range: Range<u64>,
+}
+
+impl<'a> Window<'a> {
+    pub(super) fn new(runs: &'a Runs, range: Range<u64>) -> Window<'a> {
+        Window { runs, range }
+    }
+
+    /// Bytes of the runs within the range.
+    pub(super) fn bytes(&self) -> u64 {
+        self.runs.before(self.range.end) - self.runs.before(self.range.start)
+    }
+
+    /// Whether the runs take everything.
+    pub(super) fn is_whole(&self) -> bool {
+        self.bytes() == self.range.end - self.range.start
+    }
+
+    /// The runs within the range, cut at its ends.
+    pub(super) fn iter(&self) -> impl Iterator<Item = Range<u64>> {
+        let Range { start, end } = self.range;
+        (self.runs.first_behind(start)..self.runs.count)
+            .map(|run| self.runs.at(run))
+            .take_while(move |&at| at < end)
+            .map(move |at| at.max(start) - start..(at + self.runs.len).min(end) - start)
+    }
+
+    /// From the first to the last byte of the runs, rounded to whole structs of `len` bytes. There must
+    /// be one.
+    pub(super) fn hull(&self, len: u64) -> Range<u64> {
+        let Range { start, end } = self.range;
+        let first = self.runs.at(self.runs.first_behind(start)).max(start) - start;
+        // The last run that begins before the end.
+        let behind = self.runs.first_behind(end);
+        let cut = behind < self.runs.count && self.runs.at(behind) < end;
+        let last = if cut { end } else { self.runs.at(behind - 1) + self.runs.len } - start;
+        first / len * len..last.next_multiple_of(len)
+    }
+
+    /// Whether all runs consist of whole structs of `len` bytes.
+    pub(super) fn is_aligned(&self, len: u64) -> bool {
+        let Runs { start, dims, len: run, .. } = self.runs;
+        start.is_multiple_of(len)
+            && run.is_multiple_of(len)
+            && dims.iter().all(|(_, pitch)| pitch.is_multiple_of(len))
+    }
+
+    /// The same runs and range where `from` bytes are `to` bytes.
+    pub(super) fn scaled(&self, from: u64, to: u64) -> (Runs, Range<u64>) {
+        let scale = |at: u64| at / from * to;
+        let runs = Runs {
+            start: scale(self.runs.start),
+            dims: self.runs.dims.iter().map(|&(count, pitch)| (count, scale(pitch))).collect(),
+            len: scale(self.runs.len),
+            count: self.runs.count,
+        };
+        (runs, scale(self.range.start)..scale(self.range.end))
+    }
+
+    /// Copies what the runs want of a piece of the range, which lies at `at`, to its places in `out`.
+    pub(super) fn copy(&self, at: u64, piece: &[u8], out: &mut [u8]) {
+        self.runs.copy(self.range.start + at, piece, out, self.runs.before(self.range.start));
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -154,6 +221,10 @@ mod tests {
         })
     }
 
+    fn all(runs: &Runs) -> impl Iterator<Item = Range<u64>> {
+        (0..runs.count).map(|run| runs.at(run)..runs.at(run) + runs.len)
+    }
+
     proptest! {
         #[test]
         fn runs_are_the_elements_in_order(dims in prop::collection::vec(dimension(), 0..5), size in 1u64..3, offset in 0u64..9) {
@@ -165,16 +236,37 @@ mod tests {
                 elements = elements.iter().flat_map(|e| indices.clone().map(move |i| e * dim + i)).collect();
             }
             let wanted: Vec<u64> = elements.iter().flat_map(|e| (0..size).map(move |b| offset + e * size + b)).collect();
-            prop_assert_eq!(runs.iter().flatten().collect::<Vec<_>>(), wanted.clone());
+            prop_assert_eq!(all(&runs).flatten().collect::<Vec<_>>(), wanted.clone());
             prop_assert_eq!(runs.bytes(), wanted.len() as u64);
             // Copied from pieces of any length.
             let segment: Vec<u8> = (0..offset + size * shape.iter().product::<u64>()).map(|i| i as u8).collect();
             let mut out = vec![0; wanted.len()];
             let piece = 1 + segment.len() / 3;
             for (number, part) in segment.chunks(piece).enumerate() {
-                runs.copy((number * piece) as u64, part, &mut out);
+                runs.copy((number * piece) as u64, part, &mut out, 0);
             }
             prop_assert_eq!(out, wanted.iter().map(|&at| at as u8).collect::<Vec<_>>());
+            // In windows of any length.
+            let mut found = Vec::new();
+            for start in (0..segment.len()).step_by(piece) {
+                let range = start as u64..(start + piece).min(segment.len()) as u64;
+                let window = Window::new(&runs, range.clone());
+                let mut out = vec![0; window.bytes() as usize];
+                window.copy(0, segment.get(start..range.end as usize).unwrap(), &mut out);
+                let clipped: Vec<u64> = window.iter().flatten().map(|at| at + range.start).collect();
+                prop_assert_eq!(&out, &clipped.iter().map(|&at| at as u8).collect::<Vec<_>>());
+                if let (Some(first), Some(last)) = (clipped.first(), clipped.last()) {
+                    let hull = first - range.start..last + 1 - range.start;
+                    prop_assert_eq!(window.hull(1), hull.clone());
+                    prop_assert_eq!(window.hull(3), hull.start / 3 * 3..hull.end.next_multiple_of(3));
+                }
+                found.extend(clipped);
+            }
+            prop_assert_eq!(found, wanted.clone());
+            // Every byte made four.
+            let (wide, _) = Window::new(&runs, 0..segment.len() as u64).scaled(1, 4);
+            let four: Vec<u64> = wanted.iter().flat_map(|at| at * 4..at * 4 + 4).collect();
+            prop_assert_eq!(all(&wide).flatten().collect::<Vec<_>>(), four);
         }
     }
 

@@ -2,13 +2,14 @@
 
 use super::Reader;
 use super::decode::{Loaded, to_len, zeroed};
-use super::runs::{Runs, Span};
+use super::runs::{Runs, Span, Window};
 use crate::block::side::Side;
-use crate::container::directory::LayerEntry;
+use crate::container::directory::{LayerEntry, Part};
 use crate::container::read_at::ReadAt;
 use crate::error::{Error, ErrorKind, Result, corrupt};
 use crate::geometry::Rect;
 use crate::options::Observer;
+use crate::packing::Layout;
 use crate::stats::Stats;
 use rayon::prelude::*;
 use std::collections::hash_map::Entry;
@@ -25,11 +26,12 @@ type Blocks = Vec<(Rect, Vec<u8>)>;
 
 impl<R: ReadAt> Reader<R> {
     /// Decodes rows and columns of a layer's matrix (see [`Layer::matrix`](crate::Layer::matrix)), row-major; only the
-    /// blocks that hold them are read.
+    /// blocks that hold them are read. Of elements that share structs (see [`Reader::layer_array`]) the structs are
+    /// given; columns must be whole ones.
     ///
     /// # Errors
-    /// If there is no such layer or slice, the element size of the dtype is not known, reading
-    /// fails, or a block is damaged.
+    /// If there is no such layer or slice, the columns cut structs, the element size of the dtype is not
+    /// known, reading fails, or a block is damaged.
     pub fn decode_slice(
         &self,
         layer: usize,
@@ -45,9 +47,9 @@ impl<R: ReadAt> Reader<R> {
                 return Err(Error::argument(text).in_layer(&entry.layer.name));
             }
         }
-        let runs = runs_of(entry, &[all_rows, all_cols], &[rows.into(), cols.into()])?;
+        let runs = self.runs_of(entry, &[all_rows, all_cols], &[rows.into(), cols.into()])?;
         let mut out = zeroed(runs.bytes())?;
-        self.copy_runs(entry.segment as usize, &runs, &mut out, &())?;
+        self.copy_of_layer(entry, &runs, &mut out, &())?;
         Ok(out)
     }
 
@@ -80,12 +82,12 @@ impl<R: ReadAt> Reader<R> {
         observer: &dyn Observer,
     ) -> Result<Stats> {
         let result = self.entry(layer).and_then(|entry| {
-            let runs = runs_of(entry, &entry.layer.shape, spans)?;
+            let runs = self.runs_of(entry, &entry.layer.shape, spans)?;
             if out.len() as u64 != runs.bytes() {
                 let text = format!("buffer of {} bytes, expected {}", out.len(), runs.bytes());
                 return Err(Error::argument(text).in_layer(&entry.layer.name));
             }
-            self.copy_runs(entry.segment as usize, &runs, out, observer)
+            self.copy_of_layer(entry, &runs, out, observer)
         });
         if result.is_err() {
             out.fill(0);
@@ -104,18 +106,62 @@ impl<R: ReadAt> Reader<R> {
             return Err(Error::argument(format!("bytes {start}:{end} are not within 0:{all}")));
         }
         let mut out = zeroed(range.end - range.start)?;
-        let mut at = 0;
-        for segment in 0..self.segments.len() {
-            let bytes = self.placed(segment)?.segment.geometry.bytes();
-            let (from, to) = (range.start.max(at), range.end.min(at + bytes));
-            if from < to {
-                let part = (from - range.start) as usize..(to - range.start) as usize;
-                let part = out.get_mut(part).unwrap_or_default();
-                self.copy_runs(segment, &Runs::one(from - at, to - from), part, &())?;
-            }
-            at += bytes;
-        }
+        let runs = Runs::one(range.start, range.end - range.start);
+        self.copy_parts(self.parts.iter(), 0, &runs, &mut out, &())?;
         Ok(out)
+    }
+
+    /// Copies runs of bytes of a layer into `out`, one behind the other.
+    fn copy_of_layer(
+        &self,
+        entry: &LayerEntry,
+        runs: &Runs,
+        out: &mut [u8],
+        observer: &dyn Observer,
+    ) -> Result<Stats> {
+        match self.parts.packings_of(entry) {
+            [] => self.copy_segment(entry.segment as usize, runs, out, observer),
+            parts @ [first, ..] => {
+                self.copy_parts(parts.iter(), first.bytes.start, runs, out, observer)
+            }
+        }
+    }
+
+    /// Copies runs of bytes, counted from byte `start` of the original, out of consecutive parts.
+    fn copy_parts<'a>(
+        &self,
+        parts: impl Iterator<Item = &'a Part>,
+        start: u64,
+        runs: &Runs,
+        mut out: &mut [u8],
+        observer: &dyn Observer,
+    ) -> Result<Stats> {
+        let mut stats = Stats::default();
+        for part in parts {
+            let window = Window::new(runs, part.bytes.start - start..part.bytes.end - start);
+            let target = out.split_off_mut(..to_len(window.bytes())?);
+            let target = target.ok_or_else(|| corrupt!("output ends early"))?;
+            if target.is_empty() {
+                continue;
+            }
+            stats += match part.packing {
+                Some(number) => self.copy_packed(number, &window, target, observer)?,
+                None => self.copy_runs(part.segments.start, &window, target, observer)?,
+            };
+        }
+        Ok(stats)
+    }
+
+    /// Copies runs of bytes of a segment into `out`, one behind the other.
+    fn copy_segment(
+        &self,
+        segment: usize,
+        runs: &Runs,
+        out: &mut [u8],
+        observer: &dyn Observer,
+    ) -> Result<Stats> {
+        let bytes = self.placed(segment)?.segment.geometry.bytes();
+        self.copy_runs(segment, &Window::new(runs, 0..bytes), out, observer)
     }
 
     /// Decodes layers that share their segments with other bytes. Those that lie in one block, as
@@ -147,7 +193,8 @@ impl<R: ReadAt> Reader<R> {
                     by_block.entry((segment, band, across)).or_default().push((at, out));
                 }
                 None => {
-                    stats += self.copy_runs(segment, &Runs::one(entry.offset, bytes), out, &())?
+                    stats +=
+                        self.copy_segment(segment, &Runs::one(entry.offset, bytes), out, &())?
                 }
             }
         }
@@ -179,11 +226,11 @@ impl<R: ReadAt> Reader<R> {
         decoded.map(|decoded| stats + decoded)
     }
 
-    /// Copies runs of bytes of a segment into `out`, one behind the other.
-    fn copy_runs(
+    /// Copies what runs take of a segment into `out`, one behind the other.
+    pub(super) fn copy_runs(
         &self,
         segment: usize,
-        runs: &Runs,
+        runs: &Window<'_>,
         out: &mut [u8],
         observer: &dyn Observer,
     ) -> Result<Stats> {
@@ -220,7 +267,7 @@ impl<R: ReadAt> Reader<R> {
     }
 
     /// The blocks that hold runs of bytes of a segment, in the order of the file.
-    fn blocks_of_runs(&self, segment: usize, runs: &Runs) -> Result<Vec<(u64, u64)>> {
+    fn blocks_of_runs(&self, segment: usize, runs: &Window<'_>) -> Result<Vec<(u64, u64)>> {
         let geometry = &self.placed(segment)?.segment.geometry;
         let size = geometry.element.size() as u64;
         let mut needed = BTreeSet::new();
@@ -270,13 +317,41 @@ impl<R: ReadAt> Reader<R> {
         let stats = self.decode_block_jobs(jobs, &mut buffers)?;
         Ok((decoded, stats))
     }
+
+    /// The runs of bytes that a part of a layer, seen in a shape of as many elements, is made of.
+    fn runs_of(&self, entry: &LayerEntry, shape: &[u64], spans: &[Span]) -> Result<Runs> {
+        let refuse = |text: String| Error::argument(text).in_layer(&entry.layer.name);
+        if let Some(element) = entry.layer.element() {
+            let size = element.size() as u64;
+            return Runs::new(entry.offset, size, shape, spans).map_err(refuse);
+        }
+        let Some(layout) = self.layout_of(entry)? else {
+            return Err(refuse(format!("dtype {} has no known size", entry.layer.dtype)));
+        };
+        let (shape, spans) = in_structs(layout, shape, spans).map_err(refuse)?;
+        Runs::new(entry.offset, u64::from(layout.bytes), &shape, &spans).map_err(refuse)
+    }
 }
 
-/// The runs of bytes that a part of a layer, seen in a shape of as many elements, is made of.
-fn runs_of(entry: &LayerEntry, shape: &[u64], spans: &[Span]) -> Result<Runs> {
-    let refuse = |text: String| Error::argument(text).in_layer(&entry.layer.name);
-    let Some(element) = entry.layer.element() else {
-        return Err(refuse(format!("dtype {} has no known size", entry.layer.dtype)));
-    };
-    Runs::new(entry.offset, element.size() as u64, shape, spans).map_err(refuse)
+/// A part of a shape whose last dimension lies in structs of several elements, counted in structs.
+fn in_structs(
+    layout: &Layout,
+    shape: &[u64],
+    spans: &[Span],
+) -> std::result::Result<(Vec<u64>, Vec<Span>), String> {
+    let values = u64::from(layout.values);
+    let (mut shape, mut spans) = (shape.to_vec(), spans.to_vec());
+    if let Some(dim) = shape.last_mut() {
+        *dim /= values;
+    }
+    if let Some(Span { start, count, step }) = spans.last_mut() {
+        let whole = start.is_multiple_of(values) && count.is_multiple_of(values) && *step == 1;
+        if values > 1 && !whole {
+            return Err(format!(
+                "{count} elements from {start} on, {step} apart, cut blocks of {values} elements"
+            ));
+        }
+        (*start, *count) = (*start / values, *count / values);
+    }
+    Ok((shape, spans))
 }

@@ -1,0 +1,125 @@
+//! Layouts and packings in the directory. FORMAT.md section 10.
+
+use super::directory::Segment;
+use super::fields::Fields;
+use crate::dtype::ElementType;
+use crate::error::{Result, corrupt};
+use crate::packing::{
+    Field, Layout, MAX_AXES, MAX_FIELDS, MAX_LAYOUTS, MAX_PIECES, MAX_STRUCT_BYTES, Packing,
+};
+use wcodec_kernels::{Axis, CodeField, Piece};
+
+/// Bytes of a layout without its fields.
+pub(super) const LAYOUT_LEN: usize = 16;
+pub(super) const PACKING_LEN: usize = 16;
+
+/// Reads the layouts of a file.
+pub(super) fn read_layouts(fields: &mut Fields<'_>, count: u32) -> Result<Vec<Layout>> {
+    if count > MAX_LAYOUTS {
+        return Err(corrupt!("{count} layouts, at most {MAX_LAYOUTS} expected"));
+    }
+    let mut layouts = Vec::new();
+    let mut bytes = 0;
+    for _ in 0..count {
+        let layout = read_layout(fields)?;
+        bytes += u64::from(layout.bytes);
+        if bytes > MAX_STRUCT_BYTES {
+            return Err(corrupt!(
+                "structs of {bytes} bytes together, at most {MAX_STRUCT_BYTES} expected"
+            ));
+        }
+        layouts.push(layout);
+    }
+    Ok(layouts)
+}
+
+fn read_layout(fields: &mut Fields<'_>) -> Result<Layout> {
+    let (bytes, values) = (fields.u32()?, fields.u32()?);
+    let count = read_count(fields, MAX_FIELDS, "fields")?;
+    fields.zero(7)?;
+    let fields = (0..count).map(|_| read_field(fields)).collect::<Result<_>>()?;
+    Layout { bytes, values, fields }.checked()
+}
+
+fn read_field(fields: &mut Fields<'_>) -> Result<Field> {
+    let element = ElementType::from_code(fields.u8()?)?;
+    let pieces = read_count(fields, MAX_PIECES, "pieces of a field")?;
+    let bias = fields.u8()?;
+    fields.zero(1)?;
+    let codes = fields.u32()? as usize;
+    let pieces = (0..pieces).map(|_| read_piece(fields)).collect::<Result<_>>()?;
+    Ok(Field { element, bits: CodeField { codes, size: element.size(), bias, pieces } })
+}
+
+fn read_piece(fields: &mut Fields<'_>) -> Result<Piece> {
+    let (first, width) = (fields.u32()?, u32::from(fields.u8()?));
+    let axes = read_count(fields, MAX_AXES, "axes of a piece")?;
+    fields.zero(2)?;
+    let axis = |_| Ok(Axis { count: fields.u32()?, stride: fields.u32()? });
+    Ok(Piece { first, width, axes: (0..axes).map(axis).collect::<Result<_>>()? })
+}
+
+fn read_count(fields: &mut Fields<'_>, most: usize, what: &str) -> Result<usize> {
+    match usize::from(fields.u8()?) {
+        count if (1..=most).contains(&count) => Ok(count),
+        count => Err(corrupt!("{count} {what}, expected 1 to {most}")),
+    }
+}
+
+pub(super) fn write_layout(layout: &Layout, out: &mut Vec<u8>) {
+    let field = |out: &mut Vec<u8>, value: u32| out.extend_from_slice(&value.to_le_bytes());
+    field(out, layout.bytes);
+    field(out, layout.values);
+    out.extend_from_slice(&[layout.fields.len() as u8, 0, 0, 0, 0, 0, 0, 0]);
+    for Field { element, bits } in &layout.fields {
+        out.extend_from_slice(&[element.code(), bits.pieces.len() as u8, bits.bias, 0]);
+        field(out, bits.codes as u32);
+        for piece in &bits.pieces {
+            field(out, piece.first);
+            out.extend_from_slice(&[piece.width as u8, piece.axes.len() as u8, 0, 0]);
+            for axis in &piece.axes {
+                field(out, axis.count);
+                field(out, axis.stride);
+            }
+        }
+    }
+}
+
+/// Reads the packings of a file, in order and apart.
+pub(super) fn read_packings(
+    fields: &mut Fields<'_>,
+    count: u32,
+    layouts: &[Layout],
+    segments: &[Segment],
+) -> Result<Vec<Packing>> {
+    let mut free = 0;
+    (0..count)
+        .map(|number| {
+            let packing =
+                Packing { segment: fields.u32()?, layout: fields.u32()?, structs: fields.u64()? };
+            let Some(layout) = layouts.get(packing.layout as usize) else {
+                let (layout, count) = (packing.layout, layouts.len());
+                return Err(corrupt!(
+                    "packing {number}: layout {layout} of {count} does not exist"
+                ));
+            };
+            let first = packing.segment as usize;
+            let last = first.saturating_add(layout.fields.len());
+            if first < free {
+                return Err(corrupt!("packing {number} shares segments with the one before it"));
+            }
+            free = last;
+            let homes = segments.get(first..last.min(segments.len())).unwrap_or_default();
+            let homes = homes.iter().map(|s| (s.geometry.element, s.geometry.elements));
+            let check = packing.check(layout, homes);
+            check.map_err(|e| e.within(format_args!("packing {number}")))?;
+            Ok(packing)
+        })
+        .collect()
+}
+
+pub(super) fn write_packing(packing: &Packing, out: &mut Vec<u8>) {
+    out.extend_from_slice(&packing.segment.to_le_bytes());
+    out.extend_from_slice(&packing.layout.to_le_bytes());
+    out.extend_from_slice(&packing.structs.to_le_bytes());
+}

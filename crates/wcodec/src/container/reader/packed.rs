@@ -1,0 +1,192 @@
+//! Packings: the segments of their fields are decoded, then the structs are put together.
+
+use super::Reader;
+use super::decode::{Job, deal, to_len, zeroed};
+use super::runs::{Runs, Window};
+use crate::container::directory::LayerEntry;
+use crate::container::read_at::ReadAt;
+use crate::dtype::ElementType;
+use crate::error::{Result, corrupt};
+use crate::options::{Observer, Watch};
+use crate::packing::{Field, Layout, Packing};
+use crate::stats::Stats;
+use rayon::prelude::*;
+use std::ops::Range;
+
+/// Bytes of codes or structs that one thread deals with at a time: some of the second-level cache.
+const PIECE_BYTES: u64 = 1 << 20;
+
+/// Some structs, and what the codes of a field of theirs are decoded from.
+struct Piece {
+    jobs: Vec<Job>,
+    structs: Range<usize>,
+}
+
+/// Of the codes of all structs those of some; nothing of fields that have none.
+fn part_of<'a>(layout: &Layout, codes: &[&'a [u8]], structs: Range<usize>) -> Vec<&'a [u8]> {
+    let fields = codes.iter().zip(&layout.fields);
+    let part = |(codes, field): (&&'a [u8], &Field)| {
+        let len = field.bits.bytes();
+        codes.get(structs.start * len..structs.end * len).unwrap_or_default()
+    };
+    fields.map(part).collect()
+}
+
+impl<R: ReadAt> Reader<R> {
+    /// A packing and its layout.
+    pub(super) fn packing(&self, number: Option<usize>) -> Result<(&Packing, &Layout)> {
+        number
+            .and_then(|number| self.packings.get(number))
+            .and_then(|packing| Some((packing, self.layouts.get(packing.layout as usize)?)))
+            .ok_or_else(|| corrupt!("a packing does not exist"))
+    }
+
+    /// The layout of a layer that consists of packings.
+    pub(super) fn layout_of(&self, entry: &LayerEntry) -> Result<Option<&Layout>> {
+        let first = self.parts.packings_of(entry).first();
+        first.map(|part| Ok(self.packing(part.packing)?.1)).transpose()
+    }
+
+    /// The bytes of a layer as an array: element type and shape. That is its own shape where the dtype
+    /// is known. Elements that share structs, such as those of GGUF's block types, come as the structs
+    /// are, in bytes: the last dimension is the bytes of a row. `None` if neither is known.
+    ///
+    /// # Errors
+    /// If there is no such layer.
+    pub fn layer_array(&self, layer: usize) -> Result<Option<(ElementType, Vec<u64>)>> {
+        let entry = self.entry(layer)?;
+        if let Some(element) = entry.layer.element() {
+            return Ok(Some((element, entry.layer.shape.clone())));
+        }
+        let Some(layout) = self.layout_of(entry)? else { return Ok(None) };
+        Ok(Some((ElementType::U8, layout.bytes_of(&entry.layer.shape))))
+    }
+
+    /// Decodes a packing. Its largest field is decoded a piece at a time, each into memory that the
+    /// processor's cache still holds when the structs are put together.
+    pub(super) fn decode_packing(&self, number: usize, out: &mut [u8]) -> Result<Stats> {
+        let (packing, layout) = self.packing(Some(number))?;
+        let len = layout.bytes as usize;
+        let fields = layout.fields.iter().zip(packing.segment as usize..);
+        let (largest, _) = fields
+            .clone()
+            .enumerate()
+            .max_by_key(|(_, (field, _))| field.bits.bytes())
+            .ok_or_else(|| corrupt!("a layout without fields"))?;
+        let mut buffer = self.unpacked.take();
+        let sizes = fields.clone().enumerate().map(|(number, (field, segment))| {
+            let size = if number == largest { 0 } else { field.bits.bytes() as u64 };
+            ((field, segment), packing.structs * size)
+        });
+        // What an earlier use left is overwritten, or an error ends this.
+        buffer.resize(to_len(sizes.clone().map(|(_, size)| size).sum())?, 0);
+        let mut stats = packing.totals(layout);
+        let mut codes: Vec<&[u8]> = Vec::with_capacity(layout.fields.len());
+        for ((field, segment), part) in deal(&mut buffer, sizes)? {
+            if !part.is_empty() {
+                let jobs = self.jobs(segment)?;
+                let parts = deal(&mut *part, jobs.iter().map(|job| (job, job.bytes)))?;
+                let decoded = self.decode_bundles(parts, &Watch::new(&(), 0))?;
+                stats += packing.of_field(layout, field, decoded);
+            }
+            codes.push(part);
+        }
+        let field = layout.fields.get(largest).ok_or_else(|| corrupt!("no such field"))?;
+        let pieces = self.pieces(packing.segment as usize + largest, field)?;
+        let parts =
+            deal(out, pieces.iter().map(|piece| (piece, (piece.structs.len() * len) as u64)))?;
+        let decoded = parts
+            .into_par_iter()
+            .map(|(piece, out)| self.decode_piece(layout, (largest, piece), &codes, out))
+            .try_reduce(Stats::default, |sum, part| Ok(sum + part))?;
+        Ok(stats + packing.of_field(layout, field, decoded))
+    }
+
+    /// Decodes a piece of a field, and puts its structs together with the codes of the others.
+    fn decode_piece(
+        &self,
+        layout: &Layout,
+        (field, piece): (usize, &Piece),
+        codes: &[&[u8]],
+        out: &mut [u8],
+    ) -> Result<Stats> {
+        let mut buffer = self.unpacked.take();
+        buffer.resize(to_len(piece.jobs.iter().map(|job| job.bytes).sum())?, 0);
+        let parts = deal(&mut buffer, piece.jobs.iter().map(|job| (job, job.bytes)))?;
+        let stats = self.decode_bundles(parts, &Watch::new(&(), 0))?;
+        let mut codes = part_of(layout, codes, piece.structs.clone());
+        if let Some(codes) = codes.get_mut(field) {
+            *codes = &buffer;
+        }
+        layout.scatter(self.level, &codes, out);
+        Ok(stats)
+    }
+
+    /// The pieces that a field is decoded in.
+    fn pieces(&self, segment: usize, field: &Field) -> Result<Vec<Piece>> {
+        let len = field.bits.bytes() as u64;
+        let mut pieces: Vec<Piece> = Vec::new();
+        let (mut at, mut structs) = (0, 0);
+        let mut jobs = Vec::new();
+        for job in self.jobs_of(segment, PIECE_BYTES)? {
+            at += job.bytes;
+            jobs.push(job);
+            // Blocks may cut structs; pieces do not.
+            if at % len == 0 {
+                let end = to_len(at / len)?;
+                pieces.push(Piece { jobs: std::mem::take(&mut jobs), structs: structs..end });
+                structs = end;
+            }
+        }
+        Ok(pieces)
+    }
+
+    /// Makes structs of the codes of their fields.
+    fn put_together(&self, layout: &Layout, codes: &[&[u8]], out: &mut [u8]) {
+        let len = layout.bytes as usize;
+        let count = (PIECE_BYTES as usize / len).max(1);
+        out.par_chunks_mut(count * len).enumerate().for_each(|(task, out)| {
+            let structs = task * count..task * count + out.len() / len;
+            layout.scatter(self.level, &part_of(layout, codes, structs), out);
+        });
+    }
+
+    /// Copies runs of bytes of a packing into `out`, one behind the other.
+    pub(super) fn copy_packed(
+        &self,
+        number: usize,
+        window: &Window<'_>,
+        out: &mut [u8],
+        observer: &dyn Observer,
+    ) -> Result<Stats> {
+        let (packing, layout) = self.packing(Some(number))?;
+        if window.is_whole() {
+            return self.decode_packing(number, out);
+        }
+        let len = u64::from(layout.bytes);
+        if !window.is_aligned(len) {
+            // Structs are cut: all from the first to the last one are decoded.
+            let hull = window.hull(len);
+            let runs = Runs::one(hull.start, hull.end - hull.start);
+            let mut bytes = zeroed(hull.end - hull.start)?;
+            let whole = Window::new(&runs, 0..packing.structs * len);
+            let stats = self.copy_packed(number, &whole, &mut bytes, observer)?;
+            window.copy(hull.start, &bytes, out);
+            return Ok(stats);
+        }
+        let mut stats = Stats::default();
+        let mut buffers = Vec::with_capacity(layout.fields.len());
+        for (field, segment) in layout.fields.iter().zip(packing.segment as usize..) {
+            let (runs, range) = window.scaled(len, field.bits.bytes() as u64);
+            let window = Window::new(&runs, range);
+            let mut buffer = zeroed(window.bytes())?;
+            let part = self.copy_runs(segment, &window, &mut buffer, observer)?;
+            stats += packing.of_field(layout, field, part);
+            buffers.push(buffer);
+        }
+        let codes: Vec<&[u8]> = buffers.iter().map(Vec::as_slice).collect();
+        self.put_together(layout, &codes, out);
+        stats.original_bytes += out.len() as u64;
+        Ok(stats)
+    }
+}

@@ -1,0 +1,37 @@
+//! The elements of segments, read from the original.
+
+use crate::container::directory::{Directory, Parts};
+use crate::container::read_at::{ReadAt, read};
+use crate::error::{Result, corrupt};
+use std::borrow::Cow;
+use std::ops::Range;
+use wcodec_kernels::Level;
+
+pub(super) struct Elements<'a, R> {
+    pub(super) source: &'a R,
+    pub(super) directory: &'a Directory,
+    pub(super) parts: &'a Parts,
+    pub(super) level: Level,
+}
+
+impl<R: ReadAt> Elements<'_, R> {
+    /// Some bytes of a segment.
+    pub(super) fn read(&self, segment: usize, bytes: &Range<u64>) -> Result<Cow<'_, [u8]>> {
+        let part = self.parts.starting(segment as u32).first();
+        let part = part.ok_or_else(|| corrupt!("segment {segment} does not exist"))?;
+        let Some(packing) = part.packing.map(|number| self.directory.packings[number]) else {
+            let start = part.bytes.start + bytes.start;
+            return Ok(read(self.source, start, bytes.end - bytes.start)?);
+        };
+        let layout = &self.directory.layouts[packing.layout as usize];
+        let field = segment - part.segments.start;
+        let codes = layout.fields[field].bits.bytes() as u64;
+        let structs = bytes.start / codes..bytes.end.div_ceil(codes);
+        let len = u64::from(layout.bytes);
+        let start = part.bytes.start + structs.start * len;
+        let structs_read = read(self.source, start, (structs.end - structs.start) * len)?;
+        let gathered = layout.gather(self.level, field, &structs_read);
+        let from = (bytes.start - structs.start * codes) as usize;
+        Ok(Cow::Owned(gathered[from..from + (bytes.end - bytes.start) as usize].to_vec()))
+    }
+}

@@ -1,0 +1,281 @@
+//! Packings: runs of structs of packed bits whose fields are segments of their own. FORMAT.md
+//! section 10.
+
+use crate::dtype::ElementType;
+use crate::error::{Error, Result, corrupt};
+use crate::layer::Layer;
+use crate::stats::Stats;
+use wcodec_kernels::{CodeField, Level, gather_codes, scatter_codes};
+
+/// Bytes that the segments of one packing may have together: it bounds what a reader must hold.
+pub(crate) const MAX_PACKING_BYTES: u64 = 64 << 20;
+/// Bytes that the structs of all layouts may have together: it bounds what checking them takes.
+pub(crate) const MAX_STRUCT_BYTES: u64 = 1 << 20;
+/// Most layouts of a file.
+pub(crate) const MAX_LAYOUTS: u32 = 256;
+/// Most fields of a layout, pieces of a field, and axes of a piece.
+pub(crate) const MAX_FIELDS: usize = 16;
+pub(crate) const MAX_PIECES: usize = 8;
+pub(crate) const MAX_AXES: usize = 4;
+
+/// What a struct of a fixed size consists of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Layout {
+    /// Bytes of a struct.
+    pub(crate) bytes: u32,
+    /// Elements of a layer that a struct holds.
+    pub(crate) values: u32,
+    pub(crate) fields: Vec<Field>,
+}
+
+/// A list of codes of a struct.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Field {
+    /// What the codes are in their segment.
+    pub(crate) element: ElementType,
+    pub(crate) bits: CodeField,
+}
+
+impl Layout {
+    /// Checks that the fields take every bit of a struct once.
+    pub(crate) fn checked(self) -> Result<Layout> {
+        let Layout { bytes, values, .. } = self;
+        if bytes == 0 || values == 0 || u64::from(bytes) > MAX_STRUCT_BYTES {
+            return Err(corrupt!("struct of {bytes} bytes and {values} values"));
+        }
+        let mut used = vec![0u8; bytes as usize];
+        for (number, field) in self.fields.iter().enumerate() {
+            field.check(&mut used).map_err(|e| e.within(format_args!("field {number}")))?;
+        }
+        match used.iter().position(|&byte| byte != 0xff) {
+            Some(byte) => Err(corrupt!("byte {byte} of a struct has bits of no field")),
+            None => Ok(self),
+        }
+    }
+
+    /// The shape of a layer in bytes: the last dimension is the bytes of a row.
+    pub(crate) fn bytes_of(&self, shape: &[u64]) -> Vec<u64> {
+        let mut shape = shape.to_vec();
+        if let Some(last) = shape.last_mut() {
+            *last = *last / u64::from(self.values) * u64::from(self.bytes);
+        }
+        shape
+    }
+
+    /// Bytes of the codes of one struct.
+    pub(crate) fn code_bytes(&self) -> u64 {
+        self.fields.iter().map(|field| field.bits.bytes() as u64).sum()
+    }
+
+    /// Number of structs that a layer consists of.
+    pub(crate) fn structs(&self, layer: &Layer) -> Result<u64> {
+        let values = u64::from(self.values);
+        let last = layer.shape.last().copied().unwrap_or(1);
+        let structs = layer.elements().filter(|_| last.is_multiple_of(values)).map(|n| n / values);
+        structs
+            .filter(|structs| structs.checked_mul(u64::from(self.bytes)) == Some(layer.bytes))
+            .ok_or_else(|| {
+                corrupt!(
+                    "shape {:?} of {} bytes, in structs of {values} values and {} bytes",
+                    layer.shape,
+                    layer.bytes,
+                    self.bytes
+                )
+            })
+    }
+
+    /// The codes of a field of all structs.
+    pub(crate) fn gather(&self, level: Level, field: usize, structs: &[u8]) -> Vec<u8> {
+        let len = self.bytes as usize;
+        let bits = &self.fields[field].bits;
+        let mut codes = vec![0; structs.len() / len * bits.bytes()];
+        gather_codes(level, len, structs, bits, &mut codes);
+        codes
+    }
+
+    /// The structs that have these codes, those of each field for all of them.
+    pub(crate) fn scatter(&self, level: Level, codes: &[&[u8]], structs: &mut [u8]) {
+        let bits = self.fields.iter().map(|field| &field.bits);
+        let fields: Vec<(&CodeField, &[u8])> = bits.zip(codes.iter().copied()).collect();
+        scatter_codes(level, self.bytes as usize, &fields, structs);
+    }
+}
+
+impl Field {
+    /// Checks the field of a struct, and marks its bits in `used`.
+    fn check(&self, used: &mut [u8]) -> Result<()> {
+        let CodeField { codes, size, bias, pieces } = &self.bits;
+        let bits = used.len() as u64 * 8;
+        let width: u32 = pieces.iter().map(|piece| piece.width).sum();
+        let taken = (*codes as u64).saturating_mul(width.into());
+        if taken > bits || width > self.element.bits() || pieces.iter().any(|p| p.width == 0) {
+            return Err(corrupt!("{codes} codes of {width} bits in a struct of {bits}"));
+        }
+        if *bias != 0 && *size != 1 {
+            return Err(corrupt!("bias {bias} of elements of {size} bytes, expected 0"));
+        }
+        for piece in pieces {
+            let counts = piece.axes.iter().try_fold(1u64, |n, a| n.checked_mul(a.count.into()));
+            if counts != Some(*codes as u64) {
+                return Err(corrupt!("a piece does not have {codes} places"));
+            }
+            if piece.end().is_none_or(|end| end > bits) {
+                return Err(corrupt!("a piece lies outside the struct of {bits} bits"));
+            }
+            let run = piece.run();
+            let mut twice = false;
+            for first in (0..piece.runs()).map(|run| piece.start(run).1) {
+                for code in 0..run.count as usize {
+                    let start = first + code * run.stride as usize;
+                    for bit in start..start + piece.width as usize {
+                        twice |= used[bit / 8] >> (bit % 8) & 1 == 1;
+                        used[bit / 8] |= 1 << (bit % 8);
+                    }
+                }
+            }
+            if twice {
+                return Err(corrupt!("a bit of the struct is taken twice"));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A run of structs of the original.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Packing {
+    /// The segment of its first field; those of the others follow.
+    pub(crate) segment: u32,
+    pub(crate) layout: u32,
+    pub(crate) structs: u64,
+}
+
+impl Packing {
+    /// The part of a field's statistics that counts for the structs: elements only once, where a code
+    /// is one of their values.
+    pub(crate) fn of_field(&self, layout: &Layout, field: &Field, stats: Stats) -> Stats {
+        let once = |elements: u64| {
+            if field.bits.codes == layout.values as usize { elements } else { 0 }
+        };
+        Stats {
+            original_bytes: 0,
+            elements: 0,
+            scaled_elements: once(stats.scaled_elements),
+            predicted_elements: once(stats.predicted_elements),
+            ..stats
+        }
+    }
+
+    /// What all structs are, beside what their fields take.
+    pub(crate) fn totals(&self, layout: &Layout) -> Stats {
+        Stats {
+            original_bytes: self.structs * u64::from(layout.bytes),
+            elements: self.structs.saturating_mul(layout.values.into()),
+            ..Stats::default()
+        }
+    }
+
+    /// Checks that a packing of this layout fits its segments: the type and number of elements of each.
+    pub(crate) fn check(
+        &self,
+        layout: &Layout,
+        segments: impl ExactSizeIterator<Item = (ElementType, u64)>,
+    ) -> Result<()> {
+        if segments.len() != layout.fields.len() {
+            let (have, want) = (segments.len(), layout.fields.len());
+            return Err(corrupt!("{have} segments for {want} fields"));
+        }
+        for ((element, elements), field) in segments.zip(&layout.fields) {
+            let want = self.structs.checked_mul(field.bits.codes as u64);
+            if element != field.element || want != Some(elements) {
+                return Err(corrupt!(
+                    "segment of {elements} elements {}, expected {} x {} {}",
+                    element.name(),
+                    self.structs,
+                    field.bits.codes,
+                    field.element.name()
+                ));
+            }
+        }
+        let bytes = self.structs.saturating_mul(layout.code_bytes());
+        if self.structs == 0 {
+            return Err(corrupt!("a packing without structs"));
+        }
+        if bytes > MAX_PACKING_BYTES {
+            return Err(Error::limit("size of a packing", bytes, MAX_PACKING_BYTES));
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use wcodec_kernels::{Axis, Piece};
+
+    fn piece(first: u32, width: u32, axes: &[(u32, u32)]) -> Piece {
+        let axes = axes.iter().map(|&(count, stride)| Axis { count, stride }).collect();
+        Piece { first, width, axes }
+    }
+
+    /// A byte, and four nibbles in two bytes.
+    fn layout(change: impl FnOnce(&mut Layout)) -> Result<Layout> {
+        let field = |codes, pieces| Field {
+            element: ElementType::U8,
+            bits: CodeField { codes, size: 1, bias: 0, pieces },
+        };
+        let mut layout = Layout {
+            bytes: 3,
+            values: 4,
+            fields: vec![
+                field(1, vec![piece(0, 8, &[(1, 8)])]),
+                field(4, vec![piece(8, 4, &[(2, 8), (2, 4)])]),
+            ],
+        };
+        change(&mut layout);
+        layout.checked()
+    }
+
+    #[test]
+    fn layouts_take_every_bit_once() {
+        assert!(layout(|_| ()).is_ok());
+        let refused = |change: fn(&mut Layout)| layout(change).unwrap_err().to_string();
+        let nibbles = |l: &mut Layout, piece: Piece| l.fields[1].bits.pieces = vec![piece];
+        assert_eq!(refused(|l| l.values = 0), "struct of 3 bytes and 0 values");
+        assert_eq!(refused(|l| l.bytes = 2 << 20), "struct of 2097152 bytes and 4 values");
+        assert_eq!(refused(|l| l.bytes = 4), "byte 3 of a struct has bits of no field");
+        let text = "field 1: a piece lies outside the struct of 16 bits";
+        assert_eq!(refused(|l| l.bytes = 2), text);
+        let text = "field 1: a bit of the struct is taken twice";
+        assert_eq!(
+            layout(|l| nibbles(l, piece(8, 4, &[(2, 8), (2, 3)]))).unwrap_err().to_string(),
+            text
+        );
+        assert_eq!(layout(|l| nibbles(l, piece(8, 4, &[(4, 0)]))).unwrap_err().to_string(), text);
+        let text = "field 1: a piece does not have 4 places";
+        assert_eq!(layout(|l| nibbles(l, piece(8, 4, &[(3, 4)]))).unwrap_err().to_string(), text);
+        assert_eq!(
+            layout(|l| nibbles(l, piece(8, 4, &[(u32::MAX, 1), (u32::MAX, 1), (u32::MAX, 1)])))
+                .unwrap_err()
+                .to_string(),
+            text
+        );
+        let text = "field 1: 4 codes of 9 bits in a struct of 24";
+        assert_eq!(layout(|l| nibbles(l, piece(8, 9, &[(4, 1)]))).unwrap_err().to_string(), text);
+        let text = "field 1: 4 codes of 0 bits in a struct of 24";
+        assert_eq!(layout(|l| nibbles(l, piece(8, 0, &[(4, 1)]))).unwrap_err().to_string(), text);
+    }
+
+    #[test]
+    fn structs_come_back() {
+        let layout = layout(|_| ()).unwrap();
+        let structs = [0x12, 0x34, 0x56, 0xfe, 0xdc, 0xba];
+        let codes: Vec<Vec<u8>> =
+            (0..2).map(|field| layout.gather(Level::SCALAR, field, &structs)).collect();
+        assert_eq!(codes, [vec![0x12, 0xfe], vec![4, 6, 3, 5, 0xc, 0xa, 0xd, 0xb]]);
+        let codes: Vec<&[u8]> = codes.iter().map(Vec::as_slice).collect();
+        let mut back = [0; 6];
+        layout.scatter(Level::SCALAR, &codes, &mut back);
+        assert_eq!(back, structs);
+    }
+}

@@ -1,0 +1,96 @@
+//! GGUF: key-values and a list of tensors, then the tensors' bytes.
+//!
+//! Every number of the file is compared with the bytes that are left before anything is done with it:
+//! a file takes time and memory in proportion to its size, whatever it claims.
+
+mod header;
+mod types;
+
+use super::{Listing, Located, arrange};
+use crate::container::footer::SourceKind;
+use crate::container::read_at::ReadAt;
+use crate::error::{ErrorKind, Result};
+use crate::layer::Layer;
+use header::{Cursor, TensorInfo};
+use std::collections::HashSet;
+use types::Content;
+
+const MAGIC: &[u8; 4] = b"GGUF";
+
+/// Whether the first bytes of a file are those of GGUF.
+pub(super) fn is_gguf(start: &[u8]) -> bool {
+    start.starts_with(MAGIC)
+}
+
+/// The tensors of a file that begins as GGUF does, and a warning about what was not understood.
+pub(super) fn list(source: &impl ReadAt, size: u64) -> Result<(Listing, Option<String>)> {
+    match tensors(source, size) {
+        Ok((listing, unknown)) => Ok((listing, unknown)),
+        // What the file says is wrong; what the system says is an error.
+        Err(error) => match error.kind() {
+            ErrorKind::Corrupt(text) => {
+                Ok((Listing::opaque(), Some(format!("not a valid GGUF file: {text}"))))
+            }
+            _ => Err(error),
+        },
+    }
+}
+
+fn tensors(source: &impl ReadAt, size: u64) -> Result<(Listing, Option<String>)> {
+    let header = header::read(&mut Cursor::new(source, size))?;
+    let mut names = HashSet::new();
+    let (mut layers, mut unknown) = (Vec::new(), None);
+    for tensor in header.tensors {
+        if !names.insert(tensor.name.clone()) {
+            return Err(wrong(&tensor.name, "is listed twice"));
+        }
+        let number = tensor.kind;
+        match types::content(number) {
+            Some((name, content)) => layers.push(located(tensor, name, content, &header.place)?),
+            None => {
+                let text = format!("tensor {:?} has the unknown type {number}", tensor.name);
+                unknown.get_or_insert(text);
+            }
+        }
+    }
+    let layers = arrange(layers, header.place.data.min(size), size);
+    let layers = layers.map_err(|text| crate::error::corrupt!("{text}"))?;
+    Ok((Listing { kind: SourceKind::Gguf, layers }, unknown))
+}
+
+/// A tensor as a layer. Dimensions are turned round: the slowest first, as everywhere else.
+fn located(
+    TensorInfo { name, mut shape, offset, .. }: TensorInfo,
+    dtype: &str,
+    content: Content,
+    place: &header::Place,
+) -> Result<Located> {
+    shape.reverse();
+    if !offset.is_multiple_of(place.alignment) {
+        return Err(wrong(&name, &format!("begins at {offset}, aligned to {}", place.alignment)));
+    }
+    let at = place.data.checked_add(offset);
+    let at = at.ok_or_else(|| wrong(&name, &format!("begins at {offset}")))?;
+    let (values, size) = match &content {
+        Content::Elements(element) => (1, element.size() as u64),
+        Content::Blocks(layout) => (u64::from(layout.values), u64::from(layout.bytes)),
+    };
+    let bytes = shape
+        .iter()
+        .try_fold(1u64, |n, &dim| n.checked_mul(dim))
+        .filter(|elements| elements.is_multiple_of(values))
+        .and_then(|elements| (elements / values).checked_mul(size))
+        .filter(|_| shape.last().copied().unwrap_or(1).is_multiple_of(values));
+    let Some(bytes) = bytes else {
+        return Err(wrong(&name, &format!("has shape {shape:?} in blocks of {values} values")));
+    };
+    let layout = match content {
+        Content::Blocks(layout) => Some(layout),
+        Content::Elements(_) => None,
+    };
+    Ok(Located { layer: Layer { name, dtype: dtype.to_owned(), shape, bytes }, at, layout })
+}
+
+fn wrong(name: &str, text: &str) -> crate::Error {
+    crate::error::corrupt!("tensor {name:?} {text}")
+}
