@@ -143,10 +143,10 @@ fn broken() -> Vec<(&'static str, Vec<u8>)> {
         ("tensors do not fit", gguf(&|g| g.more.0 = u64::MAX / 2)),
         ("tensors do not fit", gguf(&|g| g.more.0 = u64::MAX - 5)),
         ("key-values do not fit", gguf(&|g| g.more.1 = u64::MAX / 16 + 2)),
-        ("exceed the file", gguf(&|g| g.more.1 = 300)),
+        ("end behind byte", gguf(&|g| g.more.1 = 300)),
         // Strings and arrays of absurd lengths.
-        ("exceed the file", value(8, &long(u64::MAX))),
-        ("exceed the file", value(8, &long(1 << 40))),
+        ("end behind byte", value(8, &long(u64::MAX))),
+        ("end behind byte", value(8, &long(1 << 40))),
         ("elements of an array do not fit", value(9, &array(0, u64::MAX, &[]))),
         ("elements of an array do not fit", value(9, &array(12, u64::MAX / 8 + 1, &[]))),
         ("elements of an array do not fit", value(9, &array(8, 1 << 60, &[]))),

@@ -100,13 +100,13 @@ pub(crate) fn list(source: &impl ReadAt) -> Result<(Listing, Option<String>)> {
     if let Some(header) = safetensors::header(source, size, &start)? {
         return settle(safetensors::list(&header, size).map_err(Fault::from), "safetensors");
     }
+    let mut window = Window::new(source, size);
     if gguf::is_gguf(&start) {
-        return gguf::list(source, size);
+        return gguf::list(&mut window).or_else(|fault| settle(Err(fault), "GGUF"));
     }
     if let Some(header) = npy::header(source, size, &start)? {
         return settle(npy::list(&header, size).map_err(Fault::from), "npy");
     }
-    let mut window = Window::new(source, size);
     match torch::list(&mut window, &start) {
         Ok(Some(answer)) => return Ok(answer),
         Ok(None) => {}

@@ -1,7 +1,8 @@
 //! What lies before the tensors' bytes: counts, key-values, the list of tensors.
 
 use crate::container::read_at::ReadAt;
-use crate::error::{Result, corrupt};
+use crate::source::window::{Span, Window};
+use crate::source::{Found, MAX_NAME, broken};
 
 /// ggml has four dimensions; more do no harm.
 const MAX_DIMS: u32 = 8;
@@ -10,10 +11,6 @@ const DEFAULT_ALIGNMENT: u64 = 32;
 const ALIGNMENT_KEY: &[u8] = b"general.alignment";
 /// Arrays of arrays deeper than that are nobody's.
 const MAX_DEPTH: u32 = 4;
-/// Longest name of a tensor.
-const MAX_NAME: u64 = 64 << 10;
-/// Bytes read at a time.
-const WINDOW: u64 = 256 << 10;
 /// A tensor of the shortest name and no dimensions.
 const MIN_TENSOR: u64 = 8 + 4 + 4 + 8;
 /// A key-value of the shortest key and value.
@@ -47,11 +44,11 @@ pub(super) struct Header {
 }
 
 /// Reads everything before the tensors' bytes.
-pub(super) fn read(cursor: &mut Cursor<'_, impl ReadAt>) -> Result<Header> {
+pub(super) fn read(cursor: &mut Cursor<'_, '_, impl ReadAt>) -> Found<Header> {
     cursor.skip(4)?;
     let version = cursor.u32()?;
     if !matches!(version, 2 | 3) {
-        return Err(corrupt!("version {version}, 2 or 3 expected"));
+        return Err(broken!("version {version}, 2 or 3 expected"));
     }
     let tensors = cursor.count(MIN_TENSOR, "tensors")?;
     let pairs = cursor.count(MIN_PAIR, "key-values")?;
@@ -61,34 +58,34 @@ pub(super) fn read(cursor: &mut Cursor<'_, impl ReadAt>) -> Result<Header> {
             alignment = found;
         }
     }
-    let tensors = (0..tensors).map(|_| read_tensor(cursor)).collect::<Result<_>>()?;
+    let tensors = (0..tensors).map(|_| read_tensor(cursor)).collect::<Found<_>>()?;
     let data = cursor
         .at
         .checked_next_multiple_of(alignment)
-        .ok_or_else(|| corrupt!("alignment {alignment} behind byte {}", cursor.at))?;
+        .ok_or_else(|| broken!("alignment {alignment} behind byte {}", cursor.at))?;
     Ok(Header { tensors, place: Place { data, alignment } })
 }
 
 /// Reads a key-value; returns the alignment if it is that.
-fn read_pair(cursor: &mut Cursor<'_, impl ReadAt>) -> Result<Option<u64>> {
+fn read_pair(cursor: &mut Cursor<'_, '_, impl ReadAt>) -> Found<Option<u64>> {
     let length = cursor.u64()?;
-    let is_alignment = length == ALIGNMENT_KEY.len() as u64 && {
-        let mut key = [0; ALIGNMENT_KEY.len()];
-        cursor.peek(&mut key)?;
-        key == ALIGNMENT_KEY
+    let is_alignment = if length == ALIGNMENT_KEY.len() as u64 {
+        cursor.take(length)? == ALIGNMENT_KEY
+    } else {
+        cursor.skip(length)?;
+        false
     };
-    cursor.skip(length)?;
     let kind = cursor.u32()?;
     if !is_alignment {
         skip_value(cursor, kind, 0)?;
         return Ok(None);
     }
     if kind != UINT32 {
-        return Err(corrupt!("the alignment has type {kind}, expected {UINT32}"));
+        return Err(broken!("the alignment has type {kind}, expected {UINT32}"));
     }
     match cursor.u32()? {
         alignment if alignment.is_power_of_two() => Ok(Some(alignment.into())),
-        alignment => Err(corrupt!("alignment {alignment} is no power of two")),
+        alignment => Err(broken!("alignment {alignment} is no power of two")),
     }
 }
 
@@ -103,7 +100,7 @@ fn size_of(kind: u32) -> Option<u64> {
     })
 }
 
-fn skip_value(cursor: &mut Cursor<'_, impl ReadAt>, kind: u32, depth: u32) -> Result<()> {
+fn skip_value(cursor: &mut Cursor<'_, '_, impl ReadAt>, kind: u32, depth: u32) -> Found<()> {
     if let Some(size) = size_of(kind) {
         return cursor.skip(size);
     }
@@ -122,96 +119,72 @@ fn skip_value(cursor: &mut Cursor<'_, impl ReadAt>, kind: u32, depth: u32) -> Re
                 None => (0..count).try_for_each(|_| skip_value(cursor, kind, depth + 1)),
             }
         }
-        ARRAY => Err(corrupt!("arrays in arrays more than {MAX_DEPTH} deep")),
-        _ => Err(corrupt!("a value has the unknown type {kind}")),
+        ARRAY => Err(broken!("arrays in arrays more than {MAX_DEPTH} deep")),
+        _ => Err(broken!("a value has the unknown type {kind}")),
     }
 }
 
-fn read_tensor(cursor: &mut Cursor<'_, impl ReadAt>) -> Result<TensorInfo> {
+fn read_tensor(cursor: &mut Cursor<'_, '_, impl ReadAt>) -> Found<TensorInfo> {
     let length = cursor.u64()?;
-    if length > MAX_NAME.min(cursor.left()) {
-        return Err(corrupt!("a tensor's name has {length} bytes"));
+    if length > MAX_NAME {
+        return Err(broken!("a tensor's name has {length} bytes"));
     }
-    let mut name = vec![0; length as usize];
-    cursor.take(&mut name)?;
-    let name = String::from_utf8(name).map_err(|e| corrupt!("a tensor's name: {e}"))?;
+    let name = std::str::from_utf8(cursor.take(length)?);
+    let name = name.map_err(|e| broken!("a tensor's name: {e}"))?.to_owned();
     let dims = cursor.u32()?;
     if dims > MAX_DIMS {
-        return Err(corrupt!("tensor {name:?} has {dims} dimensions, at most {MAX_DIMS} expected"));
+        return Err(broken!("tensor {name:?} has {dims} dimensions, at most {MAX_DIMS} expected"));
     }
-    let shape = (0..dims).map(|_| cursor.u64()).collect::<Result<_>>()?;
+    let shape = (0..dims).map(|_| cursor.u64()).collect::<Found<_>>()?;
     let (kind, offset) = (cursor.u32()?, cursor.u64()?);
     Ok(TensorInfo { name, shape, kind, offset })
 }
 
-/// Reads a file front to back, a window at a time.
-pub(super) struct Cursor<'a, R> {
-    source: &'a R,
-    size: u64,
+/// Reads a file front to back.
+pub(super) struct Cursor<'w, 'a, R> {
+    window: &'w mut Window<'a, R>,
     at: u64,
-    window: Vec<u8>,
-    /// Where the window begins.
-    start: u64,
 }
 
-impl<'a, R: ReadAt> Cursor<'a, R> {
-    pub(super) fn new(source: &'a R, size: u64) -> Cursor<'a, R> {
-        Cursor { source, size, at: 0, window: Vec::new(), start: 0 }
+impl<'w, 'a, R: ReadAt> Cursor<'w, 'a, R> {
+    pub(super) fn new(window: &'w mut Window<'a, R>) -> Cursor<'w, 'a, R> {
+        Cursor { window, at: 0 }
     }
 
     /// Bytes behind the cursor.
     fn left(&self) -> u64 {
-        self.size - self.at
+        self.window.size() - self.at
     }
 
-    fn skip(&mut self, bytes: u64) -> Result<()> {
-        if bytes > self.left() {
-            return Err(corrupt!("{bytes} bytes at byte {} exceed the file", self.at));
-        }
-        self.at += bytes;
+    fn skip(&mut self, bytes: u64) -> Found<()> {
+        self.at = Span::within(self.at, bytes, self.window.size())?.end;
         Ok(())
     }
 
-    /// Reads without moving on.
-    fn peek(&mut self, out: &mut [u8]) -> Result<()> {
-        let bytes = out.len() as u64;
-        if bytes > self.left() {
-            return Err(corrupt!("{bytes} bytes at byte {} exceed the file", self.at));
-        }
-        let end = self.start + self.window.len() as u64;
-        if self.at < self.start || self.at + bytes > end {
-            let length = self.left().min(WINDOW.max(bytes));
-            self.window.resize(length as usize, 0);
-            self.source.read_exact_at(&mut self.window, self.at)?;
-            self.start = self.at;
-        }
-        let from = (self.at - self.start) as usize;
-        out.copy_from_slice(&self.window[from..from + out.len()]);
-        Ok(())
+    /// Reads some bytes, few enough to hold.
+    fn take(&mut self, bytes: u64) -> Found<&[u8]> {
+        let at = self.at;
+        self.skip(bytes)?;
+        self.window.bytes(at, bytes)
     }
 
-    fn take(&mut self, out: &mut [u8]) -> Result<()> {
-        self.peek(out)?;
-        self.skip(out.len() as u64)
+    fn u32(&mut self) -> Found<u32> {
+        let at = self.at;
+        self.skip(4)?;
+        Ok(self.window.number(at, 4)? as u32)
     }
 
-    fn u32(&mut self) -> Result<u32> {
-        let mut bytes = [0; 4];
-        self.take(&mut bytes)?;
-        Ok(u32::from_le_bytes(bytes))
-    }
-
-    fn u64(&mut self) -> Result<u64> {
-        let mut bytes = [0; 8];
-        self.take(&mut bytes)?;
-        Ok(u64::from_le_bytes(bytes))
+    fn u64(&mut self) -> Found<u64> {
+        let at = self.at;
+        self.skip(8)?;
+        self.window.number(at, 8)
     }
 
     /// A number of things of at least `size` bytes each, which the rest of the file has room for.
-    fn count(&mut self, size: u64, what: &str) -> Result<u64> {
+    fn count(&mut self, size: u64, what: &str) -> Found<u64> {
         let count = self.u64()?;
         if count > self.left() / size {
-            return Err(corrupt!("{count} {what} do not fit the {} bytes left", self.left()));
+            return Err(broken!("{count} {what} do not fit the {} bytes left", self.left()));
         }
         Ok(count)
     }

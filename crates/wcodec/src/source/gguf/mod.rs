@@ -6,10 +6,10 @@
 mod header;
 mod types;
 
-use super::{Listing, Located, arrange};
+use super::window::Window;
+use super::{Fault, Found, Listing, Located, arrange, broken};
 use crate::container::footer::SourceKind;
 use crate::container::read_at::ReadAt;
-use crate::error::{ErrorKind, Result};
 use crate::layer::Layer;
 use header::{Cursor, TensorInfo};
 use std::collections::HashSet;
@@ -22,22 +22,10 @@ pub(super) fn is_gguf(start: &[u8]) -> bool {
     start.starts_with(MAGIC)
 }
 
-/// The tensors of a file that begins as GGUF does, and a warning about what was not understood.
-pub(super) fn list(source: &impl ReadAt, size: u64) -> Result<(Listing, Option<String>)> {
-    match tensors(source, size) {
-        Ok((listing, unknown)) => Ok((listing, unknown)),
-        // What the file says is wrong; what the system says is an error.
-        Err(error) => match error.kind() {
-            ErrorKind::Corrupt(text) => {
-                Ok((Listing::opaque(), Some(format!("not a valid GGUF file: {text}"))))
-            }
-            _ => Err(error),
-        },
-    }
-}
-
-fn tensors(source: &impl ReadAt, size: u64) -> Result<(Listing, Option<String>)> {
-    let header = header::read(&mut Cursor::new(source, size))?;
+/// The tensors of a file that begins as GGUF does, and a warning about one that is not known.
+pub(super) fn list(window: &mut Window<'_, impl ReadAt>) -> Found<(Listing, Option<String>)> {
+    let size = window.size();
+    let header = header::read(&mut Cursor::new(window))?;
     let mut names = HashSet::new();
     let (mut layers, mut unknown) = (Vec::new(), None);
     for tensor in header.tensors {
@@ -48,13 +36,14 @@ fn tensors(source: &impl ReadAt, size: u64) -> Result<(Listing, Option<String>)>
         match types::content(number) {
             Some((name, content)) => layers.push(located(tensor, name, content, &header.place)?),
             None => {
-                let text = format!("tensor {:?} has the unknown type {number}", tensor.name);
-                unknown.get_or_insert(text);
+                let name = tensor.name;
+                unknown.get_or_insert_with(|| {
+                    format!("tensor {name:?} has the unknown type {number}; kept as opaque bytes")
+                });
             }
         }
     }
-    let layers = arrange(layers, header.place.data.min(size), size);
-    let layers = layers.map_err(|text| crate::error::corrupt!("{text}"))?;
+    let layers = arrange(layers, header.place.data.min(size), size)?;
     Ok((Listing { kind: SourceKind::Gguf, layers }, unknown))
 }
 
@@ -64,7 +53,7 @@ fn located(
     dtype: &str,
     content: Content,
     place: &header::Place,
-) -> Result<Located> {
+) -> Found<Located> {
     shape.reverse();
     if !offset.is_multiple_of(place.alignment) {
         return Err(wrong(&name, &format!("begins at {offset}, aligned to {}", place.alignment)));
@@ -91,6 +80,6 @@ fn located(
     Ok(Located { layer: Layer { name, dtype: dtype.to_owned(), shape, bytes }, at, layout })
 }
 
-fn wrong(name: &str, text: &str) -> crate::Error {
-    crate::error::corrupt!("tensor {name:?} {text}")
+fn wrong(name: &str, text: &str) -> Fault {
+    broken!("tensor {name:?} {text}")
 }
