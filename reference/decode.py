@@ -4,7 +4,7 @@
 It exists to disagree: it shares no code with the library, prefers plain statements to speed, and
 refuses what the text tells a reader to refuse. Needs numpy, zstandard, xxhash and blake3.
 
-usage: decode.py FILE.wcodec OUTPUT    (OUTPUT - writes to standard output)
+usage: decode.py FILE.wcodec OUTPUT [BASE ...]    (OUTPUT - writes to standard output)
 """
 
 import struct
@@ -321,6 +321,64 @@ def restore_tiles(values, width, tile, data):
         part[:] = (part + predicted) % (1 << width)
 
 
+# --- bases (section 11) -----------------------------------------------------------------------
+
+
+def read_bases(data, count, references, segments, inside):
+    """Returns the bases, as (BLAKE3, length), and sets the references of segments, none of them `inside` packings."""
+    require(count <= 16, "too many bases")
+    bases, at, before = [], 0, -1
+    for _ in range(count):
+        digest, length, name_len, zero = struct.unpack("<32sQHH", take(data, at, 44))
+        require(zero == 0 and name_len <= 1024, "base")
+        try:
+            take(data, at + 44, name_len).decode()
+        except UnicodeDecodeError as error:
+            raise Refused("name of a base") from error
+        require(all(digest != other for other, _ in bases), "base twice")
+        bases.append((digest, length))
+        at += 44 + name_len
+    for _ in range(references):
+        number, base, flip, zero, position = struct.unpack("<IBBHQ", take(data, at, 16))
+        at += 16
+        require(before < number < len(segments), "segment of a reference")
+        require(number not in inside, "reference of a packing")
+        require(base < count and flip <= 1 and zero == 0, "reference")
+        require(position + segments[number]["bytes"] <= bases[base][1], "reference outside its base")
+        segments[number]["base"], before = (base, flip, position), number
+    require(at == len(data), "bytes behind the last reference")
+    return bases
+
+
+def partner_reader(segment, first, rows, cols, pitch, originals):
+    """What gives the partners of a block whose first element is number `first`; None without a base."""
+    if "base" not in segment:
+        return None
+    (base, flip, position), size = segment["base"], segment["size"]
+
+    def partners():
+        require(originals[base] is not None, "base is missing")
+        starts = [position + (first + row * pitch) * size for row in range(rows)]
+        data = b"".join(take(originals[base], start, cols * size) for start in starts)
+        words = numpy.frombuffer(data, f"<u{size}").astype(numpy.uint64)
+        return words ^ numpy.uint64(1 << 8 * size - 1) if flip else words
+
+    return partners
+
+
+def add_base(residual, partner, size, transform, prediction):
+    if prediction == 2:
+        return residual ^ partner
+    top, mask = numpy.uint64(1 << 8 * size - 1), numpy.uint64((1 << 8 * size) - 1)
+    if transform == "identity":
+        return residual + partner + top & mask
+    if transform == "flip":
+        return ((residual ^ top) + (partner ^ top) + top & mask) ^ top
+    place = lambda x: numpy.where(x & top, mask - x, x + top)
+    found = place(residual) + place(partner) + top & mask
+    return numpy.where(found & top, found - top, mask - found)
+
+
 # --- blocks (section 5) -----------------------------------------------------------------------
 
 
@@ -331,12 +389,13 @@ def unpack(stream, width, count):
     return (fields << numpy.arange(width, dtype=numpy.uint64)).sum(axis=1, dtype=numpy.uint64)
 
 
-def decode_coded(payload, element, rows, cols, scan, tile, side, corner):
+def decode_coded(payload, element, rows, cols, scan, tile, side, corner, partners):
     """Returns (elements as bytes, head)."""
     name, size, transform = TYPES[element]
     count, at = rows * cols, 12
-    planes, zero, head_len, map_len = struct.unpack("<B3sII", take(payload, 0, 12))
-    require(1 <= planes <= 16 and not any(zero), "head")
+    planes, prediction, zero, head_len, map_len = struct.unpack("<BBHII", take(payload, 0, 12))
+    require(1 <= planes <= 16 and zero == 0, "head")
+    require(prediction <= (2 if partners else 0), "prediction from a base")
     records = [struct.unpack("<BBHI", take(payload, 12 + 8 * k, 8)) for k in range(planes)]
     at = 12 + 8 * planes
     require(head_len % 16 == 0 and head_len <= len(payload), "head length")
@@ -394,10 +453,12 @@ def decode_coded(payload, element, rows, cols, scan, tile, side, corner):
     if records[0][1] == 4 and means and transform != "rotate":
         mean = predict(side["classes"], rows, cols, corner) + 8192 >> 14
         word = (word + mean.astype(numpy.uint64)) % numpy.uint64(256)
+    if prediction:
+        word = add_base(word, partners(), size, transform, prediction)
     return word.astype(f"<u{size}").tobytes(), payload[:head_len]
 
 
-def decode_block(payload, mode, number, checksum, segment, rows, cols, corner, side):
+def decode_block(payload, mode, number, checksum, segment, rows, cols, corner, side, partners):
     count = rows * cols * segment["size"]
     require(len(payload) <= count, "payload longer than its elements")
     head = b""
@@ -408,7 +469,8 @@ def decode_block(payload, mode, number, checksum, segment, rows, cols, corner, s
         decoded = payload * (rows * cols)
     elif mode == CODED:
         decoded, head = decode_coded(
-            payload, segment["element"], rows, cols, segment["scan"], segment["tile"], side, corner
+            payload, segment["element"], rows, cols, segment["scan"], segment["tile"], side, corner,
+            partners,
         )
     elif mode == ZSTD:
         decoded, head = unzstd(payload, count), payload
@@ -591,20 +653,24 @@ def read_layers(data, count, segments, layouts, packings):
             elements *= dim
             require(elements < 1 << 64, "layer too large")
         require(dtype not in SIZES or elements * SIZES[dtype] == length, "layer size")
-    require(at == len(data), "bytes behind the last layer")
+    return at
 
 
-def decode_segment(data, segment, records, minor):
+def decode_segment(data, segment, records, minor, originals):
     """The bytes of a segment; takes its block records off `records`."""
-    out, number = [], 0
+    out, number, covered = [], 0, 0
     for first in range(0, len(segment["bands"]), segment["group"]):
         group, pending = segment["bands"][first : first + segment["group"]], []
         side, (height, breadth) = {"tables": [], "classes": None}, segment["block"]
         body = group[: max(0, segment["body"] - first)]
         for down, band in enumerate(group):
+            pitch, start = sum(cols for _, cols in band), covered
+            covered += band[0][0] * pitch
             for across, shape in enumerate(band):
                 corner = (down * height, across * breadth) if down < len(body) else None
-                pending.append((number, shape, corner, next(records)))
+                partners = partner_reader(segment, start, *shape, pitch, originals)
+                start += shape[1]
+                pending.append((number, shape, corner, partners, next(records)))
                 number += 1
         if segment["side"]:
             at, checksum, length, mode = next(records)
@@ -614,8 +680,10 @@ def decode_segment(data, segment, records, minor):
             side = read_side(data[at : at + length], part, minor)
             number += 1
         decoded = [
-            decode_block(data[at : at + length], mode, n, checksum, segment, *shape, corner, side)
-            for n, shape, corner, (at, checksum, length, mode) in pending
+            decode_block(
+                data[at : at + length], mode, n, checksum, segment, *shape, corner, side, partners
+            )
+            for n, shape, corner, partners, (at, checksum, length, mode) in pending
         ]
         for band in group:
             blocks, decoded = decoded[: len(band)], decoded[len(band) :]
@@ -627,20 +695,21 @@ def decode_segment(data, segment, records, minor):
     return b"".join(out)
 
 
-def decode(data):
-    """The original of a .wcodec file; raises Refused for anything that is not one."""
+def decode(data, bases=()):
+    """The original of a .wcodec file, with the originals of its bases; raises Refused for anything that is not one."""
     require(data[:8] == HEADER_MAGIC, "not a wcodec file")
     require(len(data) >= 64 + 128 and data[-8:] == FOOTER_MAGIC, "truncated")
     major, minor = struct.unpack_from("<HH", data, 8)
-    require(major == 1 and minor <= 3, "unsupported version")
+    require(major == 1 and minor <= 4, "unsupported version")
     require(not any(data[12:64]), "header")
     footer = data[-128:]
     table_at, blocks, stored, decoded_len, original_len = struct.unpack_from("<5Q", footer)
     digest, segment_count, layer_count, source, coding = struct.unpack_from("<32sIIBB", footer, 40)
+    layout_count, packing_count, base_count, references = struct.unpack_from("<4I", footer, 84)
     require(source <= (6 if minor >= 3 else 3) and coding <= 1, "footer")
-    require(not any(footer[82:84]) and not any(footer[92:112]), "footer")
-    layout_count, packing_count = struct.unpack_from("<II", footer, 84)
-    require(minor >= 3 or layout_count == packing_count == 0, "packings")
+    require(not any(footer[82:84] + footer[100:112]), "footer")
+    require(minor >= 3 or layout_count == packing_count == 0, "packings before version 1.3")
+    require(minor >= 4 or base_count == references == 0, "bases before version 1.4")
     directory_at = table_at + 24 * blocks
     require(table_at % 64 == 0 and directory_at + stored + 128 == len(data), "parts")
     require(decoded_len <= 16 * stored + 65536 and (decoded_len or not coding), "directory length")
@@ -662,14 +731,20 @@ def decode(data):
     segments = [read_segment(directory[48 * k : 48 * k + 48], k) for k in range(segment_count)]
     layouts, at = read_layouts(directory, 48 * segment_count, layout_count)
     packings, at = read_packings(directory, at, packing_count, layouts, segments)
-    read_layers(directory[at:], layer_count, segments, layouts, packings)
+    at += read_layers(directory[at:], layer_count, segments, layouts, packings)
+    inside = {s for first, (k, _) in packings.items() for s in range(first, first + len(layouts[k][2]))}
+    named = read_bases(directory[at:], base_count, references, segments, inside)
+    by_digest = {blake3.blake3(base).digest(): base for base in bases}
+    originals = [by_digest.get(digest) for digest, _ in named]
+    lengths = zip(originals, named)
+    require(all(o is None or len(o) == length for o, (_, length) in lengths), "length of a base")
     expected = sum(
         sum(map(len, s["bands"])) + s["side"] * ceil_div(len(s["bands"]), s["group"])
         for s in segments
     )
     require(expected == blocks, "number of blocks")
     remaining = iter(records)
-    decoded = [decode_segment(data, segment, remaining, minor) for segment in segments]
+    decoded = [decode_segment(data, segment, remaining, minor, originals) for segment in segments]
     original, number = [], 0
     while number < len(segments):
         if number in packings:
@@ -686,11 +761,17 @@ def decode(data):
     return original
 
 
+def open_base(path):
+    with open(path, "rb") as file:
+        return file.read()
+
+
 def main():
     with open(sys.argv[1], "rb") as file:
         data = file.read()
     try:
-        original = decode(data)
+        bases = [open_base(path) for path in sys.argv[3:]]
+        original = decode(data, bases)
     except Refused as error:
         sys.exit(f"{sys.argv[1]}: refused: {error}")
     if sys.argv[2] == "-":

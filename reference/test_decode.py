@@ -3,6 +3,7 @@
 WCODEC names the command to test (default: target/release/wcodec); WCODEC_FILES the number of random files.
 """
 
+import functools
 import json
 import os
 import pathlib
@@ -21,6 +22,7 @@ from decode import SIZES, Refused, decode  # noqa: E402
 
 WCODEC = os.environ.get("WCODEC", str(ROOT / "target" / "release" / "wcodec"))
 FILES = int(os.environ.get("WCODEC_FILES", "1000"))
+BASES = [ROOT / "testdata" / "golden" / name for name in ("bases", "v1.4")]
 GOLDEN = sorted((ROOT / "testdata" / "golden").glob("v*/*.wcodec"))
 MALFORMED = sorted((ROOT / "testdata" / "malformed").glob("*.wcodec"))
 
@@ -29,11 +31,19 @@ def run(*args):
     return subprocess.run([WCODEC, *map(str, args)], capture_output=True, check=False)
 
 
+@functools.cache
+def originals():
+    """Those of the golden files' bases."""
+    base = (BASES[0] / "base.safetensors").read_bytes()
+    return base, decode((BASES[1] / "steps.wcodec").read_bytes(), [base])
+
+
 @pytest.mark.parametrize("path", GOLDEN, ids=lambda path: path.stem)
 def test_golden_files_decode_alike(path, tmp_path):
-    done = run("decode", path, "-o", tmp_path / "out")
+    folders = [word for folder in BASES for word in ("--base-path", folder)]
+    done = run("decode", path, "-o", tmp_path / "out", *folders)
     assert done.returncode == 0, done.stderr
-    assert decode(path.read_bytes()) == (tmp_path / "out").read_bytes()
+    assert decode(path.read_bytes(), originals()) == (tmp_path / "out").read_bytes()
 
 
 @pytest.mark.parametrize("path", MALFORMED, ids=lambda path: path.stem)
@@ -136,12 +146,46 @@ def test_scale_classes_decode_alike(tmp_path):
     assert sum(share > 0.9 for share in shares) >= 10, shares
 
 
+def tuned(rng, original, start):
+    """Other bytes in some places behind the header."""
+    data = numpy.frombuffer(original, numpy.uint8).copy()
+    body = data[start:]
+    where = rng.integers(0, 4, body.size) == 0
+    if rng.integers(2):
+        body[where] += rng.integers(0, 3, body.size).astype(numpy.uint8)[where]
+    else:
+        body[where] ^= numpy.uint8(1) << rng.integers(0, 8, body.size).astype(numpy.uint8)[where]
+    return data.tobytes()
+
+
+def test_predicted_files_decode_alike(tmp_path):
+    predicted = 0
+    for seed in range(FILES // 10):
+        rng = numpy.random.default_rng(seed)
+        base = random_file(rng)
+        if len(base) < 8 or base[8:9] != b"{":
+            continue
+        fine = tuned(rng, base, 8 + struct.unpack_from("<Q", base)[0])
+        (tmp_path / "base").write_bytes(base)
+        (tmp_path / "in").write_bytes(fine)
+        args = ["encode", tmp_path / "in", "-o", tmp_path / "coded", "--force", "--quiet", "--json"]
+        args += ["--base", tmp_path / "base"]
+        if rng.integers(2):
+            args += ["--block", f"{rng.integers(8, 70)}x{rng.integers(8, 70)}"]
+        done = run(*args)
+        assert done.returncode == 0, (seed, done.stderr)
+        predicted += json.loads(done.stdout)["base_elements"] > 0
+        assert decode((tmp_path / "coded").read_bytes(), [base]) == fine, seed
+    assert FILES < 100 or predicted > FILES // 50, predicted
+
+
 def test_damaged_files_are_refused_by_both(tmp_path):
     random.seed(1)
     for path in random.choices(GOLDEN, k=60):
         data = bytearray(path.read_bytes())
         data[random.randrange(len(data))] ^= 1 << random.randrange(8)
         (tmp_path / "damaged").write_bytes(data)
-        assert run("verify", tmp_path / "damaged").returncode in (3, 4)
+        folders = [word for folder in BASES for word in ("--base-path", folder)]
+        assert run("verify", tmp_path / "damaged", *folders).returncode in (3, 4, 5)
         with pytest.raises(Refused):
-            decode(bytes(data))
+            decode(bytes(data), originals())

@@ -3,7 +3,9 @@
 
 use arbitrary::Arbitrary;
 use libfuzzer_sys::fuzz_target;
-use wcodec::{ElementType, EncodeOptions, Layer, Scan, TileConfig, decode_layer, encode_layer};
+use wcodec::{
+    Bases, ElementType, EncodeOptions, Layer, Limits, Reader, Scan, TileConfig, encode_layer,
+};
 
 #[derive(Arbitrary, Debug)]
 struct Input<'a> {
@@ -13,6 +15,8 @@ struct Input<'a> {
     block: (u8, u8),
     column: bool,
     scaled: bool,
+    /// Bytes from one in which a base differs to the next, if there is one.
+    base: Option<u8>,
     edits: Vec<(u32, u8)>,
     data: &'a [u8],
 }
@@ -40,14 +44,22 @@ fuzz_target!(|input: Input<'_>| {
         TileConfig { rows: u16::from(input.tile.0).max(1), cols: u16::from(input.tile.1).max(1) };
     options.block = Some((u32::from(input.block.0).max(8), u32::from(input.block.1).max(8)));
     options.scan = Some(if input.column { Scan::Column } else { Scan::Row });
+    let mut bases = Bases::new();
+    if let Some(distance) = input.base {
+        let mut base = data.to_vec();
+        base.iter_mut().step_by(usize::from(distance).max(1)).for_each(|b| *b = b.wrapping_add(1));
+        bases.add_source("base", encode_layer(&base, &layer, &options).expect("a base encodes").0);
+        options.bases = bases.clone();
+    }
     let (mut coded, _) = encode_layer(data, &layer, &options).expect("a layer encodes");
     let intact = coded.clone();
     for (at, value) in input.edits {
         let at = at as usize % coded.len();
         coded[at] ^= value;
     }
-    match decode_layer(&coded) {
-        Ok((_, back)) => assert!(coded == intact && back == data, "damage went unnoticed"),
+    let reader = Reader::open_with(coded.as_slice(), &Limits::default(), &bases);
+    match reader.and_then(|reader| reader.decode_layer(0)) {
+        Ok(back) => assert!(coded == intact && back == data, "damage went unnoticed"),
         Err(error) => assert!(coded != intact, "an intact file was refused: {error}"),
     }
 });

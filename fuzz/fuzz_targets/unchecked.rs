@@ -3,7 +3,9 @@
 
 use arbitrary::Arbitrary;
 use libfuzzer_sys::fuzz_target;
-use wcodec::{ElementType, EncodeOptions, Layer, Limits, Reader, Scan, TileConfig, encode_layer};
+use wcodec::{
+    Bases, ElementType, EncodeOptions, Layer, Limits, Reader, Scan, TileConfig, encode_layer,
+};
 
 #[derive(Arbitrary, Debug)]
 struct Input<'a> {
@@ -12,6 +14,8 @@ struct Input<'a> {
     column: bool,
     smooth: bool,
     scaled: bool,
+    /// Bytes from one in which a base differs to the next, if there is one.
+    base: Option<u8>,
     edits: Vec<(u16, u8)>,
     data: &'a [u8],
 }
@@ -49,6 +53,13 @@ fuzz_target!(|input: Input<'_>| {
     options.tile = TileConfig { rows: 4, cols: 4 };
     options.block = Some(if input.scaled { (90, 90) } else { (40, 40) });
     options.scan = Some(if input.column { Scan::Column } else { Scan::Row });
+    let mut bases = Bases::new();
+    if let Some(distance) = input.base {
+        let mut base = data.clone();
+        base.iter_mut().step_by(usize::from(distance).max(1)).for_each(|b| *b = b.wrapping_add(1));
+        bases.add_source("base", encode_layer(&base, &layer, &options).expect("a base encodes").0);
+        options.bases = bases.clone();
+    }
     let (mut coded, _) = encode_layer(&data, &layer, &options).expect("a layer encodes");
     for (at, value) in input.edits {
         let at = usize::from(at) % coded.len();
@@ -56,7 +67,8 @@ fuzz_target!(|input: Input<'_>| {
     }
     let mut limits = Limits::default();
     limits.max_original = Some(16 << 20);
-    if let Ok(reader) = Reader::open(coded.as_slice(), &limits) {
+    if let Ok(mut reader) = Reader::open(coded.as_slice(), &limits) {
+        let _ = reader.find_bases(&limits, &bases);
         let _ = reader.verify(&());
         for layer in 0..reader.layers().len().min(4) {
             let _ = reader.decode_layer(layer);

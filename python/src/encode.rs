@@ -1,8 +1,9 @@
 //! Writing `.wcodec` files.
 
 use crate::call::call;
-use crate::stats;
+use crate::errors::to_python;
 use crate::tensors::{self, Pieces, Tensor};
+use crate::{reader, stats};
 use numpy::PyReadonlyArray1;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
@@ -18,10 +19,11 @@ pub(crate) struct Options {
     threads: Option<usize>,
     verify: bool,
     effort: String,
+    bases: Vec<PathBuf>,
 }
 
 impl Options {
-    fn build(&self) -> PyResult<EncodeOptions> {
+    fn build(&self, py: Python<'_>) -> PyResult<EncodeOptions> {
         let mut options = EncodeOptions::default();
         options.tile = TileConfig { rows: self.tile.0, cols: self.tile.1 };
         if let Some(names) = &self.predictors {
@@ -30,6 +32,7 @@ impl Options {
         options.threads = self.threads;
         options.verify = self.verify;
         options.force = true;
+        options.bases = reader::bases(&self.bases).map_err(|e| to_python(py, &e))?;
         options.effort = match self.effort.as_str() {
             "fast" => Effort::Fast,
             "default" => Effort::Default,
@@ -60,7 +63,7 @@ pub(crate) fn encode_checkpoint<'py>(
     options: Options,
     progress: Option<Py<PyAny>>,
 ) -> PyResult<Bound<'py, PyAny>> {
-    let options = options.build()?;
+    let options = options.build(py)?;
     let stats = call(py, None, progress, |observer| {
         wcodec::encode_file(&input, &output, &options, observer)
     })?;
@@ -77,7 +80,7 @@ pub(crate) fn encode_layer<'py>(
     data: PyReadonlyArray1<'py, u8>,
     options: Options,
 ) -> PyResult<(Bound<'py, PyBytes>, Bound<'py, PyAny>)> {
-    let options = options.build()?;
+    let options = options.build(py)?;
     let element = ElementType::from_name(dtype)
         .ok_or_else(|| PyValueError::new_err(format!("dtype {dtype} is not one of the codec's")))?;
     let layer = Layer::new(name, element, shape);
@@ -98,7 +101,7 @@ pub(crate) fn encode_tensors<'py>(
     output: Option<PathBuf>,
     options: Options,
 ) -> PyResult<Option<Bound<'py, PyBytes>>> {
-    let options = options.build()?;
+    let options = options.build(py)?;
     tensors::sort(&mut tensors);
     let header = tensors::header(&tensors, metadata.as_deref())?;
     let mut parts = vec![header.as_slice()];

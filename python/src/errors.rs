@@ -19,6 +19,7 @@ pub(crate) fn to_python(py: Python<'_>, error: &Error) -> PyErr {
         | ErrorKind::Checksum { .. } => "CorruptError",
         ErrorKind::Unsupported { .. } => "UnsupportedError",
         ErrorKind::Limit { .. } => "LimitError",
+        ErrorKind::Base(_) => "MissingBaseError",
         _ => "WcodecError",
     };
     placed(py, class, error).unwrap_or_else(|failed| failed)

@@ -11,7 +11,7 @@ use pyo3::types::PyBytes;
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
-use wcodec::{DecodeOptions, Error, Limits, ReadAt, Span};
+use wcodec::{Bases, DecodeOptions, Error, ErrorKind, Limits, ReadAt, Span};
 
 /// Where the bytes of a `.wcodec` file are.
 enum Source {
@@ -48,6 +48,33 @@ fn limits(max_size: Option<u64>) -> Limits {
     limits
 }
 
+/// Checkpoints among which bases are found, beside the folders of `WCODEC_BASE_PATH`: files, and folders.
+pub(crate) fn bases(paths: &[PathBuf]) -> wcodec::Result<Bases> {
+    let mut bases = Bases::from_env();
+    for path in paths {
+        if path.is_dir() {
+            bases.add_folder(path);
+        } else {
+            bases.add_file(path)?;
+        }
+    }
+    Ok(bases)
+}
+
+/// Opens a file with its bases; without them if none was given: much of a file can be told without.
+fn open(
+    source: Source,
+    max: Option<u64>,
+    given: &[PathBuf],
+) -> wcodec::Result<wcodec::Reader<Source>> {
+    let (limits, bases) = (limits(max), bases(given)?);
+    let mut reader = wcodec::Reader::open(source, &limits)?;
+    match reader.find_bases(&limits, &bases) {
+        Err(error) if given.is_empty() && matches!(error.kind(), ErrorKind::Base(_)) => Ok(reader),
+        found => found.map(|()| reader),
+    }
+}
+
 /// An open `.wcodec` file. Any thread may use it, several at once too.
 #[pyclass(frozen, module = "wcodec._wcodec")]
 pub(crate) struct Reader {
@@ -61,9 +88,9 @@ impl Reader {
         source: Source,
         path: Option<PathBuf>,
         max: Option<u64>,
+        bases: &[PathBuf],
     ) -> PyResult<Reader> {
-        let reader =
-            call(py, path.as_deref(), None, |_| wcodec::Reader::open(source, &limits(max)))?;
+        let reader = call(py, path.as_deref(), None, |_| open(source, max, bases))?;
         Ok(Reader { reader, path })
     }
 }
@@ -72,15 +99,25 @@ impl Reader {
 impl Reader {
     /// Opens a file.
     #[staticmethod]
-    fn open(py: Python<'_>, path: PathBuf, max_size: Option<u64>) -> PyResult<Reader> {
+    fn open(
+        py: Python<'_>,
+        path: PathBuf,
+        max_size: Option<u64>,
+        bases: Vec<PathBuf>,
+    ) -> PyResult<Reader> {
         let file = File::open(&path).map_err(|e| to_python(py, &Error::from(e).in_file(&path)))?;
-        Reader::new(py, Source::File(file), Some(path), max_size)
+        Reader::new(py, Source::File(file), Some(path), max_size, &bases)
     }
 
     /// Opens a file that lies in memory; it is not copied.
     #[staticmethod]
-    fn from_bytes(py: Python<'_>, data: PyBackedBytes, max_size: Option<u64>) -> PyResult<Reader> {
-        Reader::new(py, Source::Bytes(data), None, max_size)
+    fn from_bytes(
+        py: Python<'_>,
+        data: PyBackedBytes,
+        max_size: Option<u64>,
+        bases: Vec<PathBuf>,
+    ) -> PyResult<Reader> {
+        Reader::new(py, Source::Bytes(data), None, max_size, &bases)
     }
 
     /// Name, dtype, shape and bytes of each layer, in the order of the file.
@@ -99,6 +136,11 @@ impl Reader {
     #[getter]
     fn original_bytes(&self) -> u64 {
         self.reader.original_len()
+    }
+
+    /// Name, bytes and BLAKE3 of each base.
+    fn bases(&self) -> Vec<(String, u64, [u8; 32])> {
+        self.reader.bases().map(|base| (base.name.clone(), base.len, base.blake3)).collect()
     }
 
     /// Bytes of the `.wcodec` file.
@@ -198,6 +240,7 @@ pub(crate) fn decode_checkpoint<'py>(
     py: Python<'py>,
     input: PathBuf,
     output: PathBuf,
+    bases: Vec<PathBuf>,
     threads: Option<usize>,
     progress: Option<Py<PyAny>>,
 ) -> PyResult<Bound<'py, PyAny>> {
@@ -206,6 +249,7 @@ pub(crate) fn decode_checkpoint<'py>(
     options.force = true;
     let (input, output): (&Path, &Path) = (&input, &output);
     let stats = call(py, None, progress, |observer| {
+        options.bases = self::bases(&bases)?;
         wcodec::decode_file(input, output, &options, observer)
     })?;
     stats::to_python(py, &stats)

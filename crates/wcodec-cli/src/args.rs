@@ -12,6 +12,7 @@ Exit codes:
   2    an argument does not fit
   3    the file is not a wcodec file, or is damaged
   4    the file needs a newer wcodec, or more than the limits allow
+  5    a base of the file is missing or was changed
   130  interrupted";
 
 /// Lossless codec for neural-network weights
@@ -56,6 +57,8 @@ pub(crate) struct EncodeArgs {
     pub(crate) output: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) codec: CodecArgs,
+    #[command(flatten)]
+    pub(crate) bases: BaseArgs,
     #[command(flatten)]
     pub(crate) run: RunArgs,
     /// Do not decode and compare what was written
@@ -155,6 +158,19 @@ pub(crate) struct RunArgs {
     pub(crate) quiet: bool,
 }
 
+/// Where bases are.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct BaseArgs {
+    /// Checkpoint to predict from, or that the file was predicted from, itself or its .wcodec file;
+    /// may be given several times
+    #[arg(long = "base", value_name = "PATH")]
+    pub(crate) bases: Vec<PathBuf>,
+    /// Folder in which bases are looked for, beside those that WCODEC_BASE_PATH lists; may be given
+    /// several times
+    #[arg(long = "base-path", value_name = "FOLDER")]
+    pub(crate) folders: Vec<PathBuf>,
+}
+
 #[derive(Debug, ClapArgs)]
 pub(crate) struct LimitArgs {
     /// Largest original size to accept, in bytes [default: 12000 times the file, or 1 GiB]
@@ -171,6 +187,8 @@ pub(crate) struct DecodeArgs {
     pub(crate) output: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) run: RunArgs,
+    #[command(flatten)]
+    pub(crate) bases: BaseArgs,
     #[command(flatten)]
     pub(crate) limits: LimitArgs,
     /// Replace an existing file
@@ -196,6 +214,8 @@ pub(crate) struct InfoArgs {
     #[arg(long)]
     pub(crate) json: bool,
     #[command(flatten)]
+    pub(crate) bases: BaseArgs,
+    #[command(flatten)]
     pub(crate) limits: LimitArgs,
 }
 
@@ -203,6 +223,8 @@ pub(crate) struct InfoArgs {
 pub(crate) struct VerifyArgs {
     /// File to check
     pub(crate) input: PathBuf,
+    #[command(flatten)]
+    pub(crate) bases: BaseArgs,
     #[command(flatten)]
     pub(crate) run: RunArgs,
     #[command(flatten)]
@@ -225,6 +247,8 @@ pub(crate) struct ExtractArgs {
     #[arg(short, long)]
     pub(crate) output: Option<PathBuf>,
     #[command(flatten)]
+    pub(crate) bases: BaseArgs,
+    #[command(flatten)]
     pub(crate) limits: LimitArgs,
     /// Replace an existing file
     #[arg(long)]
@@ -237,6 +261,9 @@ pub(crate) struct BenchArgs {
     pub(crate) input: PathBuf,
     #[command(flatten)]
     pub(crate) codec: CodecArgs,
+    /// Checkpoint to predict from, held in memory; may be given several times
+    #[arg(long = "base", value_name = "PATH")]
+    pub(crate) bases: Vec<PathBuf>,
     /// Numbers of threads to measure with
     #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "1", value_parser = parse_threads)]
     pub(crate) threads: Vec<usize>,

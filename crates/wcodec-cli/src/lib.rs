@@ -46,6 +46,7 @@ fn exit_code(kind: &ErrorKind) -> u8 {
         | ErrorKind::Corrupt(_)
         | ErrorKind::Checksum { .. } => 3,
         ErrorKind::Unsupported { .. } | ErrorKind::Limit { .. } => 4,
+        ErrorKind::Base(_) => 5,
         ErrorKind::Interrupted => 130,
         _ => 1,
     }

@@ -24,6 +24,7 @@ pub(crate) fn stats_json(stats: &Stats) -> Value {
         "tiles_by_predictor": tiles,
         "scaled_elements": stats.scaled_elements,
         "predicted_elements": stats.predicted_elements,
+        "base_elements": stats.base_elements,
         "table_bytes": stats.table_bytes,
         "map_bytes": stats.map_bytes,
         "seconds": stats.elapsed.as_secs_f64(),

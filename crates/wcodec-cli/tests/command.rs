@@ -165,7 +165,7 @@ fn exit_codes_tell_what_happened() {
     fails(&wcodec(&["encode", "nothing.safetensors"], at), 1, "nothing.safetensors: ");
     fails(&wcodec(&["encode", "."], at), 1, "not a regular file");
     std::fs::copy(testdata("malformed/minor_version.wcodec"), at.join("new.wcodec")).unwrap();
-    fails(&wcodec(&["info", "new.wcodec"], at), 4, "format version 1.4");
+    fails(&wcodec(&["info", "new.wcodec"], at), 4, "format version 1.5");
     ok(&wcodec(&["encode", "model.safetensors", "-o", "m.wcodec"], at));
     let output = wcodec(&["decode", "m.wcodec", "-o", "x", "--max-size", "1000"], at);
     fails(&output, 4, "original size is 322652, the limit is 1000");
@@ -176,6 +176,55 @@ fn exit_codes_tell_what_happened() {
     let output = wcodec(&["encode", "model.safetensors", "--block", "9000x9000", "-o", "y"], at);
     fails(&output, 2, "block of 9000 x 9000");
     assert_eq!(files(at), ["m.wcodec", "model.safetensors", "new.wcodec"]);
+}
+
+#[test]
+fn bases_are_given_and_found() {
+    let folder = folder();
+    let at = folder.path();
+    let mut fine = std::fs::read(at.join("model.safetensors")).unwrap();
+    let middle = fine.len() / 2;
+    fine[middle..].iter_mut().step_by(9).for_each(|byte| *byte ^= 1);
+    std::fs::write(at.join("fine.safetensors"), &fine).unwrap();
+    let base = ["--base", "model.safetensors"];
+    ok(&wcodec(&["encode", "fine.safetensors", "-o", "f.wcodec", base[0], base[1]], at));
+    ok(&wcodec(&["encode", "model.safetensors", "-o", "m.wcodec"], at));
+    let size = |name: &str| std::fs::metadata(at.join(name)).unwrap().len();
+    assert!(size("f.wcodec") < size("m.wcodec") * 2 / 3);
+
+    fails(&wcodec(&["decode", "f.wcodec", "-o", "x"], at), 5, "base \"model.safetensors\" of");
+    fails(&wcodec(&["verify", "f.wcodec", "--base", "f.wcodec"], at), 5, "is missing");
+    fails(&wcodec(&["verify", "f.wcodec", "--base", "nothing"], at), 1, "nothing: ");
+    for found in [base, ["--base", "m.wcodec"], ["--base-path", "."]] {
+        ok(&wcodec(&["decode", "f.wcodec", "-o", "x", "--force", found[0], found[1]], at));
+        assert!(std::fs::read(at.join("x")).unwrap() == fine);
+    }
+    let verify = |folders: &str| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_wcodec"));
+        command.args(["verify", "f.wcodec"]).env("WCODEC_BASE_PATH", folders);
+        command.current_dir(at).output().unwrap().status.code()
+    };
+    assert_eq!((verify("nowhere"), verify(at.to_str().unwrap())), (Some(5), Some(0)));
+
+    let text = ok(&wcodec(&["info", "f.wcodec"], at));
+    assert!(
+        text.contains("base \"model.safetensors\"") && text.contains("were not found"),
+        "{text}"
+    );
+    let text = ok(&wcodec(&["info", "f.wcodec", "--base", "m.wcodec"], at));
+    assert!(text.contains("longest chain of bases: 1"), "{text}");
+    let info = ok(&wcodec(&["info", "f.wcodec", "--json", "--layers"], at));
+    let info: serde_json::Value = serde_json::from_str(&info).unwrap();
+    assert_eq!((&info["bases"][0]["bytes"], &info["base_depth"]), (&322_652.into(), &().into()));
+    let layer = info["layer_list"][0]["name"].as_str().unwrap();
+    ok(&wcodec(
+        &["extract", "f.wcodec", layer, "--rows", "0:1", "-o", "r.npy", base[0], base[1]],
+        at,
+    ));
+    let bench =
+        ["bench", "fine.safetensors", "--base", "model.safetensors", "--runs", "1", "--json"];
+    let bench: serde_json::Value = serde_json::from_str(&ok(&wcodec(&bench, at))).unwrap();
+    assert_eq!(bench["coded_bytes"], size("f.wcodec"));
 }
 
 #[test]

@@ -62,6 +62,7 @@ pub(crate) trait Word: Copy + Default {
     fn shl(self, bits: u32) -> Self;
     fn shr(self, bits: u32) -> Self;
     fn plus(self, other: Self) -> Self;
+    fn minus(self, other: Self) -> Self;
     fn or(self, other: Self) -> Self;
     fn xor(self, other: Self) -> Self;
     fn to_u64(self) -> u64;
@@ -132,6 +133,11 @@ macro_rules! word {
             #[inline(always)]
             fn plus(self, other: $type) -> $type {
                 self.wrapping_add(other)
+            }
+
+            #[inline(always)]
+            fn minus(self, other: $type) -> $type {
+                self.wrapping_sub(other)
             }
 
             #[inline(always)]

@@ -8,6 +8,7 @@
 
 #[cfg(target_arch = "aarch64")]
 mod aarch64;
+mod base;
 mod blocks;
 #[cfg(any(target_arch = "aarch64", target_arch = "x86_64"))]
 mod drive;
@@ -31,6 +32,7 @@ mod turn;
 mod x86_64;
 mod xxh3;
 
+pub use base::{Prediction, add_base, subtract_base};
 pub use blocks::{
     Block, BlockError, Coded, DecodeSpace, LowBits, Place, Plane, STREAMS_AT_ONCE, Source, Tiles,
     decode_blocks,

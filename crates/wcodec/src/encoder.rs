@@ -1,5 +1,7 @@
 //! From a source to a container: cuts the original into segments and feeds the writer.
 
+use crate::base::matching::Partners;
+use crate::container::bases::Reference;
 use crate::container::directory::{Directory, LayerEntry, Segment};
 use crate::container::read_at::{ReadAt, read_with};
 use crate::dtype::ElementType;
@@ -35,6 +37,7 @@ pub(crate) enum Cut {
 /// Cuts an original into segments.
 struct Planner<'a> {
     options: &'a EncodeOptions,
+    partners: &'a Partners,
     directory: Directory,
     covered: u64,
     /// Small layers that will lie in the next opaque segment.
@@ -60,8 +63,12 @@ impl Planner<'_> {
         self.directory.layers.push(LayerEntry { layer: layer.clone(), segment, offset });
     }
 
-    fn layer(&mut self, layer: &Layer) -> Result<()> {
-        self.enter(layer, self.directory.segments.len() as u32, 0);
+    fn layer(&mut self, number: usize, layer: &Layer) -> Result<()> {
+        let segment = self.directory.segments.len() as u32;
+        if let Some(&Some(base)) = self.partners.of_layers.get(number) {
+            self.directory.references.push(Reference { segment, base });
+        }
+        self.enter(layer, segment, 0);
         self.directory.segments.push(layer_segment(layer, self.options)?);
         self.covered += layer.bytes;
         Ok(())
@@ -96,18 +103,20 @@ pub(crate) fn directory(
     listing: &Listing,
     size: u64,
     cut: Cut,
+    partners: &Partners,
     options: &EncodeOptions,
 ) -> Result<Directory> {
-    let mut planner =
-        Planner { options, directory: Directory::default(), covered: 0, waiting: Vec::new() };
-    for located in &listing.layers {
+    let bases = partners.bases.iter().map(|base| base.base.clone()).collect();
+    let directory = Directory { bases, ..Directory::default() };
+    let mut planner = Planner { options, partners, directory, covered: 0, waiting: Vec::new() };
+    for (number, located) in listing.layers.iter().enumerate() {
         let least = if located.layout.is_some() { MIN_PACKED_BYTES } else { MIN_LAYER_BYTES };
         match cut {
             Cut::Layers if located.layer.bytes >= least => {
                 planner.opaque_until(located.at)?;
                 match &located.layout {
                     Some(layout) => planner.packings(&located.layer, layout)?,
-                    None => planner.layer(&located.layer)?,
+                    None => planner.layer(number, &located.layer)?,
                 }
             }
             Cut::Layers | Cut::Bytes => planner.waiting.push(located),
@@ -172,12 +181,13 @@ pub(crate) fn encode(
     listing: &Listing,
     cut: Cut,
     out: impl Write,
+    partners: &Partners,
     options: &EncodeOptions,
     observer: &dyn Observer,
 ) -> Result<Stats> {
     let size = source.size()?;
-    let directory = directory(listing, size, cut, options)?;
-    let mut writer = Writer::planned(out, listing.kind, directory, options)?;
+    let directory = directory(listing, size, cut, partners, options)?;
+    let mut writer = Writer::planned(out, listing.kind, directory, &partners.bases, options)?;
     let mut buffer = Vec::new();
     for (batch, range) in batches(&writer.pieces(0)?) {
         let bytes = read_with(source, range.start, range.end - range.start, &mut buffer)?;

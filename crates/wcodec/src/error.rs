@@ -56,6 +56,9 @@ pub enum ErrorKind {
         /// What is allowed.
         max: u64,
     },
+    /// A base that the file is predicted from is missing, another file, or was changed.
+    #[error("{0}")]
+    Base(String),
     /// An argument of the caller does not fit.
     #[error("{0}")]
     Argument(String),

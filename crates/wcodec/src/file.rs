@@ -1,5 +1,6 @@
 //! Whole files and single layers: what most callers need.
 
+use crate::base::matching::Partners;
 use crate::container::commit::{AtomicFile, reserve};
 use crate::container::footer::SourceKind;
 use crate::container::read_at::ReadAt;
@@ -55,10 +56,11 @@ fn encode_listed<T: Target + Send>(
     let started = Instant::now();
     options.check()?;
     with_threads(options.threads, || {
+        let partners = Partners::find(source, &listing.layers, options)?;
         let mut run = |cut: Cut| {
             target.clear()?;
             let out = BufWriter::with_capacity(WRITE_BUFFER, &mut *target);
-            encoder::encode(source, listing, cut, out, options, observer)
+            encoder::encode(source, listing, cut, out, &partners, options, observer)
         };
         // Blocks or layers may be so many and small that their records outweigh them, or exceed
         // what a reader takes: the next cut has fewer.
@@ -78,7 +80,7 @@ fn encode_listed<T: Target + Send>(
         }
         let mut stats = result?;
         if options.verify {
-            let reader = Reader::open(&*target, &Limits::unlimited())?;
+            let reader = Reader::open_with(&*target, &Limits::unlimited(), &options.bases)?;
             reader.verify(&Quiet(observer))?;
         }
         stats.elapsed = started.elapsed();
@@ -277,7 +279,7 @@ pub fn decode_to(
 ) -> Result<DecodeStats> {
     let started = Instant::now();
     with_threads(options.threads, || {
-        let reader = Reader::open(source, &options.limits)?;
+        let reader = Reader::open_with(source, &options.limits, &options.bases)?;
         reserve(out, reader.original_len())?;
         let mut stats = reader.restore(out, observer)?;
         stats.elapsed = started.elapsed();
@@ -296,7 +298,8 @@ pub fn verify(
 ) -> Result<DecodeStats> {
     let started = Instant::now();
     with_threads(options.threads, || {
-        let mut stats = Reader::open(source, &options.limits)?.verify(observer)?;
+        let reader = Reader::open_with(source, &options.limits, &options.bases)?;
+        let mut stats = reader.verify(observer)?;
         stats.elapsed = started.elapsed();
         Ok(stats)
     })

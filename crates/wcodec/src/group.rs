@@ -1,6 +1,7 @@
 //! A group: the bands of a segment that share frequency tables. Chooses the field split, the
 //! predictors worth trying and the tables, then encodes the blocks.
 
+use crate::base::residual::{self, GroupBase, Residual};
 use crate::block::decode::BlockFormat;
 use crate::block::encode::{
     self, Draft, DraftPlane, EncodedBlock, GroupFormat, PlanePlan, Planned, PreparedTable,
@@ -60,6 +61,8 @@ pub(crate) struct GroupJob<'a> {
     /// The elements of the group's bands.
     pub(crate) bytes: &'a [u8],
     pub(crate) predictors: PredictorSet,
+    /// The partners of its elements, if the segment has a base.
+    pub(crate) base: Option<GroupBase<'a>>,
     /// What scale classes may be; `None` for none.
     pub(crate) scale: Option<ScaleOptions>,
 }
@@ -84,8 +87,8 @@ pub(crate) fn side_block(id: BlockId, side: &[u8], pool: &Pool) -> EncodedBlock 
 }
 
 impl GroupJob<'_> {
-    /// Rectangles of the group's blocks with their numbers across the segment.
-    fn rects(&self) -> Vec<(u64, u64, Rect)> {
+    /// The group's blocks: band, number across the segment, rectangle.
+    fn blocks(&self) -> Vec<(u64, u64, Rect)> {
         self.geometry
             .group_range(self.group)
             .flat_map(|band| {
@@ -95,7 +98,8 @@ impl GroupJob<'_> {
             .collect()
     }
 
-    fn base(&self) -> u64 {
+    /// Number of the first element.
+    fn first(&self) -> u64 {
         self.geometry.band_elements(self.geometry.group_range(self.group).start).start
     }
 
@@ -108,46 +112,101 @@ impl GroupJob<'_> {
         side: Option<bool>,
         pool: &Pool,
     ) -> Result<EncodedGroup> {
-        let rects = self.rects();
-        let tops = self.tops(&rects);
-        let format = GroupFormat {
+        let blocks = self.blocks();
+        let may_share = side != Some(false);
+        let residual = self.residual(level, &blocks);
+        let tops = self.tops(&blocks, false);
+        let tops_left = residual.as_ref().map(|_| self.tops(&blocks, true));
+        let plain = GroupFormat {
             pool,
             level,
             format: self.format,
             bytes: self.bytes,
+            elements: self.bytes,
             coded: self.bytes,
             tops: &tops,
-            base: self.base(),
+            predictions: &[],
+            base: self.first(),
         };
-        let view_rects: Vec<Rect> = rects
-            .iter()
-            .filter(|(band, across, _)| self.geometry.corner(*band, *across).is_some())
-            .map(|(_, _, rect)| *rect)
-            .collect();
+        let (format, coding) = match &residual {
+            None => (plain, self.coding(plain, &blocks, may_share)?),
+            Some(residual) => {
+                let (elements, predictions) = (&*residual.bytes, &*residual.predictions);
+                let tops = tops_left.as_ref().unwrap_or(&tops);
+                let format = GroupFormat { elements, coded: elements, tops, predictions, ..plain };
+                let predicted = self.coding(format, &blocks, may_share)?;
+                match residual.sure {
+                    true => (format, predicted),
+                    false => {
+                        let coding = self.coding(plain, &blocks, may_share)?;
+                        if predicted.price < coding.price {
+                            (format, Coding { zstd: coding.zstd, ..predicted })
+                        } else {
+                            (plain, coding)
+                        }
+                    }
+                }
+            }
+        };
+        self.finish(format, blocks, coding, side)
+    }
+
+    /// What the base leaves of the group, if it is worth a try.
+    fn residual(&self, level: Level, blocks: &[(u64, u64, Rect)]) -> Option<Residual> {
+        let rects: Vec<Rect> = blocks.iter().map(|&(_, _, rect)| rect).collect();
+        let elements = (self.bytes, self.first());
+        residual::choose(level, self.format.element, elements, self.base?, &rects)
+    }
+
+    /// The group's part of the view, with the rectangles of its blocks.
+    fn view<'b>(&self, format: GroupFormat<'b>, rects: &'b [Rect]) -> View<'b> {
         let (rows, cols) = self.geometry.group_shape(self.group);
-        let (element, bytes, base) = (self.format.element, self.bytes, self.base());
-        let view = View {
-            level,
-            element,
-            bytes,
-            tops: Some(&tops),
+        View {
+            level: format.level,
+            element: self.format.element,
+            bytes: format.elements,
+            tops: Some(format.tops),
             signs: false,
-            base,
+            base: format.base,
             rows: rows as usize,
             cols: cols as usize,
-            rects: &view_rects,
-        };
-        let may_share = side != Some(false);
-        let mut coding = self.plain_coding(format, &rects, may_share)?;
+            rects,
+        }
+    }
+
+    /// The rectangles of the blocks that are part of the view.
+    fn view_rects(&self, blocks: &[(u64, u64, Rect)]) -> Vec<Rect> {
+        let in_view =
+            |&&(band, across, _): &&(u64, u64, Rect)| self.geometry.corner(band, across).is_some();
+        blocks.iter().filter(in_view).map(|&(_, _, rect)| rect).collect()
+    }
+
+    /// The best way to code what `format` has.
+    fn coding(
+        &self,
+        format: GroupFormat<'_>,
+        rects: &[(u64, u64, Rect)],
+        may_share: bool,
+    ) -> Result<Coding> {
+        let level = format.level;
+        let view_rects = self.view_rects(rects);
+        let view = self.view(format, &view_rects);
+        let mut coding = self.plain_coding(format, rects, may_share)?;
         let zstd = self.try_zstd(level, &coding.split);
         let (plain, first) = (coding.price, coding.first_price);
         let width = coding.split.planes[0].width;
-        if let Some(options) = self.scale.filter(|_| may_share)
-            && let Some(mut scaled) = self.scaled_coding(format, &rects, &view, options)?
+        // Residuals of floats are so small that their products would be subnormal, and have no mean.
+        let no_means = !format.predictions.is_empty() && self.format.element.mantissa().is_some();
+        let scale = self.scale.filter(|_| may_share).map(|options| match no_means {
+            true => ScaleOptions { products: 0, ..options },
+            false => options,
+        });
+        if let Some(options) = scale
+            && let Some(mut scaled) = self.scaled_coding(format, rects, &view, options)?
         {
             if scaled.shared.scale.as_ref().is_some_and(|plan| plan.doubtful)
                 && let options = (ScaleOptions { products: 0, ..options })
-                && let Some(without) = self.scaled_coding(format, &rects, &view, options)?
+                && let Some(without) = self.scaled_coding(format, rects, &view, options)?
                 && without.price <= scaled.price
             {
                 scaled = without;
@@ -157,20 +216,35 @@ impl GroupJob<'_> {
             }
         }
         // Trying all predictors costs more than coding: a sample must suggest that they win.
-        if let Some(part) = self.predicted_part(level, &rects, format.base, width) {
+        if let Some(part) = self.predicted_part(format, rects, width) {
             let predicted = plain - first + first / PARTS * part;
             if predicted < coding.price + coding.price / PREDICTION_MARGIN {
                 let mut split = self.choose_split(format, Some(width), rects.len());
                 split.predictors = self.predictors;
-                let drafts = make_drafts(format, &rects, &split);
+                let drafts = make_drafts(format, rects, &split);
                 let predicted = choose_tables(&self.format, split, drafts, may_share, None)?;
                 if predicted.price < coding.price {
                     coding = predicted;
                 }
             }
         }
-        let Coding { drafts, shared, choices, .. } = coding;
-        let coded = shared.scale.as_ref().map_or(self.bytes, |plan| plan.coded(self.bytes));
+        Ok(Coding { zstd, ..coding })
+    }
+
+    /// Encodes the blocks of a group as it was decided.
+    fn finish(
+        &self,
+        format: GroupFormat<'_>,
+        rects: Vec<(u64, u64, Rect)>,
+        coding: Coding,
+        side: Option<bool>,
+    ) -> Result<EncodedGroup> {
+        let level = format.level;
+        let view_rects = self.view_rects(&rects);
+        let view = self.view(format, &view_rects);
+        let Coding { drafts, shared, choices, zstd, .. } = coding;
+        let elements = format.elements;
+        let coded = shared.scale.as_ref().map_or(elements, |plan| plan.coded(elements));
         let format = GroupFormat { coded, ..format };
         let view = shared.scale.as_ref().map_or(view, |plan| view.of_plan(plan));
         let has_side = side.unwrap_or(!shared.tables.is_empty() || shared.scale.is_some());
@@ -204,8 +278,8 @@ impl GroupJob<'_> {
     }
 
     /// Counts of blocks, for all planes that may come first.
-    fn tops(&self, rects: &[(u64, u64, Rect)]) -> TopCounts {
-        let width = *first_widths(self.format.element).end();
+    fn tops(&self, rects: &[(u64, u64, Rect)], residuals: bool) -> TopCounts {
+        let width = *first_widths(self.format.element, residuals).end();
         TopCounts::new(width, rects.iter().map(|&(_, _, rect)| rect))
     }
 
@@ -240,9 +314,9 @@ impl GroupJob<'_> {
             return Ok(None);
         }
         // What predicted signs leave is counted anew.
-        let anew = plan.signs.then(|| self.tops(rects));
+        let anew = plan.signs.then(|| self.tops(rects, !format.predictions.is_empty()));
         let tops = anew.as_ref().unwrap_or(format.tops);
-        let format = GroupFormat { coded: plan.coded(self.bytes), tops, ..format };
+        let format = GroupFormat { coded: plan.coded(format.elements), tops, ..format };
         let split = self.choose_split(format, Some(plan.width), rects.len());
         let drafts = make_drafts(format, rects, &split);
         let prices = rects.iter().map(|&(_, _, rect)| plan.price(rect)).collect();
@@ -271,7 +345,8 @@ impl GroupJob<'_> {
         let sample = self.sample(group.coded);
         let first = width.unwrap_or_else(|| {
             let elements = self.bytes.len() / element.size();
-            first_width(level, element, &sample, elements, blocks)
+            let widths = first_widths(element, !group.predictions.is_empty());
+            first_width(level, element, &sample, elements, (blocks, widths))
         });
         let varying = varying_bits(level, element, &sample);
         let mut shift = element.bits() - first;
@@ -294,15 +369,14 @@ impl GroupJob<'_> {
     /// a sample shows no gain.
     fn predicted_part(
         &self,
-        level: Level,
+        format: GroupFormat<'_>,
         rects: &[(u64, u64, Rect)],
-        base: u64,
         width: u32,
     ) -> Option<u64> {
         if self.predictors == PredictorSet::NONE {
             return None;
         }
-        let element = self.format.element;
+        let (level, element) = (format.level, self.format.element);
         let (tile_rows, tile_cols) =
             (usize::from(self.format.tile.rows), usize::from(self.format.tile.cols));
         let elements = self.bytes.len() / element.size();
@@ -320,7 +394,7 @@ impl GroupJob<'_> {
                     + ((rect.rows - rows) / 2) as u64 * rect.stride
                     + ((rect.cols - cols) / 2) as u64;
                 let part = Rect { start, rows, cols, ..rect };
-                let bytes = BlockBytes::new(self.bytes, base, part, element.size());
+                let bytes = BlockBytes::new(format.elements, format.base, part, element.size());
                 let shift = element.bits() - width;
                 let mut symbols = Vec::new();
                 FieldSource { level, element, bytes, shift, width }.symbols(&mut symbols);
@@ -357,7 +431,7 @@ impl GroupJob<'_> {
 /// planes are coded too, decoding would gain less.
 fn narrower(element: ElementType, split: &Split, drafts: &[Draft]) -> Option<u32> {
     let (first, below) = split.planes.split_first()?;
-    let widths = first_widths(element);
+    let widths = first_widths(element, false);
     if below.iter().any(|plane| plane.coded) || widths.start() == widths.end() {
         return None;
     }
@@ -385,12 +459,14 @@ fn narrower(element: ElementType, split: &Split, drafts: &[Draft]) -> Option<u32
     })?
 }
 
-/// Widths that the first plane may have.
-fn first_widths(element: ElementType) -> RangeInclusive<u32> {
+/// Widths that the first plane may have. Residuals, if there are any, have no exponents; their outliers
+/// would make wide planes slow.
+fn first_widths(element: ElementType, residuals: bool) -> RangeInclusive<u32> {
     use ElementType::{Bf16, F8E4M3, F8E5M2, F16, F32, F64, I8, U8};
     match element {
         U8 | I8 | F8E5M2 | F16 => 5..=8,
         F8E4M3 => 4..=8,
+        _ if residuals => 8..=8,
         Bf16 | F32 => 8..=10,
         F64 => 11..=MAX_WIDTH,
         _ => 8..=8,
@@ -404,9 +480,8 @@ fn first_width(
     element: ElementType,
     sample: &[u8],
     elements: usize,
-    blocks: usize,
+    (blocks, candidates): (usize, RangeInclusive<u32>),
 ) -> u32 {
-    let candidates = first_widths(element);
     let widest = *candidates.end();
     if *candidates.start() == widest {
         return widest;
@@ -449,10 +524,15 @@ struct Coding {
     price: u64,
     /// What the first plane takes of it.
     first_price: u64,
+    /// Whether Zstandard is worth a try on every block.
+    zstd: bool,
 }
 
 fn make_drafts(format: GroupFormat<'_>, rects: &[(u64, u64, Rect)], split: &Split) -> Vec<Draft> {
-    rects.par_iter().map(|&(_, _, rect)| Draft::new(format, rect, split)).collect()
+    let of_block = |(number, &(_, _, rect)): (usize, &(u64, u64, Rect))| {
+        Draft::new(format, (number, rect), split)
+    };
+    rects.par_iter().enumerate().map(of_block).collect()
 }
 
 /// For each plane: one table for all blocks, one for each, or a mixture, whichever is smaller. The
@@ -515,7 +595,7 @@ fn choose_tables(
         }
     }
     let shared = SharedTables { tables, scale: scale.map(|(plan, _)| plan) };
-    Ok(Coding { split, drafts, shared, choices, price, first_price })
+    Ok(Coding { split, drafts, shared, choices, price, first_price, zstd: false })
 }
 
 /// One table for those blocks that are smaller with it than with their own, and the price of each;

@@ -21,6 +21,7 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod base;
 mod block;
 mod checksum;
 mod container;
@@ -79,6 +80,8 @@ pub mod fuzzing {
     }
 }
 
+pub use base::Base;
+pub use base::bases::Bases;
 pub use container::commit::AtomicFile;
 pub use container::footer::SourceKind;
 pub use container::read_at::ReadAt;

@@ -1,5 +1,6 @@
 //! What callers choose, and what they are told meanwhile.
 
+use crate::base::bases::Bases;
 use crate::error::{Error, ErrorKind, Result};
 use crate::geometry::{MAX_BLOCK_BYTES, Scan, TileConfig};
 use crate::predict::PredictorSet;
@@ -40,6 +41,9 @@ pub struct EncodeOptions {
     pub block: Option<(u32, u32)>,
     /// Scan of every layer; `None` chooses.
     pub scan: Option<Scan>,
+    /// Checkpoints that layers may be predicted from: the files given, not those in folders, of which at
+    /// most 16 can become bases. Decoding then asks for them. Default: none.
+    pub bases: Bases,
     /// Threads; `None` takes one per core. The output does not depend on it.
     pub threads: Option<usize>,
     /// Decode what was written and compare before it is kept. Default true.
@@ -57,6 +61,7 @@ impl Default for EncodeOptions {
             predictors: PredictorSet::ALL,
             block: None,
             scan: None,
+            bases: Bases::new(),
             threads: None,
             verify: true,
             force: false,
@@ -116,6 +121,8 @@ pub(crate) struct ScaleOptions {
 pub struct DecodeOptions {
     /// What the file may ask for.
     pub limits: crate::Limits,
+    /// Among what the bases of the file are looked for. Default: nothing.
+    pub bases: Bases,
     /// Threads; `None` takes one per core.
     pub threads: Option<usize>,
     /// Replace an existing file. Default false.

@@ -24,6 +24,8 @@ pub struct Stats {
     pub scaled_elements: u64,
     /// Elements of blocks whose means or signs are predicted.
     pub predicted_elements: u64,
+    /// Elements of blocks that are predicted from a base.
+    pub base_elements: u64,
     /// Bytes of frequency tables.
     pub table_bytes: u64,
     /// Bytes of tile maps.
@@ -67,6 +69,7 @@ impl AddAssign for Stats {
         }
         self.scaled_elements += other.scaled_elements;
         self.predicted_elements += other.predicted_elements;
+        self.base_elements += other.base_elements;
         self.table_bytes += other.table_bytes;
         self.map_bytes += other.map_bytes;
         self.elapsed += other.elapsed;

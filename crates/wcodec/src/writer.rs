@@ -1,5 +1,8 @@
 //! Writing a `.wcodec` file segment by segment: groups are encoded in parallel and written in order.
 
+use crate::base::BaseRef;
+use crate::base::original::{OpenBase, Rows};
+use crate::base::residual::GroupBase;
 use crate::checksum::BlockId;
 use crate::container::directory::{Directory, LayerEntry, Segment};
 use crate::container::footer::SourceKind;
@@ -14,11 +17,13 @@ use crate::options::{Effort, EncodeOptions};
 use crate::pool::Pool;
 use crate::predict::PredictorSet;
 use crate::stats::{EncodeStats, Stats};
-use crate::version::{MINOR_PACKINGS, MINOR_SIGNS};
+use crate::version::{MINOR_BASES, MINOR_PACKINGS, MINOR_SIGNS};
 use rayon::prelude::*;
+use std::borrow::Cow;
 use std::collections::HashSet;
 use std::io::Write;
 use std::ops::Range;
+use std::sync::Arc;
 use wcodec_kernels::Level;
 
 /// Writes a `.wcodec` file in one pass, layer by layer, to anything that takes bytes. The original
@@ -47,6 +52,10 @@ pub struct Writer<W> {
     directory: Directory,
     /// Bytes of the original that the directory covers.
     planned: u64,
+    /// Those that the directory names.
+    bases: Vec<Arc<OpenBase>>,
+    /// Whether blocks of each segment are predicted from its base.
+    predicted: Vec<bool>,
     names: HashSet<String>,
     hasher: blake3::Hasher,
     options: EncodeOptions,
@@ -68,11 +77,11 @@ pub(crate) struct Job {
 }
 
 impl Job {
-    /// Encodes the group, whose segment and bytes are given.
+    /// Encodes the group, whose segment, bytes and partners in a base are given.
     pub(crate) fn encode(
         &self,
         segment: &Segment,
-        bytes: &[u8],
+        (bytes, base): (&[u8], Option<GroupBase<'_>>),
         (level, pool): (Level, &Pool),
         options: &EncodeOptions,
     ) -> Result<EncodedGroup> {
@@ -85,6 +94,7 @@ impl Job {
             group: self.group,
             bytes,
             predictors: if layer { options.predictors } else { PredictorSet::NONE },
+            base,
             scale: (layer && options.effort > Effort::Fast).then(|| options.scale()),
         };
         // A single group decides by itself whether it has a side block.
@@ -123,32 +133,53 @@ pub(crate) fn batches(mut pieces: &[Piece]) -> impl Iterator<Item = (&[Piece], R
     })
 }
 
+/// What the elements of a group may be predicted from, and whether it is flipped before.
+fn partners<'a>(
+    directory: &Directory,
+    bases: &'a [Arc<OpenBase>],
+    job: &Job,
+) -> Result<Option<(Cow<'a, [u8]>, bool)>> {
+    let references = &directory.references;
+    let found = references.binary_search_by_key(&(job.segment as u32), |r| r.segment);
+    let Some(BaseRef { base, flip, at }) = found.ok().map(|place| references[place].base) else {
+        return Ok(None);
+    };
+    let rows = Rows::one((job.bytes.end - job.bytes.start) as usize);
+    let bytes = bases[usize::from(base)].read(at + job.bytes.start, rows)?;
+    Ok(Some((bytes, flip)))
+}
+
 impl<W: Write> Writer<W> {
-    /// Begins a file. Of the options, `threads`, `verify` and `force` do not matter here: work is
-    /// done in the caller's thread pool.
+    /// Begins a file. Of the options, `threads`, `verify`, `force` and `bases` do not matter here: work is
+    /// done in the caller's thread pool, and nothing is predicted from other files.
     ///
     /// # Errors
     /// If an option does not fit or writing fails.
     pub fn new(out: W, options: &EncodeOptions) -> Result<Writer<W>> {
         options.check()?;
-        Writer::planned(out, SourceKind::Layer, Directory::default(), options)
+        Writer::planned(out, SourceKind::Layer, Directory::default(), &[], options)
     }
 
-    /// Begins a file whose segments are known.
+    /// Begins a file whose segments are known, and the bases that they refer to.
     pub(crate) fn planned(
         out: W,
         kind: SourceKind,
         directory: Directory,
+        bases: &[Arc<OpenBase>],
         options: &EncodeOptions,
     ) -> Result<Writer<W>> {
-        // The lowest version that has this source, packings, and all that this effort may choose.
+        // The lowest version that has this source, what the directory holds, and all that this effort
+        // may choose.
         let minor = if options.effort == Effort::Fast { 0 } else { MINOR_SIGNS };
         let packed = if directory.packings.is_empty() { 0 } else { MINOR_PACKINGS };
-        let minor = minor.max(kind.minor()).max(packed);
+        let based = if directory.references.is_empty() { 0 } else { MINOR_BASES };
+        let minor = minor.max(kind.minor()).max(packed).max(based);
         Ok(Writer {
             container: ContainerWriter::new(out, minor)?,
             kind,
             planned: directory.parts()?.bytes(),
+            bases: bases.to_vec(),
+            predicted: vec![false; directory.segments.len()],
             directory,
             names: HashSet::new(),
             hasher: blake3::Hasher::new(),
@@ -187,11 +218,25 @@ impl<W: Write> Writer<W> {
     /// # Errors
     /// If writing fails.
     pub fn finish(mut self) -> Result<EncodeStats> {
+        self.drop_unused_bases();
         let digest = *self.hasher.finalize().as_bytes();
         self.stats.original_bytes = self.planned;
         self.stats.coded_bytes =
             self.container.finish(&self.directory, self.kind, self.planned, digest)?;
         Ok(self.stats)
+    }
+
+    /// Takes out the references of segments that have no predicted blocks, and bases that none refers to.
+    fn drop_unused_bases(&mut self) {
+        let Directory { bases, references, .. } = &mut self.directory;
+        references.retain(|reference| self.predicted[reference.segment as usize]);
+        let mut used: Vec<u8> = references.iter().map(|reference| reference.base.base).collect();
+        used.sort_unstable();
+        used.dedup();
+        *bases = used.iter().map(|&base| bases[usize::from(base)].clone()).collect();
+        for BaseRef { base, .. } in references.iter_mut().map(|reference| &mut reference.base) {
+            *base = used.partition_point(|&other| other < *base) as u8;
+        }
     }
 
     fn segment(&mut self, segment: Segment, data: &[u8]) -> Result<Stats> {
@@ -232,7 +277,7 @@ impl<W: Write> Writer<W> {
     pub(crate) fn encode(&mut self, pieces: &[Piece], bytes: &[u8]) -> Result<Stats> {
         self.hasher.update_rayon(bytes);
         let start = pieces.first().map_or(0, |piece| piece.bytes.start);
-        let (directory, level) = (&self.directory, self.level);
+        let (directory, bases, level) = (&self.directory, &*self.bases, self.level);
         let encoded: Vec<Vec<EncodedGroup>> = pieces
             .par_iter()
             .map(|piece| {
@@ -249,8 +294,10 @@ impl<W: Write> Writer<W> {
                         }
                         None => bytes,
                     };
+                    let base = partners(directory, bases, job)?;
+                    let base = base.as_ref().map(|(bytes, flip)| GroupBase { bytes, flip: *flip });
                     let segment = &directory.segments[job.segment];
-                    job.encode(segment, bytes, (level, &self.pool), &self.options)
+                    job.encode(segment, (bytes, base), (level, &self.pool), &self.options)
                 };
                 piece.jobs.par_iter().map(encode).collect()
             })
@@ -285,6 +332,9 @@ impl<W: Write> Writer<W> {
 
     /// Writes the blocks of a group of a segment.
     fn write(&mut self, segment: usize, encoded: EncodedGroup) -> Result<Stats> {
+        if encoded.stats.base_elements > 0 {
+            self.predicted[segment] = true;
+        }
         for block in encoded.blocks {
             self.container.block(&block)?;
         }

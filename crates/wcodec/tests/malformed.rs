@@ -5,6 +5,7 @@
 mod support;
 
 use std::collections::BTreeMap;
+use support::based::based;
 use support::forge::{Bits, Block, Forge, Head, raw};
 use support::packed;
 use support::scaled::{classes, coded, low_bits, means, side};
@@ -578,6 +579,23 @@ fn cases() -> Vec<Case> {
                 };
             })
         }),
+        ("base_version", based(|b| b.minor = 2)),
+        ("base_many", based(|b| (b.bases, b.repeat.0) = (17, 17))),
+        ("base_twice", based(|b| (b.bases, b.repeat.0) = (2, 2))),
+        ("base_short", based(|b| b.bases = 16)),
+        ("base_name_long", based(|b| b.name = vec![b'n'; 1025])),
+        ("base_name_utf8", based(|b| b.name = vec![0xff])),
+        ("base_reserved", based(|b| b.zero = 1)),
+        ("base_trailing", based(|b| b.references = 0)),
+        ("reference_segment", based(|b| b.segment = 1)),
+        ("reference_base", based(|b| b.reference[0] = 1)),
+        ("reference_flip", based(|b| b.reference[1] = 2)),
+        ("reference_reserved", based(|b| b.reference[3] = 1)),
+        ("reference_outside", based(|b| b.at = 873)),
+        ("reference_outside_wrap", based(|b| b.at = u64::MAX)),
+        ("reference_order", based(|b| (b.references, b.repeat.1) = (2, 2))),
+        ("head_prediction", head(|h| h.edit = |b| b[1] = 3)),
+        ("head_prediction_without_base", head(|h| h.edit = |b| b[1] = 1)),
         ("noise", {
             let mut b = forge(|_| ());
             let n = b.len();
@@ -592,6 +610,7 @@ fn the_files_that_the_forge_starts_from_are_sound() {
     for block in [raw(&elements()), coded().block(), planes().block()] {
         assert_eq!(verdict(&Forge::new(block).build()), Ok(()));
     }
+    assert!(verdict(&based(|_| ())).unwrap_err().contains("which was not given"));
     assert_eq!(verdict(&with_side(&[0, 0, 1, 0, 0, 0, 0, 0])), Ok(()));
     assert_eq!(verdict(&classes(|_| ())), Ok(()));
     assert_eq!(verdict(&low_bits(|_| ())), Ok(()));

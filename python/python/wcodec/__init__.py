@@ -13,7 +13,8 @@ functions of the safetensors package; ``wcodec.transformers`` makes ``from_pretr
 ``.wcodec`` files. None of them is imported before it is asked for.
 
 Files are encoded and decoded by one thread per core, or as many as the environment variable
-``RAYON_NUM_THREADS`` says when the first file is opened.
+``RAYON_NUM_THREADS`` says when the first file is opened. Checkpoints that files are predicted from are given as
+``base``, or found in the folders that ``WCODEC_BASE_PATH`` lists.
 """
 
 from ._checkpoint import (
@@ -22,7 +23,14 @@ from ._checkpoint import (
     encode_checkpoint,
     encode_layer_numpy,
 )
-from ._errors import CorruptError, LimitError, TruncatedError, UnsupportedError, WcodecError
+from ._errors import (
+    CorruptError,
+    LimitError,
+    MissingBaseError,
+    TruncatedError,
+    UnsupportedError,
+    WcodecError,
+)
 from ._model import load_model
 from ._reader import Layer, Reader, open
 from ._safe_open import Slice, safe_open
@@ -36,6 +44,7 @@ __all__ = [
     "EncodeStats",
     "Layer",
     "LimitError",
+    "MissingBaseError",
     "Reader",
     "Slice",
     "Stats",

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import _wcodec
-from ._options import Path, TileSize, check_threads, file_path, options
+from ._options import Base, Path, TileSize, base_paths, check_threads, file_path, options
 from ._progress import Progress, reporting
 from ._reader import Reader
 from ._stats import DecodeStats, EncodeStats
@@ -25,6 +25,7 @@ def encode_checkpoint(
     verify: bool = True,
     progress: Progress = None,
     effort: str = "default",
+    base: Base = None,
 ) -> EncodeStats:
     """Encodes a file: safetensors, GGUF and ``.npy`` by tensor, anything else as bytes.
 
@@ -41,12 +42,14 @@ def encode_checkpoint(
         verify: decode what was written before it is kept.
         progress: True shows a bar; a function is called with the bytes done and their total.
         effort: ``"fast"``, ``"default"`` or ``"max"``: how much is tried.
+        base: checkpoints that layers may be predicted from, plain or as ``.wcodec`` files: one path or several.
+            Those that are used are needed for decoding.
 
     Raises:
         OSError: a file cannot be read or written.
         TypeError, ValueError: an argument does not fit.
     """
-    chosen = options(tile_size, predictor_modes, threads, verify, effort)
+    chosen = options(tile_size, predictor_modes, threads, verify, effort, base)
     source = file_path("input_path", input_path)
     target = file_path("output_path", output_path)
     with reporting(progress, "encode") as report:
@@ -60,6 +63,7 @@ def decode_checkpoint(
     *,
     threads: int | None = None,
     progress: Progress = None,
+    base: Base = None,
 ) -> dict[str, NDArray[Any]]: ...
 
 
@@ -70,6 +74,7 @@ def decode_checkpoint(
     *,
     threads: int | None = None,
     progress: Progress = None,
+    base: Base = None,
 ) -> DecodeStats: ...
 
 
@@ -79,6 +84,7 @@ def decode_checkpoint(
     *,
     threads: int | None = None,
     progress: Progress = None,
+    base: Base = None,
 ) -> DecodeStats | dict[str, NDArray[Any]]:
     """Restores the original file byte for byte, or decodes its layers into arrays.
 
@@ -91,19 +97,21 @@ def decode_checkpoint(
         threads: for a file one per core without it; arrays are always decoded by the threads that
             all calls share.
         progress: True shows a bar; a function is called with the bytes done and their total.
+        base: as in :func:`wcodec.open`.
 
     Raises:
         OSError: a file cannot be read or written.
-        WcodecError: the input is damaged, not a ``.wcodec`` file, or asks for too much; or arrays are
-            wanted of an original that was kept as bytes of no known structure.
+        WcodecError: the input is damaged, not a ``.wcodec`` file, or asks for too much; a base of it is missing;
+            or arrays are wanted of an original that was kept as bytes of no known structure.
     """
     check_threads(threads)
     source = file_path("input_path", input_path)
     if output_path is not None:
         target = file_path("output_path", output_path)
         with reporting(progress, "decode") as report:
-            return _wcodec.decode_checkpoint(source, target, threads, report)
-    with Reader(source) as reader:
+            bases = base_paths(base)
+            return _wcodec.decode_checkpoint(source, target, bases, threads, report)
+    with Reader(source, base=base) as reader:
         return reader._decode_all("np", progress)
 
 

@@ -48,6 +48,11 @@ class LimitError(WcodecError):
     """The file asks for more memory than is allowed (see ``max_size`` of :func:`wcodec.open`)."""
 
 
+class MissingBaseError(WcodecError):
+    """A checkpoint that the file was predicted from was not found, or has changed (see ``base`` of
+    :func:`wcodec.open`)."""
+
+
 class UnknownLayerError(WcodecError, KeyError):
     """There is no layer of this name."""
 

@@ -10,6 +10,7 @@ from typing import Union
 
 TileSize = Union[int, tuple[int, int]]
 Path = Union[str, "os.PathLike[str]"]
+Base = Union[Path, Sequence[Path], None]
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,7 @@ class Options:
     threads: int | None
     verify: bool
     effort: str
+    bases: list[str]
 
 
 def options(
@@ -29,6 +31,7 @@ def options(
     threads: int | None = None,
     verify: bool = True,
     effort: str = "default",
+    base: Base = None,
 ) -> Options:
     """Checks the arguments of an encoder."""
     tile = tile_size if isinstance(tile_size, (tuple, list)) else (tile_size, tile_size)
@@ -39,7 +42,21 @@ def options(
     if isinstance(predictor_modes, str):
         raise TypeError(f"predictor_modes is the string {predictor_modes!r}, expected a list")
     predictors = None if predictor_modes is None else list(predictor_modes)
-    return Options((tile[0], tile[1]), predictors, check_threads(threads), bool(verify), effort)
+    threads = check_threads(threads)
+    bases = base_paths(base)
+    return Options((tile[0], tile[1]), predictors, threads, bool(verify), effort, bases)
+
+
+def base_paths(base: Base) -> list[str]:
+    """The paths of bases, and of folders that hold them."""
+    if base is None:
+        return []
+    paths = [base] if isinstance(base, (str, os.PathLike)) else list(base)
+    texts = [os.fspath(path) for path in paths]
+    for path, text in zip(paths, texts):
+        if not isinstance(text, str):
+            raise TypeError(f"base is {path!r}, expected a path of text")
+    return texts
 
 
 def check_threads(threads: int | None) -> int | None:

@@ -16,7 +16,7 @@ from . import _wcodec
 from ._errors import CorruptError, UnknownLayerError, UnsupportedError
 from ._frameworks import WIDTHS, framework
 from ._index import select
-from ._options import Path, file_path
+from ._options import Base, Path, base_paths, file_path
 from ._progress import Progress, reporting
 from ._stats import Stats
 
@@ -58,31 +58,38 @@ class Reader(Mapping[str, NDArray[Any]]):
     layers: dict[str, Layer]
 
     def __init__(
-        self, path: Path | None, data: bytes | None = None, max_size: int | None = None
+        self,
+        path: Path | None,
+        data: bytes | None = None,
+        max_size: int | None = None,
+        base: Base = None,
     ) -> None:
         """:func:`wcodec.open` and :meth:`from_bytes` are meant for users."""
         self._max_size = max_size
+        self._bases = base_paths(base)
         if data is None:
             if path is None:
                 raise TypeError("path is None, expected a path")
             self.path = file_path("path", path)
-            self._native: _wcodec.Reader | None = _wcodec.Reader.open(self.path, max_size)
+            self._native: _wcodec.Reader | None = _wcodec.Reader.open(
+                self.path, max_size, self._bases
+            )
         else:
             self.path = None
-            self._native = _wcodec.Reader.from_bytes(data, max_size)
+            self._native = _wcodec.Reader.from_bytes(data, max_size, self._bases)
         rows = self._native.layers()
         self._numbers = {row[0]: number for number, row in enumerate(rows)}
         self.layers = {row[0]: Layer(row[0], row[1], tuple(row[2]), row[3]) for row in rows}
 
     @classmethod
-    def from_bytes(cls, data: bytes, *, max_size: int | None = None) -> Reader:
+    def from_bytes(cls, data: bytes, *, max_size: int | None = None, base: Base = None) -> Reader:
         """Opens a ``.wcodec`` file that lies in memory, without copying it.
 
         Raises:
             As :func:`wcodec.open`.
         """
         whole = data if isinstance(data, (bytes, bytearray)) else bytes(memoryview(data))
-        return cls(None, whole, max_size)
+        return cls(None, whole, max_size, base)
 
     @property
     def _open(self) -> _wcodec.Reader:
@@ -108,7 +115,8 @@ class Reader(Mapping[str, NDArray[Any]]):
     def __reduce__(self) -> tuple[Any, ...]:
         if self.path is None:
             raise TypeError("a reader of a file in memory cannot be pickled")
-        return (Reader, (os.path.abspath(self.path), None, self._max_size))
+        bases = [os.path.abspath(base) for base in self._bases]
+        return (Reader, (os.path.abspath(self.path), None, self._max_size, bases))
 
     def __repr__(self) -> str:
         name = "in memory" if self.path is None else repr(self.path)
@@ -125,6 +133,12 @@ class Reader(Mapping[str, NDArray[Any]]):
     def original_bytes(self) -> int:
         """Bytes of the original."""
         return self._open.original_bytes
+
+    @property
+    def bases(self) -> list[tuple[str, int, bytes]]:
+        """The checkpoints that layers are predicted from: a hint of the name of each, its bytes and their
+        BLAKE3."""
+        return [(name, size, bytes(blake3)) for name, size, blake3 in self._open.bases()]
 
     @property
     def coded_bytes(self) -> int:
@@ -303,18 +317,22 @@ class _Values(ValuesView[NDArray[Any]]):
             yield array
 
 
-def open(path: Path, *, max_size: int | None = None) -> Reader:
+def open(path: Path, *, max_size: int | None = None, base: Base = None) -> Reader:
     """Opens a ``.wcodec`` file.
 
     Args:
         path: the file.
         max_size: the largest original to accept, in bytes; without it 12,000 times the size of the
             file, or 1 GiB.
+        base: checkpoints that the file was predicted from, plain or as ``.wcodec`` files, or folders that hold
+            them: one path or several, beside the folders that ``WCODEC_BASE_PATH`` lists. Without any the
+            file opens too, but gives only what needs none.
 
     Raises:
-        OSError: the file cannot be read.
+        OSError: a file cannot be read.
         CorruptError: it is not a ``.wcodec`` file, or damaged.
         UnsupportedError: it needs a newer version of wcodec.
         LimitError: it asks for more than is allowed.
+        MissingBaseError: none of what was given as ``base`` is a base of the file.
     """
-    return Reader(path, max_size=max_size)
+    return Reader(path, max_size=max_size, base=base)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from types import TracebackType
 from typing import Any
 
 from ._frameworks import framework as _framework
-from ._options import Path
+from ._options import Base, Path
 from ._reader import Reader
 
 
@@ -21,6 +22,7 @@ class safe_open:
             ``"torch"``, ``"pytorch"`` and ``"flax"`` too).
         device: the device of the tensors; other than ``"cpu"`` for PyTorch alone.
         backend: accepted for safetensors' sake; it does not matter here.
+        base: as in :func:`wcodec.open`.
 
     Raises:
         OSError, WcodecError: as :func:`wcodec.open`.
@@ -35,13 +37,14 @@ class safe_open:
         device: str | int | Any = "cpu",
         *,
         backend: str = "mmap",
+        base: Base = None,
     ) -> None:
         _framework(framework)
         if device != "cpu" and framework not in ("pt", "torch", "pytorch"):
             raise ValueError(f"device is {device!r}, expected 'cpu' for framework {framework!r}")
         self._framework = framework
         self._device = device
-        self._reader = Reader(filename)
+        self._reader = Reader(filename, base=base)
         self._reader._check_structure()
 
     def __enter__(self) -> safe_open:
@@ -57,7 +60,9 @@ class safe_open:
 
     def __reduce__(self) -> tuple[Any, ...]:
         assert self._reader.path is not None
-        return (safe_open, (os.path.abspath(self._reader.path), self._framework, self._device))
+        base = self._reader.__reduce__()[1][-1]
+        make = functools.partial(safe_open, base=base)
+        return (make, (os.path.abspath(self._reader.path), self._framework, self._device))
 
     def keys(self) -> list[str]:
         """The names of the tensors, sorted."""

@@ -18,6 +18,7 @@ class Stats:
         tiles_by_predictor: tiles by the predictor that they took.
         scaled_elements: elements that are coded with scale classes.
         predicted_elements: elements whose mean or sign is predicted.
+        base_elements: elements of blocks that are predicted from a base.
         table_bytes: bytes of frequency tables.
         map_bytes: bytes of tile maps.
         seconds: wall-clock time of the whole call; 0 for a single layer of a file.
@@ -31,6 +32,7 @@ class Stats:
     tiles_by_predictor: dict[str, int]
     scaled_elements: int
     predicted_elements: int
+    base_elements: int
     table_bytes: int
     map_bytes: int
     seconds: float

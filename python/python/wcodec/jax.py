@@ -10,12 +10,12 @@ from jax import Array
 from numpy.typing import NDArray
 
 from . import numpy as _numpy
-from ._options import Path
+from ._options import Base, Path
 
 
-def load_file(filename: Path, *, backend: str = "mmap") -> dict[str, Array]:
+def load_file(filename: Path, *, backend: str = "mmap", base: Base = None) -> dict[str, Array]:
     """Decodes all tensors of a ``.wcodec`` file; see :func:`wcodec.numpy.load_file`."""
-    return _to_jax(_numpy.load_file(filename))
+    return _to_jax(_numpy.load_file(filename, base=base))
 
 
 def load(data: bytes) -> dict[str, Array]:

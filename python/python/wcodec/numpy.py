@@ -16,25 +16,28 @@ from numpy.typing import NDArray
 from . import _wcodec
 from ._errors import UnsupportedError
 from ._frameworks import NAMES
-from ._options import Path, file_path, options
+from ._options import Base, Path, file_path, options
 from ._reader import Reader
 
 #: dtypes by NumPy's names, and those of ml_dtypes.
 _CODES = {name: code for code, name in NAMES.items()}
 
 
-def load_file(filename: Path, *, backend: str = "mmap") -> dict[str, NDArray[Any]]:
+def load_file(
+    filename: Path, *, backend: str = "mmap", base: Base = None
+) -> dict[str, NDArray[Any]]:
     """Decodes all tensors of a ``.wcodec`` file.
 
     Args:
         filename: the file.
         backend: accepted for safetensors' sake; it does not matter here.
+        base: as in :func:`wcodec.open`.
 
     Raises:
         OSError: the file cannot be read.
         WcodecError: it is damaged, or holds a dtype that NumPy does not have.
     """
-    with Reader(filename) as reader:
+    with Reader(filename, base=base) as reader:
         return reader._decode_all("np")
 
 

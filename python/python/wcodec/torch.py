@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from . import _wcodec
 from ._errors import UnsupportedError
 from ._frameworks import NAMES
-from ._options import Path, file_path, options
+from ._options import Base, Path, file_path, options
 from ._reader import Reader
 from .numpy import check_name, pairs
 
@@ -22,7 +22,11 @@ _CODES = {getattr(torch, name): code for code, name in _NAMES.items() if hasattr
 
 
 def load_file(
-    filename: Path, device: str | int | torch.device = "cpu", *, backend: str = "mmap"
+    filename: Path,
+    device: str | int | torch.device = "cpu",
+    *,
+    backend: str = "mmap",
+    base: Base = None,
 ) -> dict[str, torch.Tensor]:
     """Decodes all tensors of a ``.wcodec`` file.
 
@@ -30,12 +34,13 @@ def load_file(
         filename: the file.
         device: where the tensors are to be.
         backend: accepted for safetensors' sake; it does not matter here.
+        base: as in :func:`wcodec.open`.
 
     Raises:
         OSError: the file cannot be read.
         WcodecError: it is damaged, or holds a dtype that this PyTorch does not have.
     """
-    with Reader(filename) as reader:
+    with Reader(filename, base=base) as reader:
         return _load(reader, device)
 
 

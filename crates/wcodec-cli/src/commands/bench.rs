@@ -33,6 +33,10 @@ pub(super) fn run(args: &BenchArgs) -> Result<()> {
     let original = std::fs::read(&args.input).map_err(|e| Error::from(e).in_file(&args.input))?;
     let mut options = super::encode_options(&args.codec);
     options.verify = false;
+    for path in &args.bases {
+        let base = std::fs::read(path).map_err(|e| Error::from(e).in_file(path))?;
+        options.bases.add_source(&path.to_string_lossy(), base);
+    }
     let all = measure(&original, &options, args)?;
     let mut by_dtype = BTreeMap::new();
     for (dtype, bytes) in split_by_dtype(&original, &options)? {
@@ -157,7 +161,7 @@ fn measure_once(
             timed(|| wcodec::encode_bytes_into(original, &mut coded, options, &()));
         result?;
         encode.push(gbps(original.len() as u64, seconds));
-        let reader = Reader::open(coded.as_slice(), &Limits::unlimited())?;
+        let reader = Reader::open_with(coded.as_slice(), &Limits::unlimited(), &options.bases)?;
         let mut wanted: Vec<(usize, &mut [u8])> =
             layers.iter_mut().map(Vec::as_mut_slice).enumerate().collect();
         let mut decode_once = || match wanted.as_mut_slice() {
@@ -182,7 +186,7 @@ fn layer_sizes(coded: &[u8]) -> Result<Vec<usize>> {
 /// are left out.
 fn split_by_dtype(original: &[u8], options: &EncodeOptions) -> Result<BTreeMap<String, Vec<u8>>> {
     let (coded, _) = wcodec::encode_bytes(original, options, &())?;
-    let reader = Reader::open(coded.as_slice(), &Limits::unlimited())?;
+    let reader = Reader::open_with(coded.as_slice(), &Limits::unlimited(), &options.bases)?;
     let mut parts: BTreeMap<String, (Map<String, Value>, Vec<u8>)> = BTreeMap::new();
     for (index, layer) in reader.layers().enumerate() {
         if layer.element().is_none() {

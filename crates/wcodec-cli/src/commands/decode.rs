@@ -10,6 +10,7 @@ pub(super) fn run(args: DecodeArgs) -> Result<()> {
     let mut options = DecodeOptions::default();
     options.threads = args.run.threads;
     options.limits = super::limits(&args.limits);
+    options.bases = super::bases(&args.bases)?;
     let output = output_path(&args.input, args.output, |input| {
         if input.extension().is_some_and(|e| e == "wcodec") {
             return Ok(input.with_extension(""));

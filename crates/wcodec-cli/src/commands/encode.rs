@@ -10,6 +10,7 @@ pub(super) fn run(args: EncodeArgs) -> Result<()> {
     let mut options = super::encode_options(&args.codec);
     options.threads = args.run.threads;
     options.verify = !args.no_verify;
+    options.bases = super::bases(&args.bases)?;
     let output = output_path(&args.input, args.output, |input| {
         let mut name = input.as_os_str().to_owned();
         name.push(".wcodec");

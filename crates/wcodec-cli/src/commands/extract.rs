@@ -10,7 +10,8 @@ pub(super) fn run(args: &ExtractArgs) -> Result<()> {
     let input = Input::open(&args.input)?;
     let place = |e| input.place(e);
     let refuse = |text: String| place(Error::from(ErrorKind::Argument(text)));
-    let reader = Reader::open(&input.file, &super::limits(&args.limits)).map_err(place)?;
+    let (limits, bases) = (super::limits(&args.limits), super::bases(&args.bases)?);
+    let reader = Reader::open_with(&input.file, &limits, &bases).map_err(place)?;
     let found =
         reader.find(&args.layer).and_then(|index| Some((index, reader.layers().nth(index)?)));
     let Some((index, layer)) = found else {

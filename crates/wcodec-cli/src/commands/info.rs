@@ -6,7 +6,10 @@ use crate::report;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::Path;
-use wcodec::{Effort, EncodeOptions, Layer, PredictorSet, ReadAt, Reader, Result, Stats, Writer};
+use wcodec::{
+    Base, Effort, EncodeOptions, ErrorKind, Layer, PredictorSet, ReadAt, Reader, Result, Stats,
+    Writer,
+};
 use wcodec_kernels::Level;
 
 pub(super) fn run(args: &InfoArgs) -> Result<()> {
@@ -41,7 +44,13 @@ fn system(json: bool) -> Result<()> {
 fn file(path: &Path, args: &InfoArgs) -> Result<()> {
     let input = Input::open(path)?;
     let place = |e| input.place(e);
-    let reader = Reader::open(&input.file, &super::limits(&args.limits)).map_err(place)?;
+    let (limits, bases) = (super::limits(&args.limits), super::bases(&args.bases)?);
+    let mut reader = Reader::open(&input.file, &limits).map_err(place)?;
+    match reader.find_bases(&limits, &bases) {
+        // They are not needed to look at a file, unless they were named.
+        Err(e) if args.bases.bases.is_empty() && matches!(e.kind(), ErrorKind::Base(_)) => {}
+        found => found.map_err(place)?,
+    }
     let layers = reader
         .layers()
         .enumerate()
@@ -67,6 +76,8 @@ fn file(path: &Path, args: &InfoArgs) -> Result<()> {
             "ratio": ratio,
             "blocks": reader.blocks(),
             "blake3": blake3,
+            "bases": reader.bases().map(base_json).collect::<Vec<_>>(),
+            "base_depth": reader.base_depth(),
             "layers": layers.len(),
             "by_dtype": by_dtype.iter().map(|(dtype, (count, stats))| {
                 ((*dtype).to_owned(), json!({ "layers": count, "stats": report::stats_json(stats) }))
@@ -101,6 +112,7 @@ fn file(path: &Path, args: &InfoArgs) -> Result<()> {
         reader.blocks(),
         100.0 * ratio,
     ))?;
+    print_bases(&reader)?;
     let sizes = |stats: &Stats| {
         [
             stats.original_bytes.to_string(),
@@ -108,6 +120,7 @@ fn file(path: &Path, args: &InfoArgs) -> Result<()> {
             format!("{:.3}", stats.bits_per_weight()),
             report::share(stats.scaled_elements, stats),
             report::share(stats.predicted_elements, stats),
+            report::share(stats.base_elements, stats),
             report::predictors(stats),
         ]
     };
@@ -118,8 +131,17 @@ fn file(path: &Path, args: &InfoArgs) -> Result<()> {
         })
         .collect();
     if !rows.is_empty() {
-        let header =
-            ["dtype", "layers", "bytes", "size", "bits/weight", "classes", "means", "tiles"];
+        let header = [
+            "dtype",
+            "layers",
+            "bytes",
+            "size",
+            "bits/weight",
+            "classes",
+            "means",
+            "base",
+            "tiles",
+        ];
         report::print(&format!("\n{}", report::table(&header, &rows)))?;
     }
     if args.layers {
@@ -146,6 +168,7 @@ fn file(path: &Path, args: &InfoArgs) -> Result<()> {
             "bits/weight",
             "classes",
             "means",
+            "base",
             "tiles",
         ];
         if args.saved {
@@ -154,6 +177,21 @@ fn file(path: &Path, args: &InfoArgs) -> Result<()> {
         report::print(&format!("\n{}", report::table(&header, &rows)))?;
     }
     Ok(())
+}
+
+fn base_json(base: &Base) -> Value {
+    json!({ "name": base.name, "bytes": base.len, "blake3": base.hex() })
+}
+
+fn print_bases(reader: &Reader<impl ReadAt>) -> Result<()> {
+    for base in reader.bases() {
+        report::print(&format!("base {:?}, {} bytes, BLAKE3 {}", base.name, base.len, base.hex()))?;
+    }
+    match reader.base_depth() {
+        Some(0) => Ok(()),
+        Some(depth) => report::print(&format!("longest chain of bases: {depth}")),
+        None => report::print("bases were not found; --base and --base-path tell where they are"),
+    }
 }
 
 /// Bytes by which each layer is smaller than with plain tables and no prediction, by coding it so.

@@ -10,9 +10,9 @@ mod info;
 mod stream;
 mod verify;
 
-use crate::args::{Args, CodecArgs, Command, LimitArgs};
+use crate::args::{Args, BaseArgs, CodecArgs, Command, LimitArgs};
 use clap::CommandFactory as _;
-use wcodec::{EncodeOptions, Limits, Result};
+use wcodec::{Bases, EncodeOptions, Limits, Result};
 
 pub(crate) fn run(args: Args) -> Result<()> {
     match args.command {
@@ -41,6 +41,13 @@ fn encode_options(codec: &CodecArgs) -> EncodeOptions {
     options.block = codec.block;
     options.scan = codec.scan.map(Into::into);
     options
+}
+
+fn bases(args: &BaseArgs) -> Result<Bases> {
+    let mut bases = Bases::from_env();
+    args.bases.iter().try_for_each(|path| bases.add_file(path))?;
+    args.folders.iter().for_each(|folder| bases.add_folder(folder));
+    Ok(bases)
 }
 
 fn limits(args: &LimitArgs) -> Limits {

@@ -10,6 +10,7 @@ pub(super) fn run(args: &VerifyArgs) -> Result<()> {
     let mut options = DecodeOptions::default();
     options.threads = args.run.threads;
     options.limits = super::limits(&args.limits);
+    options.bases = super::bases(&args.bases)?;
     let input = Input::open(&args.input)?;
     let terminal = Terminal::new(args.run.quiet)?;
     let stats = wcodec::verify(&input.file, &options, &terminal).map_err(|e| input.place(e))?;

@@ -16,7 +16,7 @@ use std::cell::RefCell;
 use wcodec_kernels::predict::Tiling;
 use wcodec_kernels::{
     Block, Classes, Coded, DecodeSpace, DecodeTable, Level, LowBits, Place, STREAMS_AT_ONCE,
-    Source, Steps, Tiles,
+    Source, Steps, Tiles, add_base,
 };
 
 /// Columns whose means are added at a time.
@@ -55,8 +55,20 @@ pub(crate) struct BlockJob<'a> {
     pub(crate) side: &'a Side,
     /// Its first row and column in the group; `None` for the tail.
     pub(crate) corner: Option<(usize, usize)>,
+    /// What it may be predicted from.
+    pub(crate) base: Option<BaseRows<'a>>,
     /// Where its elements go.
     pub(crate) place: Place,
+}
+
+/// The partners of a block's elements.
+#[derive(Clone, Copy)]
+pub(crate) struct BaseRows<'a> {
+    /// From the first one on.
+    pub(crate) bytes: &'a [u8],
+    /// Bytes from one row to the next.
+    pub(crate) pitch: usize,
+    pub(crate) flip: bool,
 }
 
 /// Memory that one thread uses for block after block.
@@ -145,17 +157,22 @@ fn decode_with(
         for (job, parsed) in jobs.iter().zip(&parsed) {
             if let Ok(Parsed { coded: Some(coded), .. }) = parsed {
                 coded.restore_means(level, job, buffers);
+                coded.add_base(level, job, buffers);
             }
         }
         for (job, parsed) in jobs.iter().zip(parsed) {
             results.push(parsed.and_then(|Parsed { stats, head, .. }| {
+                let what = match stats.base_elements {
+                    0 => "block",
+                    _ => "block (it is damaged, or its base was changed)",
+                };
                 let Place { buffer, start, .. } = job.place;
                 let (bytes, head) = (&buffers[buffer][start..], &job.stored.payload[..head]);
                 let found = rows_checksum(level, job.stored.id, head, bytes, job.shape());
                 if checksum::matches(found, job.stored.checksum) {
                     Ok(stats)
                 } else {
-                    Err(Error::checksum("block", found, job.stored.checksum))
+                    Err(Error::checksum(what, found, job.stored.checksum))
                 }
             }));
         }
@@ -252,6 +269,7 @@ impl<'a> CodedBlock<'a> {
         let payload = job.stored.payload;
         let head = Head::read(job.format.element, job.elements(), payload, payload.len())?;
         head.check_padding(payload)?;
+        check_base(&head, job.base.is_some())?;
         let mut tables = Vec::with_capacity(head.planes.len());
         for plane in &head.planes {
             tables.push(match &plane.kind {
@@ -342,6 +360,28 @@ impl CodedBlock<'_> {
     }
 }
 
+impl CodedBlock<'_> {
+    /// Makes elements of what the prediction from a base has left.
+    fn add_base(&self, level: Level, job: &BlockJob<'_>, buffers: &mut [&mut [u8]]) {
+        let (Some(prediction), Some(base)) = (self.head.prediction, job.base) else { return };
+        let (element, width) = (job.format.element.kernel(), job.row_bytes());
+        let Place { buffer, start, pitch } = job.place;
+        for row in 0..job.rows {
+            let partners = &base.bytes[row * base.pitch..][..width];
+            let bytes = &mut buffers[buffer][start + row * pitch..][..width];
+            add_base(level, element, (prediction, base.flip), partners, bytes);
+        }
+    }
+}
+
+/// A block may be predicted from a base only where its segment refers to one.
+fn check_base(head: &Head, has_base: bool) -> Result<()> {
+    if head.prediction.is_some() && !has_base {
+        return Err(corrupt!("the block is predicted from a base, its segment has none"));
+    }
+    Ok(())
+}
+
 impl<'a> PlaneTables<'a> {
     /// The scale classes of a plane, whose stream must have the low bits that they want.
     fn of_classes(
@@ -391,6 +431,7 @@ fn count_head(
     let elements = (tiling.rows() * tiling.cols()) as u64;
     stats.scaled_elements = if head.has_classes() { elements } else { 0 };
     stats.predicted_elements = if means { elements } else { 0 };
+    stats.base_elements = if head.prediction.is_some() { elements } else { 0 };
     let Some(map) = &head.map else {
         stats.tiles_by_predictor[Predictor::None as usize] = stats.tiles;
         return Ok(None);
@@ -409,9 +450,10 @@ pub(crate) fn head_stats(
     format: &BlockFormat,
     (rows, cols): (usize, usize),
     (head, payload_len): (&[u8], usize),
-    means: Option<Use>,
+    (means, has_base): (Option<Use>, bool),
 ) -> Result<Stats> {
     let parsed = Head::read(format.element, rows * cols, head, payload_len)?;
+    check_base(&parsed, has_base)?;
     let mut stats = Stats::default();
     let tiling = format.tiling(rows, cols);
     let means = means.is_some_and(|of| of.applies(parsed.has_classes()));

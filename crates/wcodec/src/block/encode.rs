@@ -22,7 +22,8 @@ use crate::stats::Stats;
 use std::cell::RefCell;
 use wcodec_kernels::predict::subtract;
 use wcodec_kernels::{
-    Classes, EncodeSpace, EncodeTable, Level, Steps, SymbolsJob, extract_bytes, to_coding_order,
+    Classes, EncodeSpace, EncodeTable, Level, Prediction, Steps, SymbolsJob, extract_bytes,
+    to_coding_order,
 };
 
 /// How the elements of a group are split into planes.
@@ -58,10 +59,14 @@ pub(crate) struct GroupFormat<'a> {
     pub(crate) format: BlockFormat,
     /// The elements of the group.
     pub(crate) bytes: &'a [u8],
+    /// Those, or what predictions from a base leave of them.
+    pub(crate) elements: &'a [u8],
     /// What planes are taken from: those, or what is left of them where signs are predicted.
     pub(crate) coded: &'a [u8],
     /// Counts of these.
     pub(crate) tops: &'a TopCounts,
+    /// What each block is predicted by; empty without a base.
+    pub(crate) predictions: &'a [Option<Prediction>],
     /// Number of the first of them.
     pub(crate) base: u64,
 }
@@ -70,6 +75,7 @@ pub(crate) struct GroupFormat<'a> {
 /// cheaper than the memory they would take.
 pub(crate) struct Draft {
     rect: Rect,
+    prediction: Option<Prediction>,
     constant: bool,
     pub(crate) planes: Vec<DraftPlane>,
     predictors: Option<Vec<Predictor>>,
@@ -157,16 +163,23 @@ thread_local! {
 }
 
 impl Draft {
-    /// Drafts the block of a group at `rect`.
-    pub(crate) fn new(group: GroupFormat<'_>, rect: Rect, split: &Split) -> Draft {
-        SCRATCH.with_borrow_mut(|scratch| Draft::with(group, rect, split, scratch))
+    /// Drafts block `number` of a group, which lies at `rect`.
+    pub(crate) fn new(
+        group: GroupFormat<'_>,
+        (number, rect): (usize, Rect),
+        split: &Split,
+    ) -> Draft {
+        let prediction = group.predictions.get(number).copied().flatten();
+        let draft = SCRATCH.with_borrow_mut(|scratch| Draft::with(group, rect, split, scratch));
+        Draft { prediction, ..draft }
     }
 
     fn with(group: GroupFormat<'_>, rect: Rect, split: &Split, scratch: &mut Scratch) -> Draft {
         let GroupFormat { level, format, coded, tops, base, .. } = group;
         let element = format.element;
         let bytes = BlockBytes::new(coded, base, rect, element.size());
-        let mut draft = Draft { rect, constant: false, planes: Vec::new(), predictors: None };
+        let (planes, prediction) = (Vec::new(), None);
+        let mut draft = Draft { rect, prediction, constant: false, planes, predictors: None };
         let mut shift = element.bits();
         for (index, &PlanePlan { width, coded }) in split.planes.iter().enumerate() {
             shift -= width;
@@ -207,7 +220,7 @@ impl Draft {
             let counts = counts.unwrap_or_else(|| source.counts(&mut scratch.fields));
             draft.planes.push(DraftPlane::from_counts(width, coded, counts));
         }
-        // Signs that are all as predicted need not be all the same.
+        // What is all as predicted need not be all the same.
         draft.constant =
             draft.planes.iter().all(|plane| matches!(plane, DraftPlane::Constant { .. }))
                 && BlockBytes::new(group.bytes, base, rect, element.size()).constant(element);
@@ -462,6 +475,9 @@ impl<'a> Open<'a> {
         if means.is_some_and(|of| of.applies(scaled)) && view.contains(draft.rect) {
             stats.predicted_elements = draft.rect.elements() as u64;
         }
+        if draft.prediction.is_some() {
+            stats.base_elements = draft.rect.elements() as u64;
+        }
         let tiling = group.format.tiling(draft.rect.rows, draft.rect.cols);
         stats.tiles = tiling.count() as u64;
         let map = match &draft.predictors {
@@ -482,7 +498,7 @@ impl<'a> Open<'a> {
             // Most blocks become smaller: growing step by step would copy them.
             room.clear();
             room.reserve(bytes.len());
-            PayloadWriter::new(&kinds, &map, room)
+            PayloadWriter::new(draft.prediction, &kinds, &map, room)
         });
         let low = Vec::new();
         Ok(Open { planned, bytes, coded, ranks, classes, low, own, payload, stats })

@@ -105,7 +105,7 @@ impl<'a> BlockBytes<'a> {
     }
 
     /// Appends the elements in row-major order.
-    pub(super) fn append_to(self, out: &mut Vec<u8>) {
+    pub(crate) fn append_to(self, out: &mut Vec<u8>) {
         self.rows().for_each(|row| out.extend_from_slice(row));
     }
 }

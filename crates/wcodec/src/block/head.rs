@@ -3,7 +3,8 @@
 //! | at | bytes | field | legal |
 //! | --- | --- | --- | --- |
 //! | 0 | 1 | planes | 1 to 16 |
-//! | 1 | 3 | zero | 0 |
+//! | 1 | 1 | prediction from a base | 0 none, 1 difference, 2 XOR |
+//! | 2 | 2 | zero | 0 |
 //! | 4 | 4 | head length | a multiple of 16, at most the payload |
 //! | 8 | 4 | tile map length | 0 for no map |
 //! | 12 | 8 x planes | plane records | below |
@@ -16,12 +17,14 @@
 //! | 2 | 2 | constant: value; shared: table number; else 0 | |
 //! | 4 | 4 | stream length | raw: width x elements / 8 rounded up; constant: 0 |
 
+use crate::base::{prediction_code, prediction_from_code};
 use crate::dtype::ElementType;
 use crate::entropy::table::{MAX_WIDTH, Table};
 use crate::error::{Result, corrupt};
 use crate::planes::{MAX_PLANES, MAX_RAW_WIDTH};
 use crate::pool::Pooled;
 use std::ops::Range;
+use wcodec_kernels::Prediction;
 
 /// Alignment of the head's length and of each stream in a payload.
 const ALIGN: usize = 16;
@@ -49,6 +52,8 @@ pub(crate) struct Plane {
 
 #[derive(Debug)]
 pub(crate) struct Head {
+    /// How it is predicted from a base.
+    pub(crate) prediction: Option<Prediction>,
     pub(crate) planes: Vec<Plane>,
     /// Place of the tile map in the payload.
     pub(crate) map: Option<Range<usize>>,
@@ -78,6 +83,11 @@ impl Head {
         matches!(self.planes[0].kind, Kind::Classes)
     }
 
+    /// Whether a coded block that begins with these bytes is predicted from a base.
+    pub(crate) fn has_base(start: &[u8]) -> bool {
+        start.get(1).is_some_and(|&code| code != 0)
+    }
+
     /// Length of the head that begins with these bytes.
     pub(crate) fn len_of(start: &[u8]) -> Result<usize> {
         if start.len() < FIXED {
@@ -99,7 +109,8 @@ impl Head {
         if count == 0 || count > MAX_PLANES {
             return Err(corrupt!("block has {count} planes, expected 1 to {MAX_PLANES}"));
         }
-        check_zero(&payload[1..4], "reserved head")?;
+        let prediction = prediction_from_code(payload[1])?;
+        check_zero(&payload[2..4], "reserved head")?;
         let map_len = u32_at(payload, 8) as usize;
         let map_start = FIXED + RECORD * count;
         if len > payload.len() || !len.is_multiple_of(ALIGN) || len < map_start {
@@ -176,7 +187,7 @@ impl Head {
             return Err(corrupt!("tile map without a coded first plane"));
         }
         let map = (map_len > 0).then_some(map_start..tables_start);
-        Ok(Head { planes, map, table_bytes: at - tables_start, len })
+        Ok(Head { prediction, planes, map, table_bytes: at - tables_start, len })
     }
 
     /// Checks that the bytes between the streams are zero.
@@ -199,9 +210,15 @@ pub(crate) struct PayloadWriter {
 impl PayloadWriter {
     /// Writes the head of planes with these widths, from high to low, and of this tile map, into
     /// `out`, whose content is lost. Lengths of streams come with the streams.
-    pub(crate) fn new(planes: &[(u32, Kind)], map: &[u8], mut out: Pooled) -> PayloadWriter {
+    pub(crate) fn new(
+        prediction: Option<Prediction>,
+        planes: &[(u32, Kind)],
+        map: &[u8],
+        mut out: Pooled,
+    ) -> PayloadWriter {
         out.clear();
-        out.extend_from_slice(&[planes.len() as u8, 0, 0, 0, 0, 0, 0, 0]);
+        let (count, prediction) = (planes.len() as u8, prediction_code(prediction));
+        out.extend_from_slice(&[count, prediction, 0, 0, 0, 0, 0, 0]);
         out.extend_from_slice(&(map.len() as u32).to_le_bytes());
         for (width, kind) in planes {
             let (kind, value) = match *kind {

@@ -1,4 +1,4 @@
-//! The directory: segments, layouts, packings, layers. FORMAT.md sections 2.4 and 10.
+//! The directory: segments, layouts, packings, layers, bases, references to them. FORMAT.md sections 2.4, 10 and 11.
 //!
 //! | at | bytes | field of a segment | legal |
 //! | --- | --- | --- | --- |
@@ -28,11 +28,13 @@
 //! | 24 | 8 | length in bytes | fits the shape, if the dtype is known |
 //! | 32 | | name and dtype (UTF-8), 8 bytes a dimension | names differ |
 
+use super::bases::{BASE_LEN, REFERENCE_LEN, Reference, read_bases, read_references, write_base};
 use super::fields::Fields;
 use super::footer::Footer;
 use super::layout::{
     LAYOUT_LEN, PACKING_LEN, read_layouts, read_packings, write_layout, write_packing,
 };
+use crate::base::Base;
 use crate::block::decode::BlockFormat;
 use crate::dtype::ElementType;
 use crate::error::{Error, Result, corrupt};
@@ -200,6 +202,9 @@ pub(crate) struct Directory {
     pub(crate) layouts: Vec<Layout>,
     pub(crate) packings: Vec<Packing>,
     pub(crate) layers: Vec<LayerEntry>,
+    pub(crate) bases: Vec<Base>,
+    /// By rising segments.
+    pub(crate) references: Vec<Reference>,
 }
 
 impl Directory {
@@ -220,6 +225,8 @@ impl Directory {
         self.layouts.iter().for_each(|layout| write_layout(layout, &mut out));
         self.packings.iter().for_each(|packing| write_packing(packing, &mut out));
         self.layers.iter().try_for_each(|layer| layer.write(&mut out))?;
+        self.bases.iter().try_for_each(|base| write_base(base, &mut out))?;
+        self.references.iter().for_each(|reference| reference.write(&mut out));
         Ok(out)
     }
 
@@ -227,13 +234,15 @@ impl Directory {
     /// is put together from.
     pub(crate) fn read(bytes: &[u8], footer: &Footer) -> Result<(Directory, Parts)> {
         let mut fields = Fields::new(bytes, "directory");
-        let Footer { segments, layouts, packings, layers, .. } = *footer;
+        let Footer { segments, layouts, packings, layers, bases, references, .. } = *footer;
         // The counts are backed by bytes before anything is reserved for them.
         let counts = [
             (segments, SEGMENT_LEN, "segments"),
             (layouts, LAYOUT_LEN, "layouts"),
             (packings, PACKING_LEN, "packings"),
             (layers, LAYER_LEN, "layers"),
+            (bases, BASE_LEN, "bases"),
+            (references, REFERENCE_LEN, "references"),
         ];
         let least: u64 = counts.iter().map(|&(n, len, _)| u64::from(n) * len as u64).sum();
         if least > bytes.len() as u64 {
@@ -249,7 +258,7 @@ impl Directory {
             .collect::<Result<Vec<Segment>>>()?;
         let layouts = read_layouts(&mut fields, layouts)?;
         let packings = read_packings(&mut fields, packings, &layouts, &segments)?;
-        let mut directory = Directory { segments, layouts, packings, layers: Vec::new() };
+        let mut directory = Directory { segments, layouts, packings, ..Directory::default() };
         let parts = directory.parts()?;
         // In order and apart: whoever reads all layers reads no byte twice.
         let mut free = (0, 0);
@@ -260,8 +269,11 @@ impl Directory {
                 Ok(entry)
             })
             .collect::<Result<Vec<LayerEntry>>>()?;
+        directory.bases = read_bases(&mut fields, bases)?;
+        directory.references = read_references(&mut fields, references, (&directory, &parts))?;
         if fields.remaining() > 0 {
-            return Err(corrupt!("{} bytes behind the last layer", fields.remaining()));
+            let left = fields.remaining();
+            return Err(corrupt!("{left} bytes behind the contents of the directory"));
         }
         let order = directory.by_name();
         let twice = order.windows(2).filter_map(|pair| match pair {
@@ -308,6 +320,13 @@ impl Parts {
     /// All parts.
     pub(crate) fn iter(&self) -> std::slice::Iter<'_, Part> {
         self.parts.iter()
+    }
+
+    /// The parts that have some of these bytes of the original.
+    pub(crate) fn within(&self, bytes: Range<u64>) -> &[Part] {
+        let first = self.parts.partition_point(|part| part.bytes.end <= bytes.start);
+        let behind = self.parts.partition_point(|part| part.bytes.start < bytes.end);
+        self.parts.get(first..behind).unwrap_or_default()
     }
 
     /// Bytes of the original.

@@ -15,13 +15,15 @@
 //! | 82 | 2 | zero | 0 |
 //! | 84 | 4 | layouts | at most 256, 0 before version 1.3 |
 //! | 88 | 4 | packings | 0 before version 1.3 |
-//! | 92 | 20 | zero | 0 |
+//! | 92 | 4 | bases | at most 16; 0 before version 1.4 |
+//! | 96 | 4 | references to bases | at most the segments; 0 before version 1.4 |
+//! | 100 | 12 | zero | 0 |
 //! | 112 | 8 | XXH3-64 of header, block table, directory and the footer up to here | |
 //! | 120 | 8 | magic | `57 43 4F 44 45 4E 44 0A` |
 
 use super::fields::Fields;
 use crate::error::{Result, corrupt};
-use crate::version::{MINOR_PACKINGS, MINOR_SOURCES};
+use crate::version::{MINOR_BASES, MINOR_PACKINGS, MINOR_SOURCES};
 
 pub(crate) const FOOTER_LEN: usize = 128;
 /// Bytes of the footer that its hash covers.
@@ -94,6 +96,8 @@ pub(crate) struct Footer {
     pub(crate) directory_zstd: bool,
     pub(crate) layouts: u32,
     pub(crate) packings: u32,
+    pub(crate) bases: u32,
+    pub(crate) references: u32,
 }
 
 impl Footer {
@@ -115,8 +119,9 @@ impl Footer {
         out.push(self.source as u8);
         out.push(u8::from(self.directory_zstd));
         out.extend_from_slice(&[0; 2]);
-        out.extend_from_slice(&self.layouts.to_le_bytes());
-        out.extend_from_slice(&self.packings.to_le_bytes());
+        for count in [self.layouts, self.packings, self.bases, self.references] {
+            out.extend_from_slice(&count.to_le_bytes());
+        }
         out.resize(HASHED_LEN, 0);
         out
     }
@@ -124,7 +129,6 @@ impl Footer {
     /// Reads the fields of a file of this minor version; returns them and the stored hash.
     pub(crate) fn read(bytes: &[u8], minor: u16) -> Result<(Footer, u64)> {
         let mut fields = Fields::new(bytes, "footer");
-        let packings = minor >= MINOR_PACKINGS;
         let mut footer = Footer {
             table_at: fields.u64()?,
             blocks: fields.u64()?,
@@ -142,17 +146,22 @@ impl Footer {
             },
             layouts: 0,
             packings: 0,
+            bases: 0,
+            references: 0,
         };
         if footer.directory_zstd && footer.directory_len == 0 {
             return Err(corrupt!("an empty directory is not coded"));
         }
         fields.zero(2)?;
-        if packings {
-            (footer.layouts, footer.packings) = (fields.u32()?, fields.u32()?);
-        } else {
-            fields.zero(8)?;
+        (footer.layouts, footer.packings) = (fields.u32()?, fields.u32()?);
+        if minor < MINOR_PACKINGS && (footer.layouts, footer.packings) != (0, 0) {
+            return Err(corrupt!("packings in a file of version 1.{minor}"));
         }
-        fields.zero(HASHED_LEN - 92)?;
+        (footer.bases, footer.references) = (fields.u32()?, fields.u32()?);
+        if minor < MINOR_BASES && (footer.bases, footer.references) != (0, 0) {
+            return Err(corrupt!("bases in a file of version 1.{minor}"));
+        }
+        fields.zero(HASHED_LEN - 100)?;
         Ok((footer, fields.u64()?))
     }
 }

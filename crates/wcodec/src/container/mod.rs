@@ -3,6 +3,7 @@
 //! Raw integers of a file live only in this module; they leave it checked.
 #![deny(clippy::indexing_slicing)]
 
+pub(crate) mod bases;
 pub(crate) mod commit;
 pub(crate) mod directory;
 mod fields;

@@ -78,6 +78,8 @@ impl<W: Write> ContainerWriter<W> {
             directory_zstd: zstd,
             layouts: count(directory.layouts.len(), "layouts")?,
             packings: count(directory.packings.len(), "packings")?,
+            bases: count(directory.bases.len(), "bases")?,
+            references: count(directory.references.len(), "references")?,
         }
         .write();
         let table = std::mem::take(&mut self.table);

@@ -8,6 +8,7 @@
 mod elements;
 mod sample;
 
+use crate::base::matching::Partners;
 use crate::container::directory::{LayerEntry, Segment};
 use crate::container::footer::SourceKind;
 use crate::container::read_at::ReadAt;
@@ -128,7 +129,7 @@ fn estimate_listed(
     observer: &dyn Observer,
 ) -> Result<Estimate> {
     let size = source.size()?;
-    let directory = encoder::directory(listing, size, Cut::Layers, options)?;
+    let directory = encoder::directory(listing, size, Cut::Layers, &Partners::default(), options)?;
     let level = Level::detect();
     let parts = directory.parts()?;
     let elements = Elements { source, directory: &directory, parts: &parts, level };

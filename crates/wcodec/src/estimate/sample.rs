@@ -68,7 +68,8 @@ impl Costs {
     ) -> Result<Costs> {
         let with = |effort, products| {
             let options = EncodeOptions { effort, products, ..options.clone() };
-            job.encode(segment, bytes, (level, pool), &options).map(|group| stored_bytes(&group))
+            job.encode(segment, (bytes, None), (level, pool), &options)
+                .map(|group| stored_bytes(&group))
         };
         let coded = with(options.effort, options.products)?;
         if options.effort == Effort::Fast || segment.geometry.element == ElementType::Bytes {

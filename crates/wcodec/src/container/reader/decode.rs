@@ -1,5 +1,6 @@
 //! Runs of bands: read in one piece, decoded in parallel, into memory that is there already.
 
+use super::bases::LoadedBase;
 use super::{PlacedSegment, Reader};
 use crate::block::Mode;
 use crate::block::decode::{BlockJob, StoredBlock, decode_blocks};
@@ -146,8 +147,11 @@ impl<R: ReadAt> Reader<R> {
                 self.check_length(job.segment, band, across).map_err(place)?;
             }
         }
-        let run = self.read_blocks(job.segment, blocks).map_err(place)?;
-        Ok(Loaded { segment: job.segment, placed, side, run })
+        let run = self.read_blocks(job.segment, blocks.clone()).map_err(place)?;
+        let records = self.records(job.segment, blocks)?;
+        let bytes = geometry.bands_bytes(&job.bands);
+        let base = self.base_of_bands(job.segment, (&records, &run), bytes).map_err(place)?;
+        Ok(Loaded { segment: job.segment, placed, side, run, base })
     }
 
     /// Decodes whole bands side by side.
@@ -187,10 +191,12 @@ impl<R: ReadAt> Reader<R> {
         let format = placed.segment.format();
         let (rows, cols, side) = (rect.rows, rect.cols, loaded.side);
         let corner = geometry.corner(band, across);
+        let base = loaded.base.as_ref();
+        let base = base.map(|base| base.rows(rect, geometry.element.size())).transpose()?;
         Ok(PlacedJob {
             placed,
             at: record.at,
-            job: BlockJob { format, rows, cols, stored, side, corner, place },
+            job: BlockJob { format, rows, cols, stored, side, corner, base, place },
         })
     }
 
@@ -285,15 +291,19 @@ impl<R: ReadAt> Reader<R> {
     /// Reads blocks of a segment with the padding before each of them.
     pub(super) fn read_blocks(&self, segment: usize, blocks: Range<u64>) -> Result<Run<'_>> {
         let first_block = self.placed(segment)?.first_block;
-        let records: Vec<BlockRecord> = (first_block + blocks.start..first_block + blocks.end)
-            .map(|number| self.table.get(number))
-            .collect::<Result<_>>()?;
+        let records = self.records(segment, blocks.clone())?;
         let start = match first_block + blocks.start {
             0 => HEADER_LEN as u64,
             number => self.table.get(number - 1)?.end(),
         };
         let end = records.last().map_or(start, BlockRecord::end);
         self.read_padded(start, end, &records)
+    }
+
+    /// The records of blocks of a segment.
+    fn records(&self, segment: usize, blocks: Range<u64>) -> Result<Vec<BlockRecord>> {
+        let first = self.placed(segment)?.first_block;
+        (first + blocks.start..first + blocks.end).map(|number| self.table.get(number)).collect()
     }
 
     /// Reads into a buffer that is used again.
@@ -347,6 +357,7 @@ pub(super) struct Loaded<'a> {
     pub(super) placed: &'a PlacedSegment,
     pub(super) side: &'a Side,
     pub(super) run: Run<'a>,
+    pub(super) base: Option<LoadedBase<'a>>,
 }
 
 /// A band to be decoded, and where it goes.
@@ -402,7 +413,7 @@ impl Run<'_> {
             .ok_or_else(|| corrupt!("bytes {from} to {to} were not read"))
     }
 
-    fn payload(&self, record: &BlockRecord) -> Result<&[u8]> {
+    pub(super) fn payload(&self, record: &BlockRecord) -> Result<&[u8]> {
         self.range(record.at, record.end())
     }
 }

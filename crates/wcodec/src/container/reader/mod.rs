@@ -1,5 +1,6 @@
 //! Reading a container: parsed and checked once when it is opened, decoded block by block.
 
+mod bases;
 mod decode;
 mod open;
 mod packed;
@@ -14,6 +15,8 @@ use super::directory::{LayerEntry, Parts, Segment};
 use super::footer::{Footer, SourceKind};
 use super::index::BlockTable;
 use super::read_at::ReadAt;
+use crate::base::original::OpenBase;
+use crate::base::{Base, BaseRef};
 use crate::block::side::Side;
 use crate::error::{Error, ErrorKind, Result, corrupt};
 use crate::layer::Layer;
@@ -42,6 +45,9 @@ pub struct Reader<R> {
     packings: Vec<Packing>,
     parts: Parts,
     layers: Vec<LayerEntry>,
+    bases: Vec<Base>,
+    /// Those that were found: all of them, or none.
+    open_bases: Vec<Arc<OpenBase>>,
     /// Numbers of the layers in the order of their names.
     by_name: Vec<u32>,
     level: Level,
@@ -57,11 +63,21 @@ struct PlacedSegment {
     segment: Segment,
     /// Number of its first block in the file.
     first_block: u64,
+    /// Where its elements have their partners.
+    base: Option<BaseRef>,
     /// A layer that lies in it, for messages.
     layer: Option<usize>,
 }
 
 impl<R: ReadAt> Reader<R> {
+    /// The layers, each with its first byte in the original, in the order of the file.
+    pub(crate) fn located(&self) -> impl Iterator<Item = (&Layer, u64)> {
+        self.layers.iter().filter_map(|entry| {
+            let home = self.parts.starting(entry.segment).first()?;
+            Some((&entry.layer, home.bytes.start + entry.offset))
+        })
+    }
+
     /// The layers, in the order of the file.
     pub fn layers(&self) -> impl ExactSizeIterator<Item = &Layer> {
         self.layers.iter().map(|entry| &entry.layer)
@@ -126,7 +142,8 @@ impl<R: ReadAt> Reader<R> {
     /// Decodes a layer.
     ///
     /// # Errors
-    /// If there is no such layer, reading fails, or a block is damaged.
+    /// If there is no such layer, reading fails, a base that it is predicted from is missing, or a block
+    /// is damaged.
     pub fn decode_layer(&self, layer: usize) -> Result<Vec<u8>> {
         let bytes = self.entry(layer)?.layer.bytes;
         let mut out = zeroed(bytes)?;
@@ -204,13 +221,14 @@ impl<R: ReadAt> Reader<R> {
     /// Restores the original.
     ///
     /// # Errors
-    /// If reading or writing fails, a block is damaged, or the BLAKE3 of the whole differs; what
-    /// was written by then is not the original.
+    /// If reading or writing fails, a base is missing, a block is damaged, or the BLAKE3 of the whole
+    /// differs; what was written by then is not the original.
     pub fn restore(
         &self,
         out: &mut (impl std::io::Write + Send),
         observer: &dyn Observer,
     ) -> Result<Stats> {
+        self.check_bases()?;
         let mut stats = Stats { coded_bytes: self.size, ..Stats::default() };
         let mut hasher = blake3::Hasher::new();
         let mut done = 0;

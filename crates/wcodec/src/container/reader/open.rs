@@ -22,7 +22,8 @@ use wcodec_kernels::Level;
 const TAIL_SEARCH: u64 = 64 << 10;
 
 impl<R: ReadAt> Reader<R> {
-    /// Opens a file: reads and checks everything but the blocks.
+    /// Opens a file: reads and checks everything but the blocks. What is predicted from bases decodes only
+    /// with [`Reader::open_with`].
     ///
     /// # Errors
     /// If the file is not a `.wcodec` file of a known version, is truncated or damaged, or asks
@@ -91,7 +92,7 @@ impl<R: ReadAt> Reader<R> {
         let mut segments = Vec::with_capacity(directory.segments.len());
         let mut first_block = 0u64;
         for &segment in &directory.segments {
-            segments.push(PlacedSegment { segment, first_block, layer: None });
+            segments.push(PlacedSegment { segment, first_block, base: None, layer: None });
             first_block = first_block
                 .checked_add(segment.blocks())
                 .ok_or_else(|| corrupt!("segments have more than 2^64 blocks or bytes"))?;
@@ -113,8 +114,13 @@ impl<R: ReadAt> Reader<R> {
                 placed.layer.get_or_insert(index);
             }
         }
+        for reference in &directory.references {
+            if let Some(placed) = segments.get_mut(reference.segment as usize) {
+                placed.base = Some(reference.base);
+            }
+        }
         let level = Level::detect();
-        let Directory { layouts, packings, layers, .. } = directory;
+        let Directory { layouts, packings, layers, bases, .. } = directory;
         let (pool, unpacked) = (Pool::default(), Pool::default());
         let last_side = Mutex::default();
         Ok(Reader {
@@ -128,6 +134,8 @@ impl<R: ReadAt> Reader<R> {
             packings,
             parts,
             layers,
+            bases,
+            open_bases: Vec::new(),
             by_name,
             level,
             pool,

@@ -45,6 +45,11 @@ impl Runs {
         Runs { start, dims: Vec::new(), len, count: u64::from(len > 0) }
     }
 
+    /// So many runs of `len` bytes at a regular distance.
+    pub(super) fn rows(start: u64, (count, pitch): (u64, u64), len: u64) -> Runs {
+        Runs { start, dims: vec![(count, pitch)], len, count }
+    }
+
     /// The runs of a part of a layer that begins at `offset` of its segment. The layer is known to
     /// lie within it.
     pub(super) fn new(

@@ -107,7 +107,7 @@ impl<R: ReadAt> Reader<R> {
         }
         let mut out = zeroed(range.end - range.start)?;
         let runs = Runs::one(range.start, range.end - range.start);
-        self.copy_parts(self.parts.iter(), 0, &runs, &mut out, &())?;
+        self.copy_parts(self.parts.within(range).iter(), 0, &runs, &mut out, &())?;
         Ok(out)
     }
 
@@ -128,7 +128,7 @@ impl<R: ReadAt> Reader<R> {
     }
 
     /// Copies runs of bytes, counted from byte `start` of the original, out of consecutive parts.
-    fn copy_parts<'a>(
+    pub(super) fn copy_parts<'a>(
         &self,
         parts: impl Iterator<Item = &'a Part>,
         start: u64,
@@ -303,8 +303,11 @@ impl<R: ReadAt> Reader<R> {
                 .and_then(|()| self.read_blocks(segment, number..number + 1))
                 .map_err(|e| self.locate(placed, e))?;
             let side = sides.get(&geometry.group_of(band)).map_or(&none, |side| &**side);
-            loaded.push(Loaded { segment, placed, side, run });
             let rect = geometry.rect(band, across);
+            let record = self.table.get(placed.first_block + number)?;
+            let base = self.base_of_block(segment, (record, &run), rect);
+            let base = base.map_err(|e| self.locate(placed, e))?;
+            loaded.push(Loaded { segment, placed, side, run, base });
             decoded.push((rect, zeroed((rect.elements() * geometry.element.size()) as u64)?));
         }
         let mut jobs = Vec::with_capacity(blocks.len());

@@ -98,6 +98,7 @@ impl<R: ReadAt> Reader<R> {
         let len = Head::len_of(&start)?.min(record.len as usize);
         let head = read(&self.source, record.at, len as u64)?;
         let (format, shape) = (placed.segment.format(), (rect.rows, rect.cols));
-        head_stats(self.level, &format, shape, (&head, record.len as usize), means)
+        let (len, has_base) = (record.len as usize, placed.base.is_some());
+        head_stats(self.level, &format, shape, (&head, len), (means, has_base))
     }
 }

@@ -1,0 +1,185 @@
+//! The partner of each layer in the bases: that of the same name, dtype and shape, or the one that looks
+//! most like it among those of its shape.
+
+use super::original::{Content, OpenBase, Rows};
+use super::{BaseRef, MAX_BASES, MAX_NAME, residual};
+use crate::container::read_at::{ReadAt, read};
+use crate::dtype::ElementType;
+use crate::error::{Error, Result};
+use crate::layer::Layer;
+use crate::limits::Limits;
+use crate::options::EncodeOptions;
+use crate::source::{self, Located};
+use std::cell::OnceCell;
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use wcodec_kernels::{Level, Prediction, subtract_base};
+
+/// What layers are compared by: pieces at even distances, so many elements each.
+const PIECES: u64 = 16;
+const PIECE: u64 = 256;
+/// Layers of the right shape that are looked at, for each layer.
+const MOST_TRIED: usize = 64;
+/// A partner of the same name must save more than one part in this of a sample; another one more than
+/// one in this.
+const NAMED_GAIN: u64 = 200;
+const OTHER_GAIN: u64 = 16;
+
+/// Bases that were opened for encoding, and the partner of each layer.
+#[derive(Default)]
+pub(crate) struct Partners {
+    pub(crate) bases: Vec<Arc<OpenBase>>,
+    /// Of each layer of the listing.
+    pub(crate) of_layers: Vec<Option<BaseRef>>,
+}
+
+/// A layer of a base.
+struct Known {
+    base: u8,
+    at: u64,
+    layer: Layer,
+    element: ElementType,
+    /// Pieces of it, once it was compared.
+    sample: OnceCell<Vec<u8>>,
+}
+
+/// What a layer and its partner must have in common: the size of an element and the shape.
+type Shape = (usize, Vec<u64>);
+
+impl Partners {
+    /// Finds the partners of these layers of `source` among the files of `options`.
+    pub(crate) fn find(
+        source: &impl ReadAt,
+        layers: &[Located],
+        options: &EncodeOptions,
+    ) -> Result<Partners> {
+        let mut bases = options.bases.open_given(&Limits::unlimited())?;
+        // The same content given twice is one base.
+        let mut hashes = HashSet::new();
+        bases.retain(|base| hashes.insert(base.base.blake3));
+        if bases.len() > MAX_BASES {
+            let text = format!("{} bases, at most {MAX_BASES} expected", bases.len());
+            return Err(Error::argument(text));
+        }
+        if let Some(base) = bases.iter().find(|base| base.base.name.len() > MAX_NAME) {
+            let text = format!("name of base {:?} is longer than {MAX_NAME} bytes", base.base.name);
+            return Err(Error::argument(text));
+        }
+        let known = known_layers(&bases)?;
+        let mut by_shape: HashMap<Shape, Vec<&Known>> = HashMap::new();
+        for layer in &known {
+            by_shape.entry(shape_of(&layer.layer, layer.element)).or_default().push(layer);
+        }
+        let mut of_layers = Vec::with_capacity(layers.len());
+        for Located { layer, at, .. } in layers {
+            let element = layer.element().filter(|_| layer.bytes > 0);
+            let found = element
+                .and_then(|element| Some((element, by_shape.get(&shape_of(layer, element))?)));
+            of_layers.push(match found {
+                Some((element, known)) => partner(source, (layer, *at, element), known, &bases)?,
+                None => None,
+            });
+        }
+        Ok(Partners { bases, of_layers })
+    }
+}
+
+fn shape_of(layer: &Layer, element: ElementType) -> Shape {
+    (element.size(), layer.shape.clone())
+}
+
+/// The layers of all bases.
+fn known_layers(bases: &[Arc<OpenBase>]) -> Result<Vec<Known>> {
+    let mut known = Vec::new();
+    for (number, base) in (0..).zip(bases) {
+        let layers: Vec<(Layer, u64)> = match &base.content {
+            Content::Plain(source) => {
+                let (listing, _) = source::list(source)?;
+                listing.layers.into_iter().map(|located| (located.layer, located.at)).collect()
+            }
+            Content::Coded(reader) => {
+                reader.located().map(|(layer, at)| (layer.clone(), at)).collect()
+            }
+        };
+        for (layer, at) in layers {
+            if let Some(element) = layer.element() {
+                known.push(Known { base: number, at, layer, element, sample: OnceCell::new() });
+            }
+        }
+    }
+    Ok(known)
+}
+
+/// The best partner of a layer among those of its shape.
+fn partner(
+    source: &impl ReadAt,
+    (layer, at, element): (&Layer, u64, ElementType),
+    known: &[&Known],
+    bases: &[Arc<OpenBase>],
+) -> Result<Option<BaseRef>> {
+    let level = Level::detect();
+    let own =
+        sample(layer, element, |offset, len| Ok(read(source, at + offset, len)?.into_owned()))?;
+    let plain = residual::price(level, element, &own);
+    let (named, others): (Vec<&Known>, Vec<&Known>) = known
+        .iter()
+        .filter(|known| related(element, known.element))
+        .partition(|known| known.layer.name == layer.name);
+    for (known, gain) in [(&named[..], NAMED_GAIN), (&others, OTHER_GAIN)] {
+        let mut best: Option<(u64, BaseRef)> = None;
+        for known in known.iter().take(MOST_TRIED) {
+            let theirs = known.sample(bases)?;
+            // Integers without a sign are those with one, shifted by half their range; or they are not.
+            let flips = if element == known.element { &[false][..] } else { &[true, false] };
+            for &flip in flips {
+                let mut left = own.clone();
+                let how = (Prediction::Difference, flip);
+                subtract_base(level, element.kernel(), how, theirs, &mut left);
+                let bits = residual::price(level, element, &left);
+                if bits < best.as_ref().map_or(plain - plain / gain, |best| best.0) {
+                    best = Some((bits, BaseRef { base: known.base, flip, at: known.at }));
+                }
+            }
+        }
+        if let Some((_, partner)) = best {
+            return Ok(Some(partner));
+        }
+    }
+    Ok(None)
+}
+
+/// Whether elements of one type may be predicted from those of another of the same size.
+fn related(element: ElementType, other: ElementType) -> bool {
+    use ElementType::{I8, U8};
+    element == other || matches!((element, other), (I8, U8) | (U8, I8))
+}
+
+impl Known {
+    fn sample(&self, bases: &[Arc<OpenBase>]) -> Result<&[u8]> {
+        if let Some(sample) = self.sample.get() {
+            return Ok(sample);
+        }
+        let base = bases.get(usize::from(self.base));
+        let base = base.ok_or_else(|| Error::argument("a base is missing"))?;
+        let bytes = sample(&self.layer, self.element, |offset, len| {
+            Ok(base.read(self.at + offset, Rows::one(len as usize))?.into_owned())
+        })?;
+        Ok(self.sample.get_or_init(|| bytes))
+    }
+}
+
+/// Pieces of a layer; all of it if it is small.
+fn sample(
+    layer: &Layer,
+    element: ElementType,
+    read: impl Fn(u64, u64) -> Result<Vec<u8>>,
+) -> Result<Vec<u8>> {
+    let size = element.size() as u64;
+    let elements = layer.bytes / size;
+    if elements <= PIECES * PIECE {
+        return read(0, layer.bytes);
+    }
+    let step = (elements - PIECE) / (PIECES - 1);
+    let pieces = (0..PIECES).map(|k| read(k * step * size, PIECE * size));
+    Ok(pieces.collect::<Result<Vec<_>>>()?.concat())
+}

@@ -1,0 +1,89 @@
+//! The original of a base, read in ranges.
+
+use super::Base;
+use crate::container::read_at::{ReadAt, read};
+use crate::container::reader::Reader;
+use crate::error::{Error, ErrorKind, Result};
+use std::borrow::Cow;
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// Rows of bytes at regular places.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Rows {
+    pub(crate) count: usize,
+    /// Bytes of a row.
+    pub(crate) width: usize,
+    /// Bytes from one row to the next, at least `width`.
+    pub(crate) pitch: usize,
+}
+
+impl Rows {
+    pub(crate) fn one(width: usize) -> Rows {
+        Rows { count: 1, width, pitch: width }
+    }
+
+    pub(crate) fn bytes(&self) -> usize {
+        self.count * self.width
+    }
+
+    /// Whether they lie one behind the other.
+    pub(crate) fn joined(&self) -> bool {
+        self.count <= 1 || self.width == self.pitch
+    }
+}
+
+/// A base that was found.
+pub(crate) struct OpenBase {
+    pub(crate) base: Base,
+    /// Files that follow each other in its chain, itself counted.
+    pub(crate) depth: usize,
+    pub(crate) path: Option<PathBuf>,
+    pub(crate) content: Content,
+}
+
+/// What holds the original of a base.
+pub(crate) enum Content {
+    Plain(Arc<dyn ReadAt>),
+    Coded(Box<Reader<Arc<dyn ReadAt>>>),
+}
+
+impl OpenBase {
+    /// Rows of the original, one behind the other, from byte `at` on. The caller has checked them against
+    /// its length.
+    pub(crate) fn read(&self, at: u64, rows: Rows) -> Result<Cow<'_, [u8]>> {
+        let bytes = match &self.content {
+            Content::Plain(source) => read_rows(source, at, rows).map_err(|e| self.changed(e)),
+            Content::Coded(reader) => reader.decode_rows(at, rows).map(Cow::Owned),
+        };
+        bytes.map_err(|error| match &self.path {
+            Some(path) => error.in_file(path),
+            None => error,
+        })
+    }
+
+    /// The length was checked when the base was opened.
+    fn changed(&self, error: io::Error) -> Error {
+        match error.kind() {
+            io::ErrorKind::UnexpectedEof => {
+                let text = format!("base {:?} ends early: the base was changed", self.base.name);
+                ErrorKind::Base(text).into()
+            }
+            _ => error.into(),
+        }
+    }
+}
+
+fn read_rows(source: &Arc<dyn ReadAt>, at: u64, rows: Rows) -> io::Result<Cow<'_, [u8]>> {
+    if rows.joined() {
+        return read(source, at, rows.bytes() as u64);
+    }
+    let mut out = Vec::new();
+    out.try_reserve_exact(rows.bytes()).map_err(|_| io::ErrorKind::OutOfMemory)?;
+    out.resize(rows.bytes(), 0);
+    for (row, out) in out.chunks_exact_mut(rows.width).enumerate() {
+        source.read_exact_at(out, at + (row * rows.pitch) as u64)?;
+    }
+    Ok(Cow::Owned(out))
+}

@@ -1,0 +1,158 @@
+//! What each block of a group is predicted by: nothing, the difference from the base, or XOR.
+
+use crate::block::fields::BlockBytes;
+use crate::dtype::ElementType;
+use crate::entropy::cost::{self, BIT};
+use crate::geometry::Rect;
+use rayon::prelude::*;
+use wcodec_kernels::{ByteCounts, Level, Prediction, extract_bytes, subtract_base};
+
+/// A prediction must save more than one part in this of what a block takes.
+const GAIN: u64 = 500;
+/// About what a table takes for each of its symbols.
+const SYMBOL_BITS: u64 = 6;
+/// Elements whose fields are taken at a time.
+const PIECE: usize = 1 << 12;
+
+/// The partners of a group's elements.
+#[derive(Clone, Copy)]
+pub(crate) struct GroupBase<'a> {
+    pub(crate) bytes: &'a [u8],
+    pub(crate) flip: bool,
+}
+
+/// What the predictions of the blocks leave of a group.
+pub(crate) struct Residual {
+    /// The elements, or residuals of their type.
+    pub(crate) bytes: Vec<u8>,
+    /// Of each block.
+    pub(crate) predictions: Vec<Option<Prediction>>,
+    /// Whether there is so little left that coding without the base need not be tried.
+    pub(crate) sure: bool,
+}
+
+/// Chooses what each of these blocks is predicted by; `None` if no block gains. The first element of the
+/// group is number `first`.
+pub(crate) fn choose(
+    level: Level,
+    element: ElementType,
+    (bytes, first): (&[u8], u64),
+    base: GroupBase<'_>,
+    rects: &[Rect],
+) -> Option<Residual> {
+    let size = element.size();
+    let choices: Vec<Choice> = rects
+        .par_iter()
+        .map(|&rect| {
+            let gather = |bytes| {
+                let mut out = Vec::new();
+                BlockBytes::new(bytes, first, rect, size).append_to(&mut out);
+                out
+            };
+            Choice::of(level, element, gather(bytes), (&gather(base.bytes), base.flip))
+        })
+        .collect();
+    let sum = |of: fn(&Choice) -> u64| choices.iter().map(of).sum::<u64>();
+    let (plain, best) = (sum(|choice| choice.plain), sum(|choice| choice.best));
+    if best == plain {
+        return None;
+    }
+    let mut residual =
+        Residual { bytes: bytes.to_vec(), predictions: Vec::new(), sure: best < plain / 4 * 3 };
+    for (choice, rect) in choices.into_iter().zip(rects) {
+        residual.predictions.push(choice.prediction);
+        let (start, pitch) = ((rect.start - first) as usize * size, rect.stride as usize * size);
+        let rows = residual.bytes[start..].chunks_mut(pitch.max(1));
+        for (row, left) in rows.zip(choice.left.chunks_exact(rect.cols * size)) {
+            row[..left.len()].copy_from_slice(left);
+        }
+    }
+    Some(residual)
+}
+
+/// What a block is predicted by.
+struct Choice {
+    prediction: Option<Prediction>,
+    /// What that leaves of its elements; empty for no prediction.
+    left: Vec<u8>,
+    /// What it takes without a prediction, and with this one.
+    plain: u64,
+    best: u64,
+}
+
+impl Choice {
+    fn of(
+        level: Level,
+        element: ElementType,
+        elements: Vec<u8>,
+        (base, flip): (&[u8], bool),
+    ) -> Choice {
+        let plain = price(level, element, &elements);
+        let mut choice = Choice { prediction: None, left: Vec::new(), plain, best: plain };
+        for prediction in [Prediction::Difference, Prediction::Xor] {
+            let mut left = elements.clone();
+            subtract_base(level, element.kernel(), (prediction, flip), base, &mut left);
+            let price = price(level, element, &left);
+            // Without a prediction, nothing is left to be restored.
+            let margin = if choice.prediction.is_none() { price / GAIN } else { 0 };
+            if price + margin < choice.best {
+                choice = Choice { prediction: Some(prediction), left, best: price, ..choice };
+            }
+        }
+        choice
+    }
+}
+
+/// About what elements take, by the entropies of their bytes as planes.
+pub(super) fn price(level: Level, element: ElementType, bytes: &[u8]) -> u64 {
+    let kernel = element.kernel();
+    let elements = (bytes.len() / element.size()) as u64;
+    let mut fields = Vec::with_capacity(PIECE);
+    let mut plane = |shift: u32| {
+        let mut counts = ByteCounts::default();
+        for piece in bytes.chunks(PIECE * element.size()) {
+            fields.clear();
+            extract_bytes(level, kernel, piece, shift, 8, &mut fields);
+            counts.add(&fields);
+        }
+        let counts = counts.counts();
+        let symbols = counts.iter().filter(|&&count| count > 0).count() as u64;
+        let table = if symbols > 1 { symbols * SYMBOL_BITS * BIT } else { 0 };
+        (cost::entropy(&counts) + table).min(elements * 8 * BIT)
+    };
+    (0..element.bits()).step_by(8).map(&mut plane).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_block_takes_what_suits_it() {
+        let noise = |k: u32| {
+            let mixed = k.wrapping_mul(0x9e37_79b9);
+            ((mixed ^ mixed >> 15).wrapping_mul(0x85eb_ca6b) >> 23) as u8
+        };
+        let base: Vec<u8> = (0..4096).map(noise).collect();
+        let elements: Vec<u8> = (0..4096u32)
+            .map(|k| match k / 1024 {
+                0 => base[k as usize],
+                1 => base[k as usize].wrapping_add((k % 3) as u8),
+                2 => base[k as usize] ^ (0x10 << (k % 4)),
+                _ => (k % 2) as u8,
+            })
+            .collect();
+        let rects: Vec<Rect> =
+            (0..4).map(|k| Rect { start: 1024 * k, stride: 32, rows: 32, cols: 32 }).collect();
+        let given = GroupBase { bytes: &base, flip: false };
+        let chosen =
+            choose(Level::detect(), ElementType::U8, (&elements, 0), given, &rects).unwrap();
+        let difference = Some(Prediction::Difference);
+        assert_eq!(chosen.predictions, [difference, difference, Some(Prediction::Xor), None]);
+        assert!(chosen.bytes[..1024].iter().all(|&b| b == 0x80));
+        assert_eq!(chosen.bytes[3072..], elements[3072..]);
+        let other: Vec<u8> = (0..4096).map(|k| noise(k + 5000)).collect();
+        let given = GroupBase { bytes: &other, flip: false };
+        assert!(choose(Level::detect(), ElementType::U8, (&base, 0), given, &rects).is_none());
+    }
+}
