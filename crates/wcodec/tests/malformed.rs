@@ -5,7 +5,7 @@
 mod support;
 
 use std::collections::BTreeMap;
-use support::based::based;
+use support::based::{based, packed_with_base};
 use support::forge::{Bits, Block, Forge, Head, raw};
 use support::packed;
 use support::scaled::{classes, coded, low_bits, means, side};
@@ -594,6 +594,8 @@ fn cases() -> Vec<Case> {
         ("reference_outside", based(|b| b.at = 873)),
         ("reference_outside_wrap", based(|b| b.at = u64::MAX)),
         ("reference_order", based(|b| (b.references, b.repeat.1) = (2, 2))),
+        ("reference_packing", packed_with_base(0)),
+        ("reference_packing_inside", packed_with_base(1)),
         ("head_prediction", head(|h| h.edit = |b| b[1] = 3)),
         ("head_prediction_without_base", head(|h| h.edit = |b| b[1] = 1)),
         ("noise", {

@@ -1,6 +1,7 @@
 //! Bases and references, put together by hand.
 
 use super::forge::{Forge, raw};
+use super::packed::packed;
 
 /// A file of one segment of 128 elements with a base of 1,000 bytes, and its parts.
 pub struct Based {
@@ -20,35 +21,54 @@ pub struct Based {
     pub repeat: (usize, usize),
 }
 
+impl Based {
+    fn sound() -> Based {
+        Based {
+            minor: 4,
+            bases: 1,
+            references: 1,
+            blake3: 7,
+            len: 1000,
+            name: b"base".to_vec(),
+            zero: 0,
+            segment: 0,
+            reference: [0; 4],
+            at: 872,
+            repeat: (1, 1),
+        }
+    }
+
+    /// Adds the base and the reference to a file.
+    fn add_to(&self, forge: &mut Forge) {
+        forge.header[10] = self.minor;
+        let mut base = vec![self.blake3; 32];
+        base.extend(self.len.to_le_bytes());
+        base.extend((self.name.len() as u16).to_le_bytes());
+        base.extend([self.zero, 0]);
+        base.extend(&self.name);
+        let mut reference = self.segment.to_le_bytes().to_vec();
+        reference.extend(self.reference);
+        reference.extend(self.at.to_le_bytes());
+        let parts = [base.repeat(self.repeat.0), reference.repeat(self.repeat.1)].concat();
+        forge.edit_directory = Box::new(move |directory| directory.extend(&parts));
+        let (bases, references) = (self.bases, self.references);
+        forge.edit_footer = Box::new(move |footer| (footer[92], footer[96]) = (bases, references));
+    }
+}
+
 pub fn based(change: impl FnOnce(&mut Based)) -> Vec<u8> {
-    let mut based = Based {
-        minor: 4,
-        bases: 1,
-        references: 1,
-        blake3: 7,
-        len: 1000,
-        name: b"base".to_vec(),
-        zero: 0,
-        segment: 0,
-        reference: [0; 4],
-        at: 872,
-        repeat: (1, 1),
-    };
+    let mut based = Based::sound();
     change(&mut based);
     let elements: Vec<u8> = (0..128u32).map(|i| (i * i % 11) as u8).collect();
     let mut forge = Forge::new(raw(&elements));
-    forge.header[10] = based.minor;
-    let mut base = vec![based.blake3; 32];
-    base.extend(based.len.to_le_bytes());
-    base.extend((based.name.len() as u16).to_le_bytes());
-    base.extend([based.zero, 0]);
-    base.extend(&based.name);
-    let mut reference = based.segment.to_le_bytes().to_vec();
-    reference.extend(based.reference);
-    reference.extend(based.at.to_le_bytes());
-    let parts = [base.repeat(based.repeat.0), reference.repeat(based.repeat.1)].concat();
-    forge.edit_directory = Box::new(move |directory| directory.extend(&parts));
-    let (bases, references) = (based.bases, based.references);
-    forge.edit_footer = Box::new(move |footer| (footer[92], footer[96]) = (bases, references));
+    based.add_to(&mut forge);
     forge.build()
+}
+
+/// A file of one packing, one segment of which refers to a base.
+pub fn packed_with_base(segment: u32) -> Vec<u8> {
+    packed(|p| {
+        p.minor = 4;
+        Based { segment, ..Based::sound() }.add_to(&mut p.forge);
+    })
 }
