@@ -534,8 +534,8 @@ def read_segment(data, number):
     }
 
 
-def read_layouts(data, at, count):
-    """Layouts (section 10.1), and where they end. Of each: bytes, values, fields."""
+def read_layouts(data, at, count, minor):
+    """Layouts (section 10.1), and where they end. Of each: bytes, values, fields, segments."""
     require(count <= 256, "layouts")
     layouts = []
     for _ in range(count):
@@ -545,9 +545,12 @@ def read_layouts(data, at, count):
         require(1 <= field_count <= 16, "fields")
         at, fields, used = at + 16, [], numpy.zeros(8 * size, numpy.int64)
         for _ in range(field_count):
-            element, piece_count, bias, zero, codes = struct.unpack("<BBBBI", take(data, at, 8))
-            require(element <= 15 and 1 <= piece_count <= 8 and zero == 0, "field")
+            element, piece_count, bias, pivot_count, codes = struct.unpack("<BBBBI", take(data, at, 8))
+            require(element <= 15 and 1 <= piece_count <= 8, "field")
             require(codes and (bias == 0 or TYPES[element][1] == 1), "codes and bias")
+            require(pivot_count <= (2 if minor >= 4 else 0), "pivots")
+            small = TYPES[element][1] == 1 and pivot_count < codes <= 64
+            require(pivot_count == 0 or small, "codes with pivots")
             at, pieces = at + 8, []
             for _ in range(piece_count):
                 first, width, axis_count, zero = struct.unpack("<IBBH", take(data, at, 8))
@@ -565,9 +568,15 @@ def read_layouts(data, at, count):
                 for bit in range(width):
                     numpy.add.at(used, bits + bit, 1)
             require(sum(width for _, width in pieces) <= 8 * TYPES[element][1], "width of a code")
-            fields.append((element, bias, codes, pieces))
+            pivots = [tuple(take(data, at + 4 * k, 4)) for k in range(pivot_count)]
+            require(not any(pivot[3] for pivot in pivots), "pivot")
+            at += 4 * pivot_count
+            fields.append((element, bias, codes, pieces, pivots))
         require((used == 1).all(), "bits of a struct")
-        layouts.append((size, values, fields))
+        segments = []
+        for element, _, codes, _, pivots in fields:
+            segments += [(element, codes - len(pivots))] + [(2, 1)] * len(pivots)
+        layouts.append((size, values, fields, segments))
     return layouts, at
 
 
@@ -578,10 +587,10 @@ def read_packings(data, at, count, layouts, segments):
         first, layout, structs = struct.unpack("<IIQ", take(data, at, 16))
         at += 16
         require(layout < len(layouts) and structs and first >= free, "packing")
-        fields = layouts[layout][2]
-        free = first + len(fields)
+        parts = layouts[layout][3]
+        free = first + len(parts)
         require(free <= len(segments), "segments of a packing")
-        for (element, _, codes, _), segment in zip(fields, segments[first:free]):
+        for (element, codes), segment in zip(parts, segments[first:free]):
             require(element == segment["element"], "element type of a field")
             require(structs * codes * segment["size"] == segment["bytes"], "codes of a field")
         require(sum(s["bytes"] for s in segments[first:free]) <= 64 << 20, "size of a packing")
@@ -589,11 +598,34 @@ def read_packings(data, at, count, layouts, segments):
     return packings, at
 
 
-def put_together(layout, structs, codes):
-    """Structs from the codes of each of their fields (section 10.2)."""
-    size, _, fields = layout
+def put_pivots(pivots, count, left, places):
+    """The codes of a struct with its pivots (section 10.2)."""
+    codes = [0] * len(pivots) + list(left)
+    for number in reversed(range(len(pivots))):
+        code, second, rest, _ = pivots[number]
+        told = places[number]
+        require(told <= 128, "place of a pivot")
+        if told == 128:
+            codes[number] = rest
+            continue
+        place = told % 64
+        require(number <= place < count, "place of a pivot")
+        codes[number] = codes[place]
+        codes[place] = second if told >= 64 else code
+    return codes
+
+
+def put_together(layout, structs, parts):
+    """Structs from the segments of their fields (section 10.2)."""
+    size, _, fields, _ = layout
+    parts = iter(parts)
     bits = numpy.zeros((structs, 8 * size), numpy.uint8)
-    for (element, bias, count, pieces), data in zip(fields, codes):
+    for element, bias, count, pieces, pivots in fields:
+        data, places = next(parts), [next(parts) for _ in pivots]
+        if pivots:
+            lefts = numpy.frombuffer(data, numpy.uint8).reshape(structs, -1).tolist()
+            whole = [put_pivots(pivots, count, *both) for both in zip(lefts, zip(*places))]
+            data = bytes(code for codes in whole for code in codes)
         name = f"<u{TYPES[element][1]}"
         values = numpy.frombuffer(data, name).reshape(structs, count) - numpy.array(bias, name)
         down = 0
@@ -607,7 +639,7 @@ def put_together(layout, structs, codes):
 def packed_layer(shape, segment, offset, length, segments, layouts, packings):
     """The segment behind a layer of packings (section 10.3)."""
     number = packings[segment][0]
-    size, values, fields = layouts[number]
+    size, values, _, parts = layouts[number]
     last = shape[-1] if shape else 1
     require(last % values == 0 and offset == 0 and length, "layer of packings")
     elements = 1
@@ -617,14 +649,14 @@ def packed_layer(shape, segment, offset, length, segments, layouts, packings):
     while length > 0:
         require(segment in packings and packings[segment][0] == number, "packings of a layer")
         length -= packings[segment][1] * size
-        segment += len(fields)
+        segment += len(parts)
     require(length == 0, "part of a packing")
     return segment
 
 
 def read_layers(data, count, segments, layouts, packings):
     names, at, free = set(), 0, (0, 0)
-    inside = {s for first, (k, _) in packings.items() for s in range(first + 1, first + len(layouts[k][2]))}
+    inside = {s for first, (k, _) in packings.items() for s in range(first + 1, first + len(layouts[k][3]))}
     for _ in range(count):
         fixed = struct.unpack("<IBBHIIQQ", take(data, at, 32))
         name_len, dtype_len, dims, zero, segment, zero2, offset, length = fixed
@@ -729,10 +761,10 @@ def decode(data, bases=()):
         directory = unzstd(directory, decoded_len)
     require(len(directory) == decoded_len >= 48 * segment_count, "directory")
     segments = [read_segment(directory[48 * k : 48 * k + 48], k) for k in range(segment_count)]
-    layouts, at = read_layouts(directory, 48 * segment_count, layout_count)
+    layouts, at = read_layouts(directory, 48 * segment_count, layout_count, minor)
     packings, at = read_packings(directory, at, packing_count, layouts, segments)
     at += read_layers(directory[at:], layer_count, segments, layouts, packings)
-    inside = {s for first, (k, _) in packings.items() for s in range(first, first + len(layouts[k][2]))}
+    inside = {s for first, (k, _) in packings.items() for s in range(first, first + len(layouts[k][3]))}
     named = read_bases(directory[at:], base_count, references, segments, inside)
     by_digest = {blake3.blake3(base).digest(): base for base in bases}
     originals = [by_digest.get(digest) for digest, _ in named]
@@ -749,9 +781,9 @@ def decode(data, bases=()):
     while number < len(segments):
         if number in packings:
             layout, structs = layouts[packings[number][0]], packings[number][1]
-            fields = decoded[number : number + len(layout[2])]
-            original.append(put_together(layout, structs, fields))
-            number += len(fields)
+            parts = decoded[number : number + len(layout[3])]
+            original.append(put_together(layout, structs, parts))
+            number += len(parts)
         else:
             original.append(decoded[number])
             number += 1

@@ -10,6 +10,7 @@ use crate::geometry::{Scan, TileConfig, plan};
 use crate::layer::Layer;
 use crate::options::{EncodeOptions, Observer};
 use crate::packing::{Layout, Packing};
+use crate::pivots;
 use crate::source::{Listing, Located};
 use crate::stats::Stats;
 use crate::writer::{Writer, batches};
@@ -87,9 +88,9 @@ impl Planner<'_> {
             let segment = self.directory.segments.len() as u32;
             let structs = rows * across;
             self.directory.packings.push(Packing { segment, layout: number as u32, structs });
-            for field in &layout.fields {
-                let cols = across * field.bits.codes as u64;
-                let segment = matrix_segment(field.element, rows, cols, self.options)?;
+            for stream in layout.streams() {
+                let cols = across * stream.count as u64;
+                let segment = matrix_segment(stream.element, rows, cols, self.options)?;
                 self.directory.segments.push(segment);
             }
         }
@@ -100,6 +101,7 @@ impl Planner<'_> {
 
 /// The segments of an original, and where its layers lie in them.
 pub(crate) fn directory(
+    source: &impl ReadAt,
     listing: &Listing,
     size: u64,
     cut: Cut,
@@ -115,7 +117,10 @@ pub(crate) fn directory(
             Cut::Layers if located.layer.bytes >= least => {
                 planner.opaque_until(located.at)?;
                 match &located.layout {
-                    Some(layout) => planner.packings(&located.layer, layout)?,
+                    Some(layout) => {
+                        let layout = pivots::settled(source, located, layout)?;
+                        planner.packings(&located.layer, &layout)?;
+                    }
                     None => planner.layer(number, &located.layer)?,
                 }
             }
@@ -186,7 +191,7 @@ pub(crate) fn encode(
     observer: &dyn Observer,
 ) -> Result<Stats> {
     let size = source.size()?;
-    let directory = directory(listing, size, cut, partners, options)?;
+    let directory = directory(source, listing, size, cut, partners, options)?;
     let mut writer = Writer::planned(out, listing.kind, directory, &partners.bases, options)?;
     let mut buffer = Vec::new();
     for (batch, range) in batches(&writer.pieces(0)?) {

@@ -38,6 +38,7 @@ mod layer;
 mod limits;
 mod options;
 mod packing;
+mod pivots;
 mod planes;
 mod pool;
 mod predict;

@@ -5,7 +5,9 @@ use crate::dtype::ElementType;
 use crate::error::{Error, Result, corrupt};
 use crate::layer::Layer;
 use crate::stats::Stats;
-use wcodec_kernels::{CodeField, Level, gather_codes, scatter_codes};
+use wcodec_kernels::{
+    CodeField, Level, MAX_PIVOT_CODES, Pivot, gather_codes, put_pivots, scatter_codes, take_pivots,
+};
 
 /// Bytes that the segments of one packing may have together: it bounds what a reader must hold.
 pub(crate) const MAX_PACKING_BYTES: u64 = 64 << 20;
@@ -17,6 +19,9 @@ pub(crate) const MAX_LAYOUTS: u32 = 256;
 pub(crate) const MAX_FIELDS: usize = 16;
 pub(crate) const MAX_PIECES: usize = 8;
 pub(crate) const MAX_AXES: usize = 4;
+
+/// Structs whose pivots are put back at a time.
+const SCATTER_STRUCTS: usize = 512;
 
 /// What a struct of a fixed size consists of.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,6 +39,26 @@ pub(crate) struct Field {
     /// What the codes are in their segment.
     pub(crate) element: ElementType,
     pub(crate) bits: CodeField,
+    /// Codes that every struct has somewhere.
+    pub(crate) pivots: Vec<Pivot>,
+}
+
+/// What a segment of a packing holds of each struct.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Stream {
+    pub(crate) element: ElementType,
+    /// Elements of a struct.
+    pub(crate) count: usize,
+    pub(crate) field: usize,
+    /// The pivot of the field whose places it holds; without one, the codes.
+    pub(crate) pivot: Option<usize>,
+}
+
+impl Stream {
+    /// Bytes of a struct.
+    pub(crate) fn bytes(&self) -> usize {
+        self.count * self.element.size()
+    }
 }
 
 impl Layout {
@@ -62,9 +87,34 @@ impl Layout {
         shape
     }
 
-    /// Bytes of the codes of one struct.
-    pub(crate) fn code_bytes(&self) -> u64 {
-        self.fields.iter().map(|field| field.bits.bytes() as u64).sum()
+    /// What the segments of a packing hold.
+    pub(crate) fn streams(&self) -> Vec<Stream> {
+        let mut streams = Vec::new();
+        for (number, field) in self.fields.iter().enumerate() {
+            streams.push(Stream {
+                element: field.element,
+                count: field.bits.codes - field.pivots.len(),
+                field: number,
+                pivot: None,
+            });
+            streams.extend((0..field.pivots.len()).map(|pivot| Stream {
+                element: ElementType::U8,
+                count: 1,
+                field: number,
+                pivot: Some(pivot),
+            }));
+        }
+        streams
+    }
+
+    /// Number of the segments of a packing.
+    pub(crate) fn segments(&self) -> usize {
+        self.fields.iter().map(|field| 1 + field.pivots.len()).sum()
+    }
+
+    /// Whether files with it are of the version that has pivots.
+    pub(crate) fn has_pivots(&self) -> bool {
+        self.fields.iter().any(|field| !field.pivots.is_empty())
     }
 
     /// Number of structs that a layer consists of.
@@ -84,20 +134,69 @@ impl Layout {
             })
     }
 
-    /// The codes of a field of all structs.
-    pub(crate) fn gather(&self, level: Level, field: usize, structs: &[u8]) -> Vec<u8> {
+    /// What the streams of a field hold of all structs.
+    pub(crate) fn gather(
+        &self,
+        level: Level,
+        field: usize,
+        structs: &[u8],
+    ) -> Result<Vec<Vec<u8>>> {
         let len = self.bytes as usize;
-        let bits = &self.fields[field].bits;
+        let Field { bits, pivots, .. } = &self.fields[field];
         let mut codes = vec![0; structs.len() / len * bits.bytes()];
         gather_codes(level, len, structs, bits, &mut codes);
-        codes
+        if pivots.is_empty() {
+            return Ok(vec![codes]);
+        }
+        let mut left = Vec::with_capacity(codes.len());
+        let mut streams = vec![Vec::with_capacity(structs.len() / len); pivots.len()];
+        if !take_pivots(pivots, bits.codes, &codes, &mut left, &mut streams) {
+            return Err(corrupt!("a struct does not have the code that all others have"));
+        }
+        streams.insert(0, left);
+        Ok(streams)
     }
 
-    /// The structs that have these codes, those of each field for all of them.
-    pub(crate) fn scatter(&self, level: Level, codes: &[&[u8]], structs: &mut [u8]) {
-        let bits = self.fields.iter().map(|field| &field.bits);
-        let fields: Vec<(&CodeField, &[u8])> = bits.zip(codes.iter().copied()).collect();
-        scatter_codes(level, self.bytes as usize, &fields, structs);
+    /// The structs whose streams hold this, that of each stream for all of them.
+    pub(crate) fn scatter(
+        &self,
+        level: Level,
+        streams: &[&[u8]],
+        structs: &mut [u8],
+    ) -> Result<()> {
+        let len = self.bytes as usize;
+        if !self.has_pivots() {
+            let bits = self.fields.iter().map(|field| &field.bits);
+            let fields: Vec<(&CodeField, &[u8])> = bits.zip(streams.iter().copied()).collect();
+            scatter_codes(level, len, &fields, structs);
+            return Ok(());
+        }
+        let bytes: Vec<usize> = self.streams().iter().map(Stream::bytes).collect();
+        // Codes with their pivots, of so few structs that the first-level cache holds them.
+        let mut space = vec![Vec::new(); self.fields.len()];
+        for (task, structs) in structs.chunks_mut(SCATTER_STRUCTS * len).enumerate() {
+            let (first, count) = (task * SCATTER_STRUCTS, structs.len() / len);
+            let mut rest = streams
+                .iter()
+                .zip(&bytes)
+                .map(|(stream, bytes)| &stream[first * bytes..(first + count) * bytes]);
+            let mut fields: Vec<(&CodeField, &[u8])> = Vec::with_capacity(self.fields.len());
+            for (field, space) in self.fields.iter().zip(&mut space) {
+                let codes = rest.next().unwrap_or_default();
+                if field.pivots.is_empty() {
+                    fields.push((&field.bits, codes));
+                    continue;
+                }
+                let places: Vec<&[u8]> = rest.by_ref().take(field.pivots.len()).collect();
+                space.resize(count * field.bits.codes, 0);
+                if !put_pivots(&field.pivots, field.bits.codes, codes, &places, space) {
+                    return Err(corrupt!("the place of a code is outside its struct"));
+                }
+                fields.push((&field.bits, space));
+            }
+            scatter_codes(level, len, &fields, structs);
+        }
+        Ok(())
     }
 }
 
@@ -113,6 +212,10 @@ impl Field {
         }
         if *bias != 0 && *size != 1 {
             return Err(corrupt!("bias {bias} of elements of {size} bytes, expected 0"));
+        }
+        let pivots = self.pivots.len();
+        if pivots > 0 && (*size != 1 || *codes > MAX_PIVOT_CODES || *codes <= pivots) {
+            return Err(corrupt!("{pivots} pivots of {codes} codes of {size} bytes"));
         }
         for piece in pieces {
             let counts = piece.axes.iter().try_fold(1u64, |n, a| n.checked_mul(a.count.into()));
@@ -144,19 +247,19 @@ impl Field {
 /// A run of structs of the original.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Packing {
-    /// The segment of its first field; those of the others follow.
+    /// Its first segment; the others follow.
     pub(crate) segment: u32,
     pub(crate) layout: u32,
     pub(crate) structs: u64,
 }
 
 impl Packing {
-    /// The part of a field's statistics that counts for the structs: elements only once, where a code
+    /// The part of a stream's statistics that counts for the structs: elements only once, where a code
     /// is one of their values.
-    pub(crate) fn of_field(&self, layout: &Layout, field: &Field, stats: Stats) -> Stats {
-        let once = |elements: u64| {
-            if field.bits.codes == layout.values as usize { elements } else { 0 }
-        };
+    pub(crate) fn of_stream(&self, layout: &Layout, stream: &Stream, stats: Stats) -> Stats {
+        let codes = layout.fields.get(stream.field).map_or(0, |field| field.bits.codes);
+        let values = stream.pivot.is_none() && codes == layout.values as usize;
+        let once = |elements: u64| if values { elements } else { 0 };
         Stats {
             original_bytes: 0,
             elements: 0,
@@ -181,23 +284,25 @@ impl Packing {
         layout: &Layout,
         segments: impl ExactSizeIterator<Item = (ElementType, u64)>,
     ) -> Result<()> {
-        if segments.len() != layout.fields.len() {
-            let (have, want) = (segments.len(), layout.fields.len());
+        let streams = layout.streams();
+        if segments.len() != streams.len() {
+            let (have, want) = (segments.len(), streams.len());
             return Err(corrupt!("{have} segments for {want} fields"));
         }
-        for ((element, elements), field) in segments.zip(&layout.fields) {
-            let want = self.structs.checked_mul(field.bits.codes as u64);
-            if element != field.element || want != Some(elements) {
+        let mut bytes = 0u64;
+        for ((element, elements), stream) in segments.zip(&streams) {
+            let want = self.structs.checked_mul(stream.count as u64);
+            if element != stream.element || want != Some(elements) {
                 return Err(corrupt!(
                     "segment of {elements} elements {}, expected {} x {} {}",
                     element.name(),
                     self.structs,
-                    field.bits.codes,
-                    field.element.name()
+                    stream.count,
+                    stream.element.name()
                 ));
             }
+            bytes = bytes.saturating_add(elements.saturating_mul(element.size() as u64));
         }
-        let bytes = self.structs.saturating_mul(layout.code_bytes());
         if self.structs == 0 {
             return Err(corrupt!("a packing without structs"));
         }
@@ -223,6 +328,7 @@ mod tests {
         let field = |codes, pieces| Field {
             element: ElementType::U8,
             bits: CodeField { codes, size: 1, bias: 0, pieces },
+            pivots: vec![],
         };
         let mut layout = Layout {
             bytes: 3,
@@ -270,12 +376,13 @@ mod tests {
     fn structs_come_back() {
         let layout = layout(|_| ()).unwrap();
         let structs = [0x12, 0x34, 0x56, 0xfe, 0xdc, 0xba];
-        let codes: Vec<Vec<u8>> =
-            (0..2).map(|field| layout.gather(Level::SCALAR, field, &structs)).collect();
+        let codes: Vec<Vec<u8>> = (0..2)
+            .flat_map(|field| layout.gather(Level::SCALAR, field, &structs).unwrap())
+            .collect();
         assert_eq!(codes, [vec![0x12, 0xfe], vec![4, 6, 3, 5, 0xc, 0xa, 0xd, 0xb]]);
         let codes: Vec<&[u8]> = codes.iter().map(Vec::as_slice).collect();
         let mut back = [0; 6];
-        layout.scatter(Level::SCALAR, &codes, &mut back);
+        layout.scatter(Level::SCALAR, &codes, &mut back).unwrap();
         assert_eq!(back, structs);
     }
 }

@@ -14,10 +14,11 @@ use crate::geometry::Geometry;
 use crate::group::{EncodedGroup, GroupJob, side_block};
 use crate::layer::Layer;
 use crate::options::{Effort, EncodeOptions};
+use crate::packing::Layout;
 use crate::pool::Pool;
 use crate::predict::PredictorSet;
 use crate::stats::{EncodeStats, Stats};
-use crate::version::{MINOR_BASES, MINOR_PACKINGS, MINOR_SIGNS};
+use crate::version::{MINOR_BASES, MINOR_PACKINGS, MINOR_PIVOTS, MINOR_SIGNS};
 use rayon::prelude::*;
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -172,6 +173,8 @@ impl<W: Write> Writer<W> {
         // may choose.
         let minor = if options.effort == Effort::Fast { 0 } else { MINOR_SIGNS };
         let packed = if directory.packings.is_empty() { 0 } else { MINOR_PACKINGS };
+        let pivots = directory.layouts.iter().any(Layout::has_pivots);
+        let packed = if pivots { MINOR_PIVOTS } else { packed };
         let based = if directory.references.is_empty() { 0 } else { MINOR_BASES };
         let minor = minor.max(kind.minor()).max(packed).max(based);
         Ok(Writer {
@@ -284,7 +287,7 @@ impl<W: Write> Writer<W> {
                 let range = piece.bytes.start - start..piece.bytes.end - start;
                 let bytes = bytes.get(range.start as usize..range.end as usize);
                 let bytes = bytes.ok_or_else(|| corrupt!("bytes of a group are missing"))?;
-                let gathered = gather(directory, piece.packing, level, bytes);
+                let gathered = gather(directory, piece.packing, level, bytes)?;
                 let encode = |job: &Job| {
                     let bytes = match piece.packing {
                         Some(number) => {
@@ -322,10 +325,11 @@ impl<W: Write> Writer<W> {
         };
         let packing = self.directory.packings[number];
         let layout = &self.directory.layouts[packing.layout as usize];
+        let streams = layout.streams();
         sum += packing.totals(layout);
         for (segment, stats) in of_segments {
-            let field = &layout.fields[segment - packing.segment as usize];
-            sum += packing.of_field(layout, field, stats);
+            let stream = &streams[segment - packing.segment as usize];
+            sum += packing.of_stream(layout, stream, stats);
         }
         Ok(sum)
     }
@@ -355,9 +359,10 @@ fn gather(
     packing: Option<usize>,
     level: Level,
     structs: &[u8],
-) -> Vec<Vec<u8>> {
-    let Some(number) = packing else { return Vec::new() };
+) -> Result<Vec<Vec<u8>>> {
+    let Some(number) = packing else { return Ok(Vec::new()) };
     let layout = &directory.layouts[directory.packings[number].layout as usize];
     let fields = (0..layout.fields.len()).into_par_iter();
-    fields.map(|field| layout.gather(level, field, structs)).collect()
+    let streams = fields.map(|field| layout.gather(level, field, structs));
+    Ok(streams.collect::<Result<Vec<_>>>()?.into_iter().flatten().collect())
 }

@@ -6,7 +6,7 @@ mod support;
 use proptest::prelude::*;
 use std::sync::Mutex;
 use support::Rng;
-use support::gguf::{BLOCKS, Gguf, Tensor, array, blocks, pair, string};
+use support::gguf::{BLOCKS, Gguf, Tensor, array, blocks, pair, quantised, string};
 use wcodec::{
     Effort, ElementType, EncodeOptions, Limits, Observer, Reader, SourceKind, Span, encode_bytes,
 };
@@ -98,6 +98,30 @@ fn parts_are_whole_blocks() {
     for range in [0..n, 0..500, 1000..1001, n - 1..n, 8_999_990..9_300_000, n / 2..n / 2] {
         let found = reader.decode_range(range.clone()).unwrap();
         assert!(found == original[range.start as usize..range.end as usize], "{range:?}");
+    }
+}
+
+/// Codes that every block has are told by their places, unless one block does not have them.
+#[test]
+fn pivots_come_back_in_parts_too() {
+    for (name, bytes) in [("Q8_0", 34), ("Q4_1", 20)] {
+        let tensor = quantised(&mut Rng::new(4), name, 300, 512);
+        let (coded, _) = round_trip(&Gguf::new(vec![tensor.clone()]).build(), Effort::Default);
+        assert_eq!(coded[10], 4, "the version with pivots");
+        let reader = open(&coded);
+        let row = 16 * bytes;
+        let expected: Vec<u8> = (100..130)
+            .flat_map(|r| &tensor.data[r * row + bytes..r * row + 3 * bytes])
+            .copied()
+            .collect();
+        assert!(reader.decode_slice(0, 100..130, 32..96).unwrap() == expected);
+        assert_eq!(reader.layer_stats(0).unwrap().elements, 300 * 512);
+        let mut other = tensor.clone();
+        let last = other.data.len() - bytes + 2;
+        other.data[last..].iter_mut().for_each(|byte| *byte = *byte & 0x37 | 0x11);
+        let (without, _) = round_trip(&Gguf::new(vec![other]).build(), Effort::Default);
+        assert_eq!(without[10], 3);
+        assert!(coded.len() < without.len(), "{} {}", coded.len(), without.len());
     }
 }
 

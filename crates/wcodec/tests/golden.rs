@@ -5,7 +5,7 @@
 
 mod support;
 
-use support::gguf::{Gguf, Tensor, blocks};
+use support::gguf::{Gguf, Tensor, blocks, quantised};
 use support::{Rng, bf16, bless, f16, f32s, int8, safetensors, scaled, tensor, testdata};
 use wcodec::{
     Effort, ElementType, EncodeOptions, Limits, PredictorSet, Reader, Scan, TileConfig,
@@ -140,6 +140,14 @@ fn fixtures_1_3() -> Vec<Fixture> {
     ]
 }
 
+/// Pivots: one of two signs, and two.
+fn fixtures_of_pivots() -> Vec<Fixture> {
+    let mut rng = Rng::new(20_261_131);
+    let mut file = |name| Gguf::new(vec![quantised(&mut rng, name, 64, 1024)]).build();
+    let options = || options(Effort::Default, |_| ());
+    vec![("gguf_pivot", file("Q8_0"), options()), ("gguf_pivots", file("Q4_1"), options())]
+}
+
 /// A base as a file, for other decoders.
 fn golden_base(base: &[u8]) -> Vec<u8> {
     let path = testdata("golden/bases/base.safetensors");
@@ -153,7 +161,7 @@ fn golden_base(base: &[u8]) -> Vec<u8> {
 
 /// Blocks that are predicted from a base: by difference and by XOR, flipped, equal, beside a tail and blocks
 /// that are not, of a base with a base. `testdata/golden/bases` holds the bases.
-fn fixtures_1_4() -> Vec<Fixture> {
+fn fixtures_of_bases() -> Vec<Fixture> {
     let mut rng = Rng::new(20_261_129);
     let tensors = |layers: &[(&str, &'static str, u64, &[u8])]| {
         let layers = layers.iter().map(|&(name, dtype, cols, data)| {
@@ -213,6 +221,10 @@ fn fixtures_1_4() -> Vec<Fixture> {
     let mut chained = row.clone();
     chained.bases.add_source("steps.wcodec", coded);
     vec![("steps", steps.clone(), row), ("mixed", mixed.clone(), column), ("chain", last, chained)]
+}
+
+fn fixtures_1_4() -> Vec<Fixture> {
+    [fixtures_of_bases(), fixtures_of_pivots()].concat()
 }
 
 fn fixtures_1_0() -> Vec<Fixture> {
@@ -386,7 +398,7 @@ fn golden_files_use_every_feature() {
     assert!(modes.iter().all(|&n| n > 0), "raw, constant, coded, zstd, side: {modes:?}");
     assert!(maps > 0 && columns > 0);
     assert!(scaled >= 15, "every file of 1.1 and 1.2, and one of 1.3, has scale classes");
-    assert_eq!(packings, 14, "a packing for each tensor of blocks");
+    assert_eq!(packings, 16, "a packing for each tensor of blocks");
     assert!(means >= 6, "predicted means");
     assert!(predictions.iter().all(|&n| n > 0), "none, difference, XOR: {predictions:?}");
 }

@@ -1,5 +1,6 @@
 //! Structs of packed bits: the codes of a field are gathered from all structs, and scattered back.
 
+mod pivots;
 mod runs;
 mod spans;
 
@@ -7,6 +8,8 @@ use crate::Level;
 use crate::level::compiled_for_levels;
 use runs::Run;
 use spans::Plan;
+
+pub use pivots::{MAX_PIVOT_CODES, MAX_PIVOTS, Pivot, put_pivots, take_pivots};
 
 /// A number of places that lie equally far from each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

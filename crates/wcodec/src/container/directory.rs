@@ -232,7 +232,7 @@ impl Directory {
 
     /// Reads the directory that a footer announces, which it must fill exactly, and what the original
     /// is put together from.
-    pub(crate) fn read(bytes: &[u8], footer: &Footer) -> Result<(Directory, Parts)> {
+    pub(crate) fn read(bytes: &[u8], footer: &Footer, minor: u16) -> Result<(Directory, Parts)> {
         let mut fields = Fields::new(bytes, "directory");
         let Footer { segments, layouts, packings, layers, bases, references, .. } = *footer;
         // The counts are backed by bytes before anything is reserved for them.
@@ -256,7 +256,7 @@ impl Directory {
                 segment.map_err(|e| e.within(format_args!("segment {number}")))
             })
             .collect::<Result<Vec<Segment>>>()?;
-        let layouts = read_layouts(&mut fields, layouts)?;
+        let layouts = read_layouts(&mut fields, layouts, minor)?;
         let packings = read_packings(&mut fields, packings, &layouts, &segments)?;
         let mut directory = Directory { segments, layouts, packings, ..Directory::default() };
         let parts = directory.parts()?;
@@ -296,7 +296,7 @@ impl Directory {
             let layout = packing.and_then(|(_, p)| Some((p, self.layouts.get(p.layout as usize)?)));
             let (count, bytes) = match layout {
                 Some((packing, layout)) => {
-                    (layout.fields.len(), packing.structs * u64::from(layout.bytes))
+                    (layout.segments(), packing.structs * u64::from(layout.bytes))
                 }
                 None => (1, first.geometry.bytes()),
             };

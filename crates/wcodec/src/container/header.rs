@@ -4,7 +4,7 @@
 //! | --- | --- | --- | --- |
 //! | 0 | 8 | magic | `89 57 43 4F 44 0D 0A 1A` |
 //! | 8 | 2 | major version | 1 |
-//! | 10 | 2 | minor version | 0 to 3 |
+//! | 10 | 2 | minor version | 0 to 4 |
 //! | 12 | 52 | zero | 0 |
 
 use super::fields::Fields;

@@ -7,21 +7,22 @@ use crate::error::{Result, corrupt};
 use crate::packing::{
     Field, Layout, MAX_AXES, MAX_FIELDS, MAX_LAYOUTS, MAX_PIECES, MAX_STRUCT_BYTES, Packing,
 };
-use wcodec_kernels::{Axis, CodeField, Piece};
+use crate::version::MINOR_PIVOTS;
+use wcodec_kernels::{Axis, CodeField, MAX_PIVOTS, Piece, Pivot};
 
 /// Bytes of a layout without its fields.
 pub(super) const LAYOUT_LEN: usize = 16;
 pub(super) const PACKING_LEN: usize = 16;
 
 /// Reads the layouts of a file.
-pub(super) fn read_layouts(fields: &mut Fields<'_>, count: u32) -> Result<Vec<Layout>> {
+pub(super) fn read_layouts(fields: &mut Fields<'_>, count: u32, minor: u16) -> Result<Vec<Layout>> {
     if count > MAX_LAYOUTS {
         return Err(corrupt!("{count} layouts, at most {MAX_LAYOUTS} expected"));
     }
     let mut layouts = Vec::new();
     let mut bytes = 0;
     for _ in 0..count {
-        let layout = read_layout(fields)?;
+        let layout = read_layout(fields, minor)?;
         bytes += u64::from(layout.bytes);
         if bytes > MAX_STRUCT_BYTES {
             return Err(corrupt!(
@@ -33,22 +34,33 @@ pub(super) fn read_layouts(fields: &mut Fields<'_>, count: u32) -> Result<Vec<La
     Ok(layouts)
 }
 
-fn read_layout(fields: &mut Fields<'_>) -> Result<Layout> {
+fn read_layout(fields: &mut Fields<'_>, minor: u16) -> Result<Layout> {
     let (bytes, values) = (fields.u32()?, fields.u32()?);
     let count = read_count(fields, MAX_FIELDS, "fields")?;
     fields.zero(7)?;
-    let fields = (0..count).map(|_| read_field(fields)).collect::<Result<_>>()?;
+    let fields = (0..count).map(|_| read_field(fields, minor)).collect::<Result<_>>()?;
     Layout { bytes, values, fields }.checked()
 }
 
-fn read_field(fields: &mut Fields<'_>) -> Result<Field> {
+fn read_field(fields: &mut Fields<'_>, minor: u16) -> Result<Field> {
     let element = ElementType::from_code(fields.u8()?)?;
     let pieces = read_count(fields, MAX_PIECES, "pieces of a field")?;
     let bias = fields.u8()?;
-    fields.zero(1)?;
+    let pivots = match usize::from(fields.u8()?) {
+        pivots if pivots == 0 || pivots <= MAX_PIVOTS && minor >= MINOR_PIVOTS => pivots,
+        pivots => return Err(corrupt!("{pivots} pivots of a field in version 1.{minor}")),
+    };
     let codes = fields.u32()? as usize;
     let pieces = (0..pieces).map(|_| read_piece(fields)).collect::<Result<_>>()?;
-    Ok(Field { element, bits: CodeField { codes, size: element.size(), bias, pieces } })
+    let bits = CodeField { codes, size: element.size(), bias, pieces };
+    let pivots = (0..pivots).map(|_| read_pivot(fields)).collect::<Result<_>>()?;
+    Ok(Field { element, bits, pivots })
+}
+
+fn read_pivot(fields: &mut Fields<'_>) -> Result<Pivot> {
+    let pivot = Pivot { codes: [fields.u8()?, fields.u8()?], rest: fields.u8()? };
+    fields.zero(1)?;
+    Ok(pivot)
 }
 
 fn read_piece(fields: &mut Fields<'_>) -> Result<Piece> {
@@ -71,8 +83,13 @@ pub(super) fn write_layout(layout: &Layout, out: &mut Vec<u8>) {
     field(out, layout.bytes);
     field(out, layout.values);
     out.extend_from_slice(&[layout.fields.len() as u8, 0, 0, 0, 0, 0, 0, 0]);
-    for Field { element, bits } in &layout.fields {
-        out.extend_from_slice(&[element.code(), bits.pieces.len() as u8, bits.bias, 0]);
+    for Field { element, bits, pivots } in &layout.fields {
+        out.extend_from_slice(&[
+            element.code(),
+            bits.pieces.len() as u8,
+            bits.bias,
+            pivots.len() as u8,
+        ]);
         field(out, bits.codes as u32);
         for piece in &bits.pieces {
             field(out, piece.first);
@@ -81,6 +98,9 @@ pub(super) fn write_layout(layout: &Layout, out: &mut Vec<u8>) {
                 field(out, axis.count);
                 field(out, axis.stride);
             }
+        }
+        for pivot in pivots {
+            out.extend_from_slice(&[pivot.codes[0], pivot.codes[1], pivot.rest, 0]);
         }
     }
 }
@@ -104,7 +124,7 @@ pub(super) fn read_packings(
                 ));
             };
             let first = packing.segment as usize;
-            let last = first.saturating_add(layout.fields.len());
+            let last = first.saturating_add(layout.segments());
             if first < free {
                 return Err(corrupt!("packing {number} shares segments with the one before it"));
             }

@@ -24,13 +24,15 @@ impl<R: ReadAt> Elements<'_, R> {
             return Ok(read(self.source, start, bytes.end - bytes.start)?);
         };
         let layout = &self.directory.layouts[packing.layout as usize];
-        let field = segment - part.segments.start;
-        let codes = layout.fields[field].bits.bytes() as u64;
+        let number = segment - part.segments.start;
+        let stream = layout.streams()[number];
+        let codes = stream.bytes() as u64;
         let structs = bytes.start / codes..bytes.end.div_ceil(codes);
         let len = u64::from(layout.bytes);
         let start = part.bytes.start + structs.start * len;
         let structs_read = read(self.source, start, (structs.end - structs.start) * len)?;
-        let gathered = layout.gather(self.level, field, &structs_read);
+        let mut gathered = layout.gather(self.level, stream.field, &structs_read)?;
+        let gathered = gathered.swap_remove(stream.pivot.map_or(0, |pivot| pivot + 1));
         let from = (bytes.start - structs.start * codes) as usize;
         Ok(Cow::Owned(gathered[from..from + (bytes.end - bytes.start) as usize].to_vec()))
     }

@@ -129,7 +129,8 @@ fn estimate_listed(
     observer: &dyn Observer,
 ) -> Result<Estimate> {
     let size = source.size()?;
-    let directory = encoder::directory(listing, size, Cut::Layers, &Partners::default(), options)?;
+    let none = Partners::default();
+    let directory = encoder::directory(source, listing, size, Cut::Layers, &none, options)?;
     let level = Level::detect();
     let parts = directory.parts()?;
     let elements = Elements { source, directory: &directory, parts: &parts, level };

@@ -77,6 +77,28 @@ pub fn blocks(rng: &mut Rng, name: &str, rows: u64, cols: u64) -> Tensor {
     Tensor { name: format!("w.{name}"), dims: vec![cols, rows], kind, data, shift: 0 }
 }
 
+/// A tensor of blocks as a quantiser makes them, with the codes that every block has: Q8_0, or Q4_1.
+pub fn quantised(rng: &mut Rng, name: &str, rows: u64, cols: u64) -> Tensor {
+    let mut tensor = blocks(rng, name, rows, cols);
+    let (head, len) = if name == "Q8_0" { (2, 34) } else { (4, 20) };
+    for (number, block) in tensor.data.chunks_mut(len).enumerate() {
+        block[..head].fill(if number % 50 == 7 { 0 } else { 0x3c });
+        let codes = &mut block[head..];
+        if number % 50 == 7 {
+            codes.fill(0);
+        } else if name == "Q8_0" {
+            codes.iter_mut().for_each(|code| *code = (rng.bell() >> 11) as u8);
+            codes[rng.below(32) as usize] = if rng.below(2) == 0 { 127 } else { 129 };
+        } else {
+            codes.iter_mut().for_each(|code| *code ^= 0x88);
+            let (low, high) = (rng.below(16) as usize, rng.below(15) as usize);
+            codes[low] &= 0xf0;
+            codes[(low + high + 1) % 16] |= 0xf0;
+        }
+    }
+    tensor
+}
+
 impl Gguf {
     pub fn new(tensors: Vec<Tensor>) -> Gguf {
         let names = [string("a"), string("bc")].concat();

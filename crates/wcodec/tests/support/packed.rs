@@ -9,9 +9,11 @@ pub type Piece = (u32, u8, Vec<(u32, u32)>);
 pub struct Field {
     pub element: u8,
     pub bias: u8,
-    pub zero: u8,
+    /// How many pivots are told of beside those that there are.
+    pub more_pivots: u8,
     pub codes: u32,
     pub pieces: Vec<Piece>,
+    pub pivots: Vec<[u8; 4]>,
 }
 
 #[derive(Clone)]
@@ -34,8 +36,14 @@ pub struct Packed {
 }
 
 fn layout() -> Layout {
-    let field =
-        |bias, codes, piece| Field { element: 2, bias, zero: 0, codes, pieces: vec![piece] };
+    let field = |bias, codes, piece| Field {
+        element: 2,
+        bias,
+        more_pivots: 0,
+        codes,
+        pieces: vec![piece],
+        pivots: vec![],
+    };
     let nibbles = Field { element: 3, ..field(0xf8, 4, (8, 4, vec![(2, 8), (2, 4)])) };
     Layout {
         bytes: 3,
@@ -73,7 +81,8 @@ fn write(layouts: &[Layout], packings: &[(u32, u32, u64)]) -> Vec<u8> {
         out.extend(layout.values.to_le_bytes());
         out.extend([layout.fields.len() as u8, layout.zero, 0, 0, 0, 0, 0, 0]);
         for field in &layout.fields {
-            out.extend([field.element, field.pieces.len() as u8, field.bias, field.zero]);
+            out.extend([field.element, field.pieces.len() as u8, field.bias]);
+            out.push(field.pivots.len() as u8 + field.more_pivots);
             out.extend(field.codes.to_le_bytes());
             for (first, width, axes) in &field.pieces {
                 out.extend(first.to_le_bytes());
@@ -83,6 +92,7 @@ fn write(layouts: &[Layout], packings: &[(u32, u32, u64)]) -> Vec<u8> {
                     out.extend(stride.to_le_bytes());
                 }
             }
+            field.pivots.iter().for_each(|pivot| out.extend(pivot));
         }
     }
     for (segment, layout, structs) in packings {
@@ -130,11 +140,37 @@ pub fn two(change: impl FnOnce(&mut Packed)) -> Vec<u8> {
     })
 }
 
+/// As [`packed`], with a pivot of the nibbles, whose place in the first struct is this.
+pub fn pivoted(first: u8, change: impl FnOnce(&mut Packed)) -> Vec<u8> {
+    packed(|p| {
+        p.minor = 4;
+        p.layouts[0].fields[1].pivots = vec![[6, 7, 0xf8, 0]];
+        let mut places = vec![first];
+        places.extend((1..16).map(|number| if number == 15 { 128 } else { 64 + number % 4 }));
+        for (one, place) in p.forge.original.chunks_mut(3).zip(&places) {
+            let mut codes = [0, 1, 2, 3].map(|code: u8| code.wrapping_add(8));
+            if *place == 128 {
+                codes[0] = 0;
+            } else {
+                let place = usize::from(*place % 4);
+                codes[0] = codes[place];
+                codes[place] = 7 + 8;
+            }
+            (one[1], one[2]) = (codes[0] | codes[2] << 4, codes[1] | codes[3] << 4);
+        }
+        let like = p.forge.segments[0].clone();
+        p.forge.segments[1] = segment(&like, 3, &[1, 2, 3].repeat(16));
+        p.forge.segments.push(segment(&like, 2, &places));
+        change(p);
+    })
+}
+
 /// Files that break a rule of packings.
 #[expect(clippy::too_many_lines, reason = "a list")]
 pub fn cases() -> Vec<(&'static str, Vec<u8>)> {
     let layout = |change: fn(&mut Layout)| packed(|p| change(&mut p.layouts[0]));
     let field = |change: fn(&mut Field)| packed(|p| change(&mut p.layouts[0].fields[1]));
+    let pivot = |change: fn(&mut Field)| pivoted(64, |p| change(&mut p.layouts[0].fields[1]));
     let piece = |piece: Piece| packed(|p| p.layouts[0].fields[1].pieces = vec![piece]);
     vec![
         ("packing_version", packed(|p| p.minor = 2)),
@@ -172,10 +208,30 @@ pub fn cases() -> Vec<(&'static str, Vec<u8>)> {
         ("field_element", field(|f| f.element = 16)),
         ("field_pieces_none", field(|f| f.pieces.clear())),
         ("field_pieces_many", field(|f| f.pieces = vec![f.pieces[0].clone(); 9])),
-        ("field_reserved", field(|f| f.zero = 1)),
+        ("field_pivots_version", field(|f| f.more_pivots = 1)),
         ("field_bias", field(|f| f.element = 9)),
         ("field_codes_none", field(|f| f.codes = 0)),
         ("field_codes_many", field(|f| f.codes = u32::MAX)),
+        ("field_pivots_many", pivot(|f| f.pivots = vec![[6, 7, 0xf8, 0]; 3])),
+        ("field_pivots_short", pivot(|f| f.more_pivots = 1)),
+        (
+            "field_pivots_all",
+            pivoted(64, |p| {
+                p.layouts[0].fields[0].pivots = vec![[0; 4]];
+            }),
+        ),
+        ("field_pivots_wide", pivot(|f| (f.element, f.bias) = (9, 0))),
+        ("pivot_reserved", pivot(|f| f.pivots[0][3] = 1)),
+        (
+            "pivot_segments",
+            pivoted(64, |p| {
+                p.forge.segments.pop();
+            }),
+        ),
+        ("pivot_element", pivoted(64, |p| p.forge.segments[2].element = 3)),
+        ("pivot_place_none", pivoted(129, |_| ())),
+        ("pivot_place_outside", pivoted(4, |_| ())),
+        ("pivot_place_far", pivoted(127, |_| ())),
         ("piece_width_none", piece((8, 0, vec![(2, 8), (2, 4)]))),
         ("piece_width_large", piece((8, 9, vec![(2, 8), (2, 4)]))),
         ("piece_axes_none", piece((8, 4, vec![]))),

@@ -71,7 +71,7 @@ impl<R: ReadAt> Reader<R> {
         let table = BlockTable::read(table.into_owned(), footer.table_at)?;
         let decoded = decode_directory(&footer, stored)
             .map_err(|e| e.at_byte(footer.table_at + table_len))?;
-        let (directory, parts) = Directory::read(&decoded, &footer)
+        let (directory, parts) = Directory::read(&decoded, &footer, minor)
             .map_err(|e| e.at_byte(footer.table_at + table_len))?;
         let reader = Reader::assemble(source, (size, minor), footer, table, (directory, parts))?;
         let end = match reader.footer.blocks {

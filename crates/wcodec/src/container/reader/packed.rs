@@ -8,7 +8,7 @@ use crate::container::read_at::ReadAt;
 use crate::dtype::ElementType;
 use crate::error::{Result, corrupt};
 use crate::options::{Observer, Watch};
-use crate::packing::{Field, Layout, Packing};
+use crate::packing::{Layout, Packing, Stream};
 use crate::stats::Stats;
 use rayon::prelude::*;
 use std::ops::Range;
@@ -23,13 +23,12 @@ struct Piece {
 }
 
 /// Of the codes of all structs those of some; nothing of fields that have none.
-fn part_of<'a>(layout: &Layout, codes: &[&'a [u8]], structs: Range<usize>) -> Vec<&'a [u8]> {
-    let fields = codes.iter().zip(&layout.fields);
-    let part = |(codes, field): (&&'a [u8], &Field)| {
-        let len = field.bits.bytes();
+fn part_of<'a>(streams: &[Stream], codes: &[&'a [u8]], structs: Range<usize>) -> Vec<&'a [u8]> {
+    let part = |(codes, stream): (&&'a [u8], &Stream)| {
+        let len = stream.bytes();
         codes.get(structs.start * len..structs.end * len).unwrap_or_default()
     };
-    fields.map(part).collect()
+    codes.iter().zip(streams).map(part).collect()
 }
 
 impl<R: ReadAt> Reader<R> {
@@ -67,46 +66,45 @@ impl<R: ReadAt> Reader<R> {
     pub(super) fn decode_packing(&self, number: usize, out: &mut [u8]) -> Result<Stats> {
         let (packing, layout) = self.packing(Some(number))?;
         let len = layout.bytes as usize;
-        let fields = layout.fields.iter().zip(packing.segment as usize..);
-        let (largest, _) = fields
-            .clone()
-            .enumerate()
-            .max_by_key(|(_, (field, _))| field.bits.bytes())
-            .ok_or_else(|| corrupt!("a layout without fields"))?;
-        let mut buffer = self.unpacked.take();
-        let sizes = fields.clone().enumerate().map(|(number, (field, segment))| {
-            let size = if number == largest { 0 } else { field.bits.bytes() as u64 };
-            ((field, segment), packing.structs * size)
+        let streams = layout.streams();
+        let largest = streams.iter().enumerate().max_by_key(|(_, stream)| stream.bytes());
+        let (largest, main) = largest.ok_or_else(|| corrupt!("a layout without fields"))?;
+        let of_segments = streams.iter().zip(packing.segment as usize..);
+        let sizes = of_segments.enumerate().map(|(number, (stream, segment))| {
+            let size = if number == largest { 0 } else { stream.bytes() as u64 };
+            ((stream, segment), packing.structs * size)
         });
+        let mut buffer = self.unpacked.take();
         // What an earlier use left is overwritten, or an error ends this.
         buffer.resize(to_len(sizes.clone().map(|(_, size)| size).sum())?, 0);
         let mut stats = packing.totals(layout);
-        let mut codes: Vec<&[u8]> = Vec::with_capacity(layout.fields.len());
-        for ((field, segment), part) in deal(&mut buffer, sizes)? {
+        let mut codes: Vec<&[u8]> = Vec::with_capacity(streams.len());
+        for ((stream, segment), part) in deal(&mut buffer, sizes)? {
             if !part.is_empty() {
                 let jobs = self.jobs(segment)?;
                 let parts = deal(&mut *part, jobs.iter().map(|job| (job, job.bytes)))?;
                 let decoded = self.decode_bundles(parts, &Watch::new(&(), 0))?;
-                stats += packing.of_field(layout, field, decoded);
+                stats += packing.of_stream(layout, stream, decoded);
             }
             codes.push(part);
         }
-        let field = layout.fields.get(largest).ok_or_else(|| corrupt!("no such field"))?;
-        let pieces = self.pieces(packing.segment as usize + largest, field)?;
-        let parts =
-            deal(out, pieces.iter().map(|piece| (piece, (piece.structs.len() * len) as u64)))?;
-        let decoded = parts
+        let pieces = self.pieces(packing.segment as usize + largest, main)?;
+        let sized = pieces.iter().map(|piece| (piece, (piece.structs.len() * len) as u64));
+        let decoded = deal(out, sized)?
             .into_par_iter()
-            .map(|(piece, out)| self.decode_piece(layout, (largest, piece), &codes, out))
+            .map(|(piece, out)| {
+                let codes = part_of(&streams, &codes, piece.structs.clone());
+                self.decode_piece(layout, (largest, piece), &codes, out)
+            })
             .try_reduce(Stats::default, |sum, part| Ok(sum + part))?;
-        Ok(stats + packing.of_field(layout, field, decoded))
+        Ok(stats + packing.of_stream(layout, main, decoded))
     }
 
-    /// Decodes a piece of a field, and puts its structs together with the codes of the others.
+    /// Decodes a piece of a stream, and puts its structs together with what the others hold.
     fn decode_piece(
         &self,
         layout: &Layout,
-        (field, piece): (usize, &Piece),
+        (stream, piece): (usize, &Piece),
         codes: &[&[u8]],
         out: &mut [u8],
     ) -> Result<Stats> {
@@ -114,17 +112,17 @@ impl<R: ReadAt> Reader<R> {
         buffer.resize(to_len(piece.jobs.iter().map(|job| job.bytes).sum())?, 0);
         let parts = deal(&mut buffer, piece.jobs.iter().map(|job| (job, job.bytes)))?;
         let stats = self.decode_bundles(parts, &Watch::new(&(), 0))?;
-        let mut codes = part_of(layout, codes, piece.structs.clone());
-        if let Some(codes) = codes.get_mut(field) {
+        let mut codes = codes.to_vec();
+        if let Some(codes) = codes.get_mut(stream) {
             *codes = &buffer;
         }
-        layout.scatter(self.level, &codes, out);
+        layout.scatter(self.level, &codes, out)?;
         Ok(stats)
     }
 
-    /// The pieces that a field is decoded in.
-    fn pieces(&self, segment: usize, field: &Field) -> Result<Vec<Piece>> {
-        let len = field.bits.bytes() as u64;
+    /// The pieces that a stream is decoded in.
+    fn pieces(&self, segment: usize, stream: &Stream) -> Result<Vec<Piece>> {
+        let len = stream.bytes() as u64;
         let mut pieces: Vec<Piece> = Vec::new();
         let (mut at, mut structs) = (0, 0);
         let mut jobs = Vec::new();
@@ -142,13 +140,13 @@ impl<R: ReadAt> Reader<R> {
     }
 
     /// Makes structs of the codes of their fields.
-    fn put_together(&self, layout: &Layout, codes: &[&[u8]], out: &mut [u8]) {
+    fn put_together(&self, layout: &Layout, codes: &[&[u8]], out: &mut [u8]) -> Result<()> {
         let len = layout.bytes as usize;
-        let count = (PIECE_BYTES as usize / len).max(1);
-        out.par_chunks_mut(count * len).enumerate().for_each(|(task, out)| {
+        let (streams, count) = (layout.streams(), (PIECE_BYTES as usize / len).max(1));
+        out.par_chunks_mut(count * len).enumerate().try_for_each(|(task, out)| {
             let structs = task * count..task * count + out.len() / len;
-            layout.scatter(self.level, &part_of(layout, codes, structs), out);
-        });
+            layout.scatter(self.level, &part_of(&streams, codes, structs), out)
+        })
     }
 
     /// Copies runs of bytes of a packing into `out`, one behind the other.
@@ -175,17 +173,18 @@ impl<R: ReadAt> Reader<R> {
             return Ok(stats);
         }
         let mut stats = Stats::default();
-        let mut buffers = Vec::with_capacity(layout.fields.len());
-        for (field, segment) in layout.fields.iter().zip(packing.segment as usize..) {
-            let (runs, range) = window.scaled(len, field.bits.bytes() as u64);
+        let streams = layout.streams();
+        let mut buffers = Vec::with_capacity(streams.len());
+        for (stream, segment) in streams.iter().zip(packing.segment as usize..) {
+            let (runs, range) = window.scaled(len, stream.bytes() as u64);
             let window = Window::new(&runs, range);
             let mut buffer = zeroed(window.bytes())?;
             let part = self.copy_runs(segment, &window, &mut buffer, observer)?;
-            stats += packing.of_field(layout, field, part);
+            stats += packing.of_stream(layout, stream, part);
             buffers.push(buffer);
         }
         let codes: Vec<&[u8]> = buffers.iter().map(Vec::as_slice).collect();
-        self.put_together(layout, &codes, out);
+        self.put_together(layout, &codes, out)?;
         stats.original_bytes += out.len() as u64;
         Ok(stats)
     }

@@ -27,8 +27,8 @@ impl<R: ReadAt> Reader<R> {
         let packings = self.parts.packings_of(entry);
         for part in packings {
             let (packing, layout) = self.packing(part.packing)?;
-            for (field, segment) in layout.fields.iter().zip(part.segments.clone()) {
-                stats += packing.of_field(layout, field, self.segment_stats(segment)?);
+            for (stream, segment) in layout.streams().iter().zip(part.segments.clone()) {
+                stats += packing.of_stream(layout, stream, self.segment_stats(segment)?);
             }
         }
         if packings.is_empty() {

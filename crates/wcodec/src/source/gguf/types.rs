@@ -3,7 +3,7 @@
 
 use crate::dtype::ElementType;
 use crate::packing::{Field, Layout};
-use wcodec_kernels::{Axis, CodeField, Piece};
+use wcodec_kernels::{Axis, CodeField, Piece, Pivot};
 
 /// What a tensor of a type consists of.
 #[derive(Clone, Debug)]
@@ -50,7 +50,7 @@ fn field(element: ElementType, bias: u8, pieces: Vec<Piece>) -> Field {
     let codes =
         pieces.first().map_or(0, |piece| piece.axes.iter().map(|axis| axis.count).product::<u32>());
     let bits = CodeField { codes: codes as usize, size: element.size(), bias, pieces };
-    Field { element, bits }
+    Field { element, bits, pivots: Vec::new() }
 }
 
 /// Elements side by side, from a byte on.
@@ -63,6 +63,22 @@ fn whole(element: ElementType, byte: u32, count: u32) -> Field {
 fn centred(pieces: Vec<Piece>) -> Field {
     let width: u32 = pieces.iter().map(|piece| piece.width).sum();
     field(ElementType::I8, (1u8 << (width - 1)).wrapping_neg(), pieces)
+}
+
+/// The same, of which each block has these codes.
+fn pivoted(mut field: Field, pivots: &[Pivot]) -> Field {
+    field.pivots = pivots.to_vec();
+    field
+}
+
+/// A code, or another; blocks of zeros have neither.
+const fn pivot(codes: [i8; 2]) -> Pivot {
+    Pivot { codes: [codes[0] as u8, codes[1] as u8], rest: 0 }
+}
+
+/// The least and the largest code; blocks of one value have the least alone.
+fn least_and_most(least: i8, most: i8) -> [Pivot; 2] {
+    [pivot([least, least]), Pivot { rest: least as u8, ..pivot([most, most]) }]
 }
 
 /// Codes of some bits that stand for nothing between which there is a middle.
@@ -96,17 +112,28 @@ fn blocks(number: u32) -> Option<(&'static str, u32, Vec<Field>)> {
     // Low and high nibbles of 32 bytes in turn, four times.
     let halves = |byte: u32| piece(byte * 8, 4, &[(32, 8), (2, 4), (4, 256)]);
     Some(match number {
-        2 => ("Q4_0", 32, vec![f16(0), centred(vec![nibbles(2)])]),
-        3 => ("Q4_1", 32, vec![f16(0), f16(2), centred(vec![nibbles(4)])]),
+        2 => {
+            let codes = pivoted(centred(vec![nibbles(2)]), &[pivot([-8, -8])]);
+            ("Q4_0", 32, vec![f16(0), codes])
+        }
+        3 => {
+            let codes = pivoted(centred(vec![nibbles(4)]), &least_and_most(-8, 7));
+            ("Q4_1", 32, vec![f16(0), f16(2), codes])
+        }
         6 => {
             let high = piece(16, 1, &[(32, 1)]);
-            ("Q5_0", 32, vec![f16(0), centred(vec![nibbles(6), high])])
+            let codes = pivoted(centred(vec![nibbles(6), high]), &[pivot([-16, -16])]);
+            ("Q5_0", 32, vec![f16(0), codes])
         }
         7 => {
             let high = piece(32, 1, &[(32, 1)]);
-            ("Q5_1", 32, vec![f16(0), f16(2), centred(vec![nibbles(8), high])])
+            let codes = pivoted(centred(vec![nibbles(8), high]), &least_and_most(-16, 15));
+            ("Q5_1", 32, vec![f16(0), f16(2), codes])
         }
-        8 => ("Q8_0", 32, vec![f16(0), whole(I8, 2, 32)]),
+        8 => {
+            let codes = pivoted(whole(I8, 2, 32), &[pivot([127, -127])]);
+            ("Q8_0", 32, vec![f16(0), codes])
+        }
         9 => ("Q8_1", 32, vec![f16(0), f16(2), whole(I8, 4, 32)]),
         10 => {
             let scales = plain(vec![piece(0, 4, &[(16, 8)])]);
