@@ -549,8 +549,6 @@ def read_layouts(data, at, count, minor):
             require(element <= 15 and 1 <= piece_count <= 8, "field")
             require(codes and (bias == 0 or TYPES[element][1] == 1), "codes and bias")
             require(pivot_count <= (2 if minor >= 4 else 0), "pivots")
-            small = TYPES[element][1] == 1 and pivot_count < codes <= 64
-            require(pivot_count == 0 or small, "codes with pivots")
             at, pieces = at + 8, []
             for _ in range(piece_count):
                 first, width, axis_count, zero = struct.unpack("<IBBH", take(data, at, 8))
@@ -568,14 +566,24 @@ def read_layouts(data, at, count, minor):
                 for bit in range(width):
                     numpy.add.at(used, bits + bit, 1)
             require(sum(width for _, width in pieces) <= 8 * TYPES[element][1], "width of a code")
-            pivots = [tuple(take(data, at + 4 * k, 4)) for k in range(pivot_count)]
-            require(not any(pivot[3] for pivot in pivots), "pivot")
-            at += 4 * pivot_count
-            fields.append((element, bias, codes, pieces, pivots))
+            group, pivots = codes, []
+            if pivot_count:
+                group = struct.unpack("<I", take(data, at, 4))[0]
+                require(pivot_count < group <= 64 and codes % group == 0, "groups of a field")
+                require(TYPES[element][1] == 1, "codes with pivots")
+                at += 4
+            for _ in range(pivot_count):
+                count, zero, several = struct.unpack("<B3s4s", take(data, at, 8))
+                require(1 <= count <= 4 and count * group <= 255, "codes of a pivot")
+                require(not any(zero) and not any(several[count:]), "pivot")
+                pivots.append(several[:count])
+                at += 8
+            fields.append((element, bias, codes, pieces, group, pivots))
         require((used == 1).all(), "bits of a struct")
         segments = []
-        for element, _, codes, _, pivots in fields:
-            segments += [(element, codes - len(pivots))] + [(2, 1)] * len(pivots)
+        for element, _, codes, _, group, pivots in fields:
+            groups = codes // group
+            segments += [(element, codes - groups * len(pivots))] + [(2, groups)] * len(pivots)
         layouts.append((size, values, fields, segments))
     return layouts, at
 
@@ -598,20 +606,18 @@ def read_packings(data, at, count, layouts, segments):
     return packings, at
 
 
-def put_pivots(pivots, count, left, places):
-    """The codes of a struct with its pivots (section 10.2)."""
+def put_pivots(pivots, group, bias, left, places):
+    """A group of codes with its pivots (section 10.2)."""
     codes = [0] * len(pivots) + list(left)
     for number in reversed(range(len(pivots))):
-        code, second, rest, _ = pivots[number]
-        told = places[number]
-        require(told <= 128, "place of a pivot")
-        if told == 128:
-            codes[number] = rest
+        told, several = places[number], pivots[number]
+        if told >= group * len(several):
+            codes[number] = (told - group * len(several) + bias) % 256
             continue
-        place = told % 64
-        require(number <= place < count, "place of a pivot")
+        place = told % group
+        require(number <= place, "place of a pivot")
         codes[number] = codes[place]
-        codes[place] = second if told >= 64 else code
+        codes[place] = several[told // group]
     return codes
 
 
@@ -620,11 +626,12 @@ def put_together(layout, structs, parts):
     size, _, fields, _ = layout
     parts = iter(parts)
     bits = numpy.zeros((structs, 8 * size), numpy.uint8)
-    for element, bias, count, pieces, pivots in fields:
+    for element, bias, count, pieces, group, pivots in fields:
         data, places = next(parts), [next(parts) for _ in pivots]
         if pivots:
-            lefts = numpy.frombuffer(data, numpy.uint8).reshape(structs, -1).tolist()
-            whole = [put_pivots(pivots, count, *both) for both in zip(lefts, zip(*places))]
+            lefts = numpy.frombuffer(data, numpy.uint8).reshape(-1, group - len(pivots)).tolist()
+            groups = zip(lefts, zip(*places))
+            whole = [put_pivots(pivots, group, bias, left, told) for left, told in groups]
             data = bytes(code for codes in whole for code in codes)
         name = f"<u{TYPES[element][1]}"
         values = numpy.frombuffer(data, name).reshape(structs, count) - numpy.array(bias, name)

@@ -5,9 +5,7 @@ use crate::dtype::ElementType;
 use crate::error::{Error, Result, corrupt};
 use crate::layer::Layer;
 use crate::stats::Stats;
-use wcodec_kernels::{
-    CodeField, Level, MAX_PIVOT_CODES, Pivot, gather_codes, put_pivots, scatter_codes, take_pivots,
-};
+use wcodec_kernels::{CodeField, Level, MAX_PIVOT_GROUP, Pivots, gather_codes, scatter_codes};
 
 /// Bytes that the segments of one packing may have together: it bounds what a reader must hold.
 pub(crate) const MAX_PACKING_BYTES: u64 = 64 << 20;
@@ -20,8 +18,8 @@ pub(crate) const MAX_FIELDS: usize = 16;
 pub(crate) const MAX_PIECES: usize = 8;
 pub(crate) const MAX_AXES: usize = 4;
 
-/// Structs whose pivots are put back at a time.
-const SCATTER_STRUCTS: usize = 512;
+/// Bytes of structs whose pivots are put back at a time.
+const SCATTER_BYTES: usize = 16 << 10;
 
 /// What a struct of a fixed size consists of.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,8 +37,8 @@ pub(crate) struct Field {
     /// What the codes are in their segment.
     pub(crate) element: ElementType,
     pub(crate) bits: CodeField,
-    /// Codes that every struct has somewhere.
-    pub(crate) pivots: Vec<Pivot>,
+    /// Codes that nearly every group of them has somewhere.
+    pub(crate) pivots: Option<Pivots>,
 }
 
 /// What a segment of a packing holds of each struct.
@@ -91,30 +89,29 @@ impl Layout {
     pub(crate) fn streams(&self) -> Vec<Stream> {
         let mut streams = Vec::new();
         for (number, field) in self.fields.iter().enumerate() {
-            streams.push(Stream {
-                element: field.element,
-                count: field.bits.codes - field.pivots.len(),
-                field: number,
-                pivot: None,
-            });
-            streams.extend((0..field.pivots.len()).map(|pivot| Stream {
-                element: ElementType::U8,
-                count: 1,
-                field: number,
-                pivot: Some(pivot),
-            }));
+            let stream = |element, count, pivot| Stream { element, count, field: number, pivot };
+            let codes = field.bits.codes;
+            let Some(pivots) = &field.pivots else {
+                streams.push(stream(field.element, codes, None));
+                continue;
+            };
+            let groups = codes / pivots.group;
+            streams.push(stream(field.element, groups * pivots.left(), None));
+            let places = 0..pivots.pivots.len();
+            streams.extend(places.map(|pivot| stream(ElementType::U8, groups, Some(pivot))));
         }
         streams
     }
 
     /// Number of the segments of a packing.
     pub(crate) fn segments(&self) -> usize {
-        self.fields.iter().map(|field| 1 + field.pivots.len()).sum()
+        let places = |pivots: &Pivots| pivots.pivots.len();
+        self.fields.iter().map(|field| 1 + field.pivots.as_ref().map_or(0, places)).sum()
     }
 
     /// Whether files with it are of the version that has pivots.
     pub(crate) fn has_pivots(&self) -> bool {
-        self.fields.iter().any(|field| !field.pivots.is_empty())
+        self.fields.iter().any(|field| field.pivots.is_some())
     }
 
     /// Number of structs that a layer consists of.
@@ -145,13 +142,12 @@ impl Layout {
         let Field { bits, pivots, .. } = &self.fields[field];
         let mut codes = vec![0; structs.len() / len * bits.bytes()];
         gather_codes(level, len, structs, bits, &mut codes);
-        if pivots.is_empty() {
-            return Ok(vec![codes]);
-        }
+        let Some(pivots) = pivots else { return Ok(vec![codes]) };
         let mut left = Vec::with_capacity(codes.len());
-        let mut streams = vec![Vec::with_capacity(structs.len() / len); pivots.len()];
-        if !take_pivots(pivots, bits.codes, &codes, &mut left, &mut streams) {
-            return Err(corrupt!("a struct does not have the code that all others have"));
+        let places = Vec::with_capacity(codes.len() / pivots.group);
+        let mut streams = vec![places; pivots.pivots.len()];
+        if !pivots.take(&codes, &mut left, &mut streams) {
+            return Err(corrupt!("a group does not have the code that all others have"));
         }
         streams.insert(0, left);
         Ok(streams)
@@ -171,11 +167,12 @@ impl Layout {
             scatter_codes(level, len, &fields, structs);
             return Ok(());
         }
+        let at_once = (SCATTER_BYTES / len).max(1);
         let bytes: Vec<usize> = self.streams().iter().map(Stream::bytes).collect();
         // Codes with their pivots, of so few structs that the first-level cache holds them.
         let mut space = vec![Vec::new(); self.fields.len()];
-        for (task, structs) in structs.chunks_mut(SCATTER_STRUCTS * len).enumerate() {
-            let (first, count) = (task * SCATTER_STRUCTS, structs.len() / len);
+        for (task, structs) in structs.chunks_mut(at_once * len).enumerate() {
+            let (first, count) = (task * at_once, structs.len() / len);
             let mut rest = streams
                 .iter()
                 .zip(&bytes)
@@ -183,14 +180,14 @@ impl Layout {
             let mut fields: Vec<(&CodeField, &[u8])> = Vec::with_capacity(self.fields.len());
             for (field, space) in self.fields.iter().zip(&mut space) {
                 let codes = rest.next().unwrap_or_default();
-                if field.pivots.is_empty() {
+                let Some(pivots) = &field.pivots else {
                     fields.push((&field.bits, codes));
                     continue;
-                }
-                let places: Vec<&[u8]> = rest.by_ref().take(field.pivots.len()).collect();
+                };
+                let places: Vec<&[u8]> = rest.by_ref().take(pivots.pivots.len()).collect();
                 space.resize(count * field.bits.codes, 0);
-                if !put_pivots(&field.pivots, field.bits.codes, codes, &places, space) {
-                    return Err(corrupt!("the place of a code is outside its struct"));
+                if !pivots.put(codes, &places, space) {
+                    return Err(corrupt!("the place of a code is outside its group"));
                 }
                 fields.push((&field.bits, space));
             }
@@ -213,9 +210,12 @@ impl Field {
         if *bias != 0 && *size != 1 {
             return Err(corrupt!("bias {bias} of elements of {size} bytes, expected 0"));
         }
-        let pivots = self.pivots.len();
-        if pivots > 0 && (*size != 1 || *codes > MAX_PIVOT_CODES || *codes <= pivots) {
-            return Err(corrupt!("{pivots} pivots of {codes} codes of {size} bytes"));
+        if let Some(Pivots { group, pivots, .. }) = &self.pivots {
+            let fits = (pivots.len() + 1..=MAX_PIVOT_GROUP).contains(group);
+            if *size != 1 || !fits || !codes.is_multiple_of(*group) {
+                let count = pivots.len();
+                return Err(corrupt!("{count} pivots of {group} of {codes} codes of {size} bytes"));
+            }
         }
         for piece in pieces {
             let counts = piece.axes.iter().try_fold(1u64, |n, a| n.checked_mul(a.count.into()));
@@ -328,7 +328,7 @@ mod tests {
         let field = |codes, pieces| Field {
             element: ElementType::U8,
             bits: CodeField { codes, size: 1, bias: 0, pieces },
-            pivots: vec![],
+            pivots: None,
         };
         let mut layout = Layout {
             bytes: 3,

@@ -7,40 +7,44 @@ use crate::packing::Layout;
 use crate::source::Located;
 use wcodec_kernels::Level;
 
-/// A layer of fewer structs would pay more for the segments of the places than it can gain.
-const MIN_STRUCTS: u64 = 1 << 11;
+/// A layer of fewer groups would pay more for the segments of the places than it can gain.
+const MIN_GROUPS: u64 = 1 << 11;
 /// Bytes looked at at a time; the first ones tell what pivots gain.
 const PIECE_BYTES: u64 = 4 << 20;
 
-/// The layout of a layer: with its pivots if all structs have them and they make the codes smaller,
-/// without them otherwise.
+/// The layout of a layer: pivots stay where all groups have room for them, and where they make the codes
+/// smaller.
 pub(crate) fn settled(source: &impl ReadAt, located: &Located, layout: &Layout) -> Result<Layout> {
-    if !layout.has_pivots() {
-        return Ok(layout.clone());
-    }
-    let mut plain = layout.clone();
-    plain.fields.iter_mut().for_each(|field| field.pivots.clear());
-    let len = u64::from(layout.bytes);
+    let mut settled = layout.clone();
     let structs = layout.structs(&located.layer)?;
-    if structs < MIN_STRUCTS {
-        return Ok(plain);
+    for field in &mut settled.fields {
+        let groups = |group: usize| (field.bits.codes / group) as u64 * structs;
+        field.pivots.take_if(|pivots| groups(pivots.group) < MIN_GROUPS);
     }
-    let level = Level::detect();
+    let (level, len) = (Level::detect(), u64::from(layout.bytes));
     let most = (PIECE_BYTES / len).max(1);
     for first in (0..structs).step_by(most as usize) {
+        if !settled.has_pivots() {
+            break;
+        }
         let count = most.min(structs - first);
         let bytes = read(source, located.at + first * len, count * len)?;
-        for (number, field) in layout.fields.iter().enumerate() {
-            if field.pivots.is_empty() {
+        for number in 0..settled.fields.len() {
+            if settled.fields[number].pivots.is_none() {
                 continue;
             }
-            let Ok(with) = layout.gather(level, number, &bytes) else { return Ok(plain) };
-            if first == 0 && price(&with) >= price(&plain.gather(level, number, &bytes)?) {
-                return Ok(plain);
-            }
+            let with = settled.gather(level, number, &bytes);
+            let pivots = settled.fields[number].pivots.take();
+            let stays = match with {
+                Ok(with) if first == 0 => {
+                    price(&with) < price(&settled.gather(level, number, &bytes)?)
+                }
+                fits => fits.is_ok(),
+            };
+            settled.fields[number].pivots = pivots.filter(|_| stays);
         }
     }
-    Ok(layout.clone())
+    Ok(settled)
 }
 
 /// The entropy of streams of bytes.

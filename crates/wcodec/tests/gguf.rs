@@ -101,7 +101,7 @@ fn parts_are_whole_blocks() {
     }
 }
 
-/// Codes that every block has are told by their places, unless one block does not have them.
+/// Codes that every block has are told by their places, unless they are none.
 #[test]
 fn pivots_come_back_in_parts_too() {
     for (name, bytes) in [("Q8_0", 34), ("Q4_1", 20)] {
@@ -118,10 +118,12 @@ fn pivots_come_back_in_parts_too() {
         assert_eq!(reader.layer_stats(0).unwrap().elements, 300 * 512);
         let mut other = tensor.clone();
         let last = other.data.len() - bytes + 2;
-        other.data[last..].iter_mut().for_each(|byte| *byte = *byte & 0x37 | 0x11);
+        other.data[last..].iter_mut().for_each(|byte| *byte = *byte & 0x37 | 0xc1);
         let (without, _) = round_trip(&Gguf::new(vec![other]).build(), Effort::Default);
-        assert_eq!(without[10], 3);
-        assert!(coded.len() < without.len(), "{} {}", coded.len(), without.len());
+        // A code of 8 bits has no room beside the places; one of 4 bits has.
+        assert_eq!(without[10], if name == "Q8_0" { 3 } else { 4 });
+        let larger = if name == "Q8_0" { 500 } else { 0 };
+        assert!(coded.len() + larger <= without.len(), "{} {}", coded.len(), without.len());
     }
 }
 

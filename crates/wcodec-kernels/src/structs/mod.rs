@@ -9,7 +9,7 @@ use crate::level::compiled_for_levels;
 use runs::Run;
 use spans::Plan;
 
-pub use pivots::{MAX_PIVOT_CODES, MAX_PIVOTS, Pivot, put_pivots, take_pivots};
+pub use pivots::{MAX_PIVOT_CODES, MAX_PIVOT_GROUP, MAX_PIVOTS, Pivot, Pivots};
 
 /// A number of places that lie equally far from each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,91 +1,117 @@
-//! Pivots: codes that every struct has somewhere, taken out of the others.
+//! Pivots: codes that nearly every group of codes has somewhere, taken out of the others.
 //!
-//! A scale is mostly chosen so that the largest weight of a struct gets the largest code. Where that
+//! A scale is mostly chosen so that the largest weight of a group gets the largest code. Where that
 //! code stands is told apart, and the first code takes its place: the codes that are left have one less,
 //! and none that says what is known already.
 
-/// A code that a struct has at least once.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Codes of which nearly every group has one.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pivot {
-    /// It is one of these.
-    pub codes: [u8; 2],
-    /// What the code in its place is in structs that do not have it.
-    pub rest: u8,
+    /// From 1 to [`MAX_PIVOT_CODES`]; a group is asked for the first of them first.
+    pub codes: Vec<u8>,
 }
 
-/// Most codes of a struct with pivots.
-pub const MAX_PIVOT_CODES: usize = 64;
-/// Most pivots of a struct.
+/// Pivots, and where they are looked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pivots {
+    /// Codes of a group, at most [`MAX_PIVOT_GROUP`]. The number of groups in a struct is whole.
+    pub group: usize,
+    /// Subtracted from a code that stands for itself, where a group has none.
+    pub bias: u8,
+    /// At most [`MAX_PIVOTS`], fewer than the codes of a group.
+    pub pivots: Vec<Pivot>,
+}
+
+/// Most codes of a group.
+pub const MAX_PIVOT_GROUP: usize = 64;
+/// Most pivots of a group.
 pub const MAX_PIVOTS: usize = 2;
-/// Added to the place of the second code.
-const SECOND: u8 = 64;
-/// In place of a place: there is no such code.
-const NONE: u8 = 128;
+/// Most codes that a pivot may be.
+pub const MAX_PIVOT_CODES: usize = 4;
 
-/// Takes pivots out of structs of `count` codes each, at most [`MAX_PIVOT_CODES`]: appends the codes that
-/// are left and, for each pivot, its place in each struct. `false` if a struct has neither a pivot nor
-/// its rest; what was appended is then of no use.
-#[must_use]
-pub fn take_pivots(
-    pivots: &[Pivot],
-    count: usize,
-    codes: &[u8],
-    left: &mut Vec<u8>,
-    places: &mut [Vec<u8>],
-) -> bool {
-    let mut space = [0; MAX_PIVOT_CODES];
-    for codes in codes.chunks_exact(count) {
-        let space = &mut space[..count];
-        space.copy_from_slice(codes);
-        for (number, (pivot, places)) in pivots.iter().zip(&mut *places).enumerate() {
-            let found = space[number..].iter().position(|code| pivot.codes.contains(code));
-            match found.map(|place| number + place) {
-                Some(place) => {
-                    let second = if space[place] == pivot.codes[0] { 0 } else { SECOND };
-                    places.push(place as u8 + second);
-                    space[place] = space[number];
-                }
-                None if space[number] == pivot.rest => places.push(NONE),
-                None => return false,
-            }
-        }
-        left.extend_from_slice(&space[pivots.len()..]);
+impl Pivots {
+    /// Codes of a group that are left.
+    #[must_use]
+    pub fn left(&self) -> usize {
+        self.group - self.pivots.len()
     }
-    true
-}
 
-/// Puts pivots back. `false` if a place is none, or outside its struct.
-///
-/// # Panics
-/// If `codes` are not `count` for each struct, and `left` not as many less one for each pivot.
-#[must_use]
-pub fn put_pivots(
-    pivots: &[Pivot],
-    count: usize,
-    left: &[u8],
-    places: &[&[u8]],
-    codes: &mut [u8],
-) -> bool {
-    let structs = codes.chunks_exact_mut(count).zip(left.chunks_exact(count - pivots.len()));
-    let mut sound = true;
-    for (number, (codes, left)) in structs.enumerate() {
-        codes[pivots.len()..].copy_from_slice(left);
-        for (first, (pivot, places)) in pivots.iter().zip(places).enumerate().rev() {
-            let told = places[number];
-            if told >= NONE {
-                sound &= told == NONE;
-                codes[first] = pivot.rest;
-                continue;
+    /// The first value that tells of no place.
+    fn places(&self, pivot: &Pivot) -> usize {
+        self.group * pivot.codes.len()
+    }
+
+    /// Takes pivots out of groups of codes: appends the codes that are left and, for each pivot, its
+    /// place in each group. `false` if a group has no pivot and no room for what stands in its place; what was
+    /// appended is then of no use.
+    #[must_use]
+    pub fn take(&self, codes: &[u8], left: &mut Vec<u8>, places: &mut [Vec<u8>]) -> bool {
+        let mut space = [0; MAX_PIVOT_GROUP];
+        let space = &mut space[..self.group];
+        for codes in codes.chunks_exact(self.group) {
+            space.copy_from_slice(codes);
+            for (first, (pivot, places)) in self.pivots.iter().zip(&mut *places).enumerate() {
+                let find = |code: &u8| space[first..].iter().position(|found| found == code);
+                let found = pivot.codes.iter().enumerate().find_map(|(n, c)| Some((n, find(c)?)));
+                let told = match found {
+                    Some((number, place)) => {
+                        space[first + place] = space[first];
+                        number * self.group + first + place
+                    }
+                    None => self.places(pivot) + usize::from(space[first].wrapping_sub(self.bias)),
+                };
+                let Ok(told) = u8::try_from(told) else { return false };
+                places.push(told);
             }
-            let place = usize::from(told % SECOND);
-            sound &= (first..count).contains(&place);
-            // A place that is wrong is told of at the end.
-            let place = place.clamp(first, count - 1);
-            codes[first] = codes[place];
-            codes[place] = pivot.codes[usize::from(told / SECOND)];
+            left.extend_from_slice(&space[self.pivots.len()..]);
+        }
+        true
+    }
+
+    /// Puts pivots back. `false` if a place is not in its group.
+    ///
+    /// # Panics
+    /// If `codes` are not whole groups, or `left` and `places` not what was taken from as many.
+    #[must_use]
+    pub fn put(&self, left: &[u8], places: &[&[u8]], codes: &mut [u8]) -> bool {
+        match (self.group, self.pivots.len()) {
+            (16, 1) => self.put_groups::<16, 1>(left, places, codes),
+            (32, 1) => self.put_groups::<32, 1>(left, places, codes),
+            (32, 2) => self.put_groups::<32, 2>(left, places, codes),
+            _ => self.put_groups::<0, 0>(left, places, codes),
         }
     }
-    sound
+
+    /// As [`Pivots::put`], for groups and pivots of a number that is known, or 0.
+    #[inline(always)]
+    fn put_groups<const GROUP: usize, const PIVOTS: usize>(
+        &self,
+        left: &[u8],
+        places: &[&[u8]],
+        codes: &mut [u8],
+    ) -> bool {
+        let (group, count) =
+            if GROUP > 0 { (GROUP, PIVOTS) } else { (self.group, self.pivots.len()) };
+        let groups = codes.chunks_exact_mut(group).zip(left.chunks_exact(group - count));
+        let mut sound = true;
+        for (number, (codes, left)) in groups.enumerate() {
+            codes[count..].copy_from_slice(left);
+            for first in (0..count).rev() {
+                let told = usize::from(places[first][number]);
+                let pivot = &self.pivots[first];
+                let Some(&code) = pivot.codes.get(told / group) else {
+                    codes[first] = ((told - self.places(pivot)) as u8).wrapping_add(self.bias);
+                    continue;
+                };
+                sound &= told % group >= first;
+                // A place that is wrong is told of at the end.
+                let place = (told % group).max(first);
+                codes[first] = codes[place];
+                codes[place] = code;
+            }
+        }
+        sound
+    }
 }
 
 #[cfg(test)]
@@ -93,45 +119,49 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    fn pivots(group: usize, codes: &[&[u8]]) -> Pivots {
+        let pivots = codes.iter().map(|codes| Pivot { codes: codes.to_vec() }).collect();
+        Pivots { group, bias: 3, pivots }
+    }
+
     proptest! {
         #[test]
-        fn pivots_come_back(mut codes in prop::collection::vec(0u8..9, 12 * 20), places in prop::collection::vec((0usize..12, any::<bool>()), 20), two: bool) {
-            let pivots = [Pivot { codes: [20, 21], rest: 3 }, Pivot { codes: [4, 4], rest: 0 }];
-            let pivots = &pivots[..1 + usize::from(two)];
-            for (codes, (place, second)) in codes.chunks_mut(12).zip(places) {
-                codes[place] = 20 + u8::from(second);
-                codes[(place + 5) % 12] = 4;
+        fn pivots_come_back(codes in prop::collection::vec(3u8..12, 64 * 12), group in 2usize..=64, two: bool) {
+            for group in [group, 16, 32] {
+                let codes = &codes[..codes.len() / group * group];
+                let pivots = pivots(group, &[&[11, 10], &[3]][..1 + usize::from(two && group > 2)]);
+                let (mut left, mut places) = (vec![9], vec![vec![]; pivots.pivots.len()]);
+                prop_assert!(pivots.take(codes, &mut left, &mut places));
+                prop_assert_eq!(left.len(), 1 + codes.len() / group * pivots.left());
+                let places: Vec<&[u8]> = places.iter().map(Vec::as_slice).collect();
+                let mut back = vec![0; codes.len()];
+                prop_assert!(pivots.put(&left[1..], &places, &mut back));
+                prop_assert_eq!(&back, codes);
             }
-            let (mut left, mut places) = (vec![9], vec![vec![]; pivots.len()]);
-            prop_assert!(take_pivots(pivots, 12, &codes, &mut left, &mut places));
-            prop_assert_eq!(left.len(), 1 + 20 * (12 - pivots.len()));
-            let places: Vec<&[u8]> = places.iter().map(Vec::as_slice).collect();
-            let mut back = vec![0; codes.len()];
-            prop_assert!(put_pivots(pivots, 12, &left[1..], &places, &mut back));
-            prop_assert_eq!(back, codes);
         }
     }
 
     #[test]
-    fn structs_without_a_pivot_have_the_rest() {
-        let pivots = [Pivot { codes: [7, 8], rest: 0 }];
+    fn groups_without_a_pivot_say_what_they_have() {
+        let pivots = pivots(3, &[&[7, 8]]);
         let (mut left, mut places) = (vec![], [vec![]]);
-        assert!(take_pivots(&pivots, 3, &[0, 1, 2, 0, 8, 7], &mut left, &mut places));
-        assert_eq!((left.as_slice(), places[0].as_slice()), (&[1, 2, 0, 7][..], &[128, 65][..]));
+        let codes = [4, 1, 2, 0, 8, 7];
+        assert!(pivots.take(&codes, &mut left, &mut places));
+        // No place, and 4 less the bias; the place of the first code before that of the second.
+        assert_eq!((left.as_slice(), places[0].as_slice()), (&[1, 2, 8, 0][..], &[7, 2][..]));
         let mut back = [9; 6];
-        assert!(put_pivots(&pivots, 3, &left, &[&places[0]], &mut back));
-        assert_eq!(back, [0, 1, 2, 0, 8, 7]);
-        assert!(!take_pivots(&pivots, 3, &[1, 0, 0], &mut left, &mut places));
+        assert!(pivots.put(&left, &[&places[0]], &mut back));
+        assert_eq!(back, codes);
+        // -3 less the bias is 250, for which there is no room behind 6 places.
+        assert!(!pivots.take(&[253, 0, 0], &mut left, &mut places));
     }
 
     #[test]
     fn wrong_places_are_told() {
-        let pivots = [Pivot { codes: [7, 8], rest: 0 }; 2];
+        let pivots = pivots(3, &[&[7, 8], &[9]]);
         let mut codes = [0; 3];
-        for (first, second, sound) in
-            [(0, 1, true), (128, 2, true), (3, 1, false), (129, 1, false), (0, 0, false)]
-        {
-            assert_eq!(put_pivots(&pivots, 3, &[5], &[&[first], &[second]], &mut codes), sound);
+        for (first, second, sound) in [(0, 1, true), (5, 2, true), (2, 0, false), (9, 255, true)] {
+            assert_eq!(pivots.put(&[5], &[&[first], &[second]], &mut codes), sound);
         }
     }
 }

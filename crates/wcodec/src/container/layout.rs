@@ -8,7 +8,7 @@ use crate::packing::{
     Field, Layout, MAX_AXES, MAX_FIELDS, MAX_LAYOUTS, MAX_PIECES, MAX_STRUCT_BYTES, Packing,
 };
 use crate::version::MINOR_PIVOTS;
-use wcodec_kernels::{Axis, CodeField, MAX_PIVOTS, Piece, Pivot};
+use wcodec_kernels::{Axis, CodeField, MAX_PIVOT_CODES, MAX_PIVOTS, Piece, Pivot, Pivots};
 
 /// Bytes of a layout without its fields.
 pub(super) const LAYOUT_LEN: usize = 16;
@@ -53,14 +53,26 @@ fn read_field(fields: &mut Fields<'_>, minor: u16) -> Result<Field> {
     let codes = fields.u32()? as usize;
     let pieces = (0..pieces).map(|_| read_piece(fields)).collect::<Result<_>>()?;
     let bits = CodeField { codes, size: element.size(), bias, pieces };
-    let pivots = (0..pivots).map(|_| read_pivot(fields)).collect::<Result<_>>()?;
+    let pivots = if pivots > 0 { Some(read_pivots(fields, pivots, bias)?) } else { None };
     Ok(Field { element, bits, pivots })
 }
 
+fn read_pivots(fields: &mut Fields<'_>, count: usize, bias: u8) -> Result<Pivots> {
+    let group = fields.u32()? as usize;
+    let pivots = (0..count).map(|_| read_pivot(fields)).collect::<Result<Vec<Pivot>>>()?;
+    if let Some(many) = pivots.iter().find(|p| group.saturating_mul(p.codes.len()) > 255) {
+        let count = many.codes.len();
+        return Err(corrupt!("a pivot has {count} x {group} places, at most 255 expected"));
+    }
+    Ok(Pivots { group, bias, pivots })
+}
+
 fn read_pivot(fields: &mut Fields<'_>) -> Result<Pivot> {
-    let pivot = Pivot { codes: [fields.u8()?, fields.u8()?], rest: fields.u8()? };
-    fields.zero(1)?;
-    Ok(pivot)
+    let count = read_count(fields, MAX_PIVOT_CODES, "codes of a pivot")?;
+    fields.zero(3)?;
+    let codes = fields.bytes(count)?.to_vec();
+    fields.zero(MAX_PIVOT_CODES - count)?;
+    Ok(Pivot { codes })
 }
 
 fn read_piece(fields: &mut Fields<'_>) -> Result<Piece> {
@@ -84,12 +96,8 @@ pub(super) fn write_layout(layout: &Layout, out: &mut Vec<u8>) {
     field(out, layout.values);
     out.extend_from_slice(&[layout.fields.len() as u8, 0, 0, 0, 0, 0, 0, 0]);
     for Field { element, bits, pivots } in &layout.fields {
-        out.extend_from_slice(&[
-            element.code(),
-            bits.pieces.len() as u8,
-            bits.bias,
-            pivots.len() as u8,
-        ]);
+        let count = pivots.as_ref().map_or(0, |pivots| pivots.pivots.len());
+        out.extend_from_slice(&[element.code(), bits.pieces.len() as u8, bits.bias, count as u8]);
         field(out, bits.codes as u32);
         for piece in &bits.pieces {
             field(out, piece.first);
@@ -99,8 +107,13 @@ pub(super) fn write_layout(layout: &Layout, out: &mut Vec<u8>) {
                 field(out, axis.stride);
             }
         }
-        for pivot in pivots {
-            out.extend_from_slice(&[pivot.codes[0], pivot.codes[1], pivot.rest, 0]);
+        if let Some(pivots) = pivots {
+            field(out, pivots.group as u32);
+            for Pivot { codes } in &pivots.pivots {
+                out.extend_from_slice(&[codes.len() as u8, 0, 0, 0]);
+                let zeros = std::iter::repeat_n(0, MAX_PIVOT_CODES - codes.len());
+                out.extend(codes.iter().copied().chain(zeros));
+            }
         }
     }
 }

@@ -13,7 +13,8 @@ pub struct Field {
     pub more_pivots: u8,
     pub codes: u32,
     pub pieces: Vec<Piece>,
-    pub pivots: Vec<[u8; 4]>,
+    /// Codes of a group, and the codes of each pivot.
+    pub pivots: (u32, Vec<Vec<u8>>),
 }
 
 #[derive(Clone)]
@@ -42,7 +43,7 @@ fn layout() -> Layout {
         more_pivots: 0,
         codes,
         pieces: vec![piece],
-        pivots: vec![],
+        pivots: (4, vec![]),
     };
     let nibbles = Field { element: 3, ..field(0xf8, 4, (8, 4, vec![(2, 8), (2, 4)])) };
     Layout {
@@ -82,7 +83,7 @@ fn write(layouts: &[Layout], packings: &[(u32, u32, u64)]) -> Vec<u8> {
         out.extend([layout.fields.len() as u8, layout.zero, 0, 0, 0, 0, 0, 0]);
         for field in &layout.fields {
             out.extend([field.element, field.pieces.len() as u8, field.bias]);
-            out.push(field.pivots.len() as u8 + field.more_pivots);
+            out.push(field.pivots.1.len() as u8 + field.more_pivots);
             out.extend(field.codes.to_le_bytes());
             for (first, width, axes) in &field.pieces {
                 out.extend(first.to_le_bytes());
@@ -92,7 +93,14 @@ fn write(layouts: &[Layout], packings: &[(u32, u32, u64)]) -> Vec<u8> {
                     out.extend(stride.to_le_bytes());
                 }
             }
-            field.pivots.iter().for_each(|pivot| out.extend(pivot));
+            if !field.pivots.1.is_empty() {
+                out.extend(field.pivots.0.to_le_bytes());
+            }
+            for codes in &field.pivots.1 {
+                out.extend([codes.len() as u8, 0, 0, 0]);
+                out.extend(codes);
+                out.resize(out.len() + 4usize.saturating_sub(codes.len()), 0);
+            }
         }
     }
     for (segment, layout, structs) in packings {
@@ -144,19 +152,20 @@ pub fn two(change: impl FnOnce(&mut Packed)) -> Vec<u8> {
 pub fn pivoted(first: u8, change: impl FnOnce(&mut Packed)) -> Vec<u8> {
     packed(|p| {
         p.minor = 4;
-        p.layouts[0].fields[1].pivots = vec![[6, 7, 0xf8, 0]];
+        p.layouts[0].fields[1].pivots = (4, vec![vec![6, 7]]);
         let mut places = vec![first];
-        places.extend((1..16).map(|number| if number == 15 { 128 } else { 64 + number % 4 }));
+        // The second code, in any place; none in the last, but a code of its own.
+        places.extend((1..16).map(|number| if number == 15 { 8 + 9 } else { 4 + number % 4 }));
         for (one, place) in p.forge.original.chunks_mut(3).zip(&places) {
-            let mut codes = [0, 1, 2, 3].map(|code: u8| code.wrapping_add(8));
-            if *place == 128 {
-                codes[0] = 0;
+            let mut codes = [0, 1, 2, 3].map(|code: u8| code + 8);
+            if *place >= 8 {
+                codes[0] = place - 8;
             } else {
-                let place = usize::from(*place % 4);
-                codes[0] = codes[place];
-                codes[place] = 7 + 8;
+                let at = usize::from(*place % 4);
+                codes[0] = codes[at];
+                codes[at] = 6 + 8 + place / 4;
             }
-            (one[1], one[2]) = (codes[0] | codes[2] << 4, codes[1] | codes[3] << 4);
+            (one[1], one[2]) = (codes[0] & 15 | codes[2] << 4, codes[1] | codes[3] << 4);
         }
         let like = p.forge.segments[0].clone();
         p.forge.segments[1] = segment(&like, 3, &[1, 2, 3].repeat(16));
@@ -165,12 +174,22 @@ pub fn pivoted(first: u8, change: impl FnOnce(&mut Packed)) -> Vec<u8> {
     })
 }
 
+/// The same with two pivots, whose second has a place before itself.
+fn pivots_crossed() -> Vec<u8> {
+    pivoted(4, |p| {
+        p.layouts[0].fields[1].pivots.1.push(vec![5]);
+        let like = p.forge.segments[0].clone();
+        p.forge.segments[1] = segment(&like, 3, &[2, 3].repeat(16));
+        p.forge.segments.push(segment(&like, 2, &[0; 16]));
+    })
+}
+
 /// Files that break a rule of packings.
 #[expect(clippy::too_many_lines, reason = "a list")]
 pub fn cases() -> Vec<(&'static str, Vec<u8>)> {
     let layout = |change: fn(&mut Layout)| packed(|p| change(&mut p.layouts[0]));
     let field = |change: fn(&mut Field)| packed(|p| change(&mut p.layouts[0].fields[1]));
-    let pivot = |change: fn(&mut Field)| pivoted(64, |p| change(&mut p.layouts[0].fields[1]));
+    let pivot = |change: fn(&mut Field)| pivoted(4, |p| change(&mut p.layouts[0].fields[1]));
     let piece = |piece: Piece| packed(|p| p.layouts[0].fields[1].pieces = vec![piece]);
     vec![
         ("packing_version", packed(|p| p.minor = 2)),
@@ -212,26 +231,25 @@ pub fn cases() -> Vec<(&'static str, Vec<u8>)> {
         ("field_bias", field(|f| f.element = 9)),
         ("field_codes_none", field(|f| f.codes = 0)),
         ("field_codes_many", field(|f| f.codes = u32::MAX)),
-        ("field_pivots_many", pivot(|f| f.pivots = vec![[6, 7, 0xf8, 0]; 3])),
+        ("field_pivots_many", pivot(|f| f.pivots.1 = vec![vec![6]; 3])),
         ("field_pivots_short", pivot(|f| f.more_pivots = 1)),
-        (
-            "field_pivots_all",
-            pivoted(64, |p| {
-                p.layouts[0].fields[0].pivots = vec![[0; 4]];
-            }),
-        ),
         ("field_pivots_wide", pivot(|f| (f.element, f.bias) = (9, 0))),
-        ("pivot_reserved", pivot(|f| f.pivots[0][3] = 1)),
+        ("pivots_group_none", pivot(|f| f.pivots.0 = 0)),
+        ("pivots_group_one", pivot(|f| f.pivots.0 = 1)),
+        ("pivots_group_part", pivot(|f| f.pivots.0 = 3)),
+        ("pivots_group_large", pivot(|f| (f.pivots.0, f.codes) = (65, 65))),
+        ("pivots_group_wrap", pivot(|f| f.pivots.0 = u32::MAX)),
+        ("pivot_codes_none", pivot(|f| f.pivots.1[0].clear())),
+        ("pivot_codes_many", pivot(|f| f.pivots.1[0] = vec![6; 5])),
+        ("pivot_places_many", pivot(|f| (f.pivots.0, f.pivots.1[0]) = (64, vec![1, 2, 3, 4]))),
         (
             "pivot_segments",
-            pivoted(64, |p| {
+            pivoted(4, |p| {
                 p.forge.segments.pop();
             }),
         ),
-        ("pivot_element", pivoted(64, |p| p.forge.segments[2].element = 3)),
-        ("pivot_place_none", pivoted(129, |_| ())),
-        ("pivot_place_outside", pivoted(4, |_| ())),
-        ("pivot_place_far", pivoted(127, |_| ())),
+        ("pivot_element", pivoted(4, |p| p.forge.segments[2].element = 3)),
+        ("pivot_places_crossed", pivots_crossed()),
         ("piece_width_none", piece((8, 0, vec![(2, 8), (2, 4)]))),
         ("piece_width_large", piece((8, 9, vec![(2, 8), (2, 4)]))),
         ("piece_axes_none", piece((8, 4, vec![]))),

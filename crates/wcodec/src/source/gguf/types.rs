@@ -3,7 +3,7 @@
 
 use crate::dtype::ElementType;
 use crate::packing::{Field, Layout};
-use wcodec_kernels::{Axis, CodeField, Piece, Pivot};
+use wcodec_kernels::{Axis, CodeField, Piece, Pivot, Pivots};
 
 /// What a tensor of a type consists of.
 #[derive(Clone, Debug)]
@@ -50,7 +50,7 @@ fn field(element: ElementType, bias: u8, pieces: Vec<Piece>) -> Field {
     let codes =
         pieces.first().map_or(0, |piece| piece.axes.iter().map(|axis| axis.count).product::<u32>());
     let bits = CodeField { codes: codes as usize, size: element.size(), bias, pieces };
-    Field { element, bits, pivots: Vec::new() }
+    Field { element, bits, pivots: None }
 }
 
 /// Elements side by side, from a byte on.
@@ -65,20 +65,11 @@ fn centred(pieces: Vec<Piece>) -> Field {
     field(ElementType::I8, (1u8 << (width - 1)).wrapping_neg(), pieces)
 }
 
-/// The same, of which each block has these codes.
-fn pivoted(mut field: Field, pivots: &[Pivot]) -> Field {
-    field.pivots = pivots.to_vec();
-    field
-}
-
-/// A code, or another; blocks of zeros have neither.
-const fn pivot(codes: [i8; 2]) -> Pivot {
-    Pivot { codes: [codes[0] as u8, codes[1] as u8], rest: 0 }
-}
-
-/// The least and the largest code; blocks of one value have the least alone.
-fn least_and_most(least: i8, most: i8) -> [Pivot; 2] {
-    [pivot([least, least]), Pivot { rest: least as u8, ..pivot([most, most]) }]
+/// Codes of which nearly every group has one of each list: the scale was chosen so.
+fn pivoted(field: Field, group: usize, codes: &[&[i8]]) -> Field {
+    let of = |codes: &&[i8]| Pivot { codes: codes.iter().map(|&code| code as u8).collect() };
+    let pivots = codes.iter().map(of).collect();
+    Field { pivots: Some(Pivots { group, bias: field.bits.bias, pivots }), ..field }
 }
 
 /// Codes of some bits that stand for nothing between which there is a middle.
@@ -113,25 +104,25 @@ fn blocks(number: u32) -> Option<(&'static str, u32, Vec<Field>)> {
     let halves = |byte: u32| piece(byte * 8, 4, &[(32, 8), (2, 4), (4, 256)]);
     Some(match number {
         2 => {
-            let codes = pivoted(centred(vec![nibbles(2)]), &[pivot([-8, -8])]);
+            let codes = pivoted(centred(vec![nibbles(2)]), 32, &[&[-8]]);
             ("Q4_0", 32, vec![f16(0), codes])
         }
         3 => {
-            let codes = pivoted(centred(vec![nibbles(4)]), &least_and_most(-8, 7));
+            let codes = pivoted(centred(vec![nibbles(4)]), 32, &[&[-8], &[7]]);
             ("Q4_1", 32, vec![f16(0), f16(2), codes])
         }
         6 => {
             let high = piece(16, 1, &[(32, 1)]);
-            let codes = pivoted(centred(vec![nibbles(6), high]), &[pivot([-16, -16])]);
+            let codes = pivoted(centred(vec![nibbles(6), high]), 32, &[&[-16]]);
             ("Q5_0", 32, vec![f16(0), codes])
         }
         7 => {
             let high = piece(32, 1, &[(32, 1)]);
-            let codes = pivoted(centred(vec![nibbles(8), high]), &least_and_most(-16, 15));
+            let codes = pivoted(centred(vec![nibbles(8), high]), 32, &[&[-16], &[15]]);
             ("Q5_1", 32, vec![f16(0), f16(2), codes])
         }
         8 => {
-            let codes = pivoted(whole(I8, 2, 32), &[pivot([127, -127])]);
+            let codes = pivoted(whole(I8, 2, 32), 32, &[&[127, -127]]);
             ("Q8_0", 32, vec![f16(0), codes])
         }
         9 => ("Q8_1", 32, vec![f16(0), f16(2), whole(I8, 4, 32)]),
@@ -145,21 +136,25 @@ fn blocks(number: u32) -> Option<(&'static str, u32, Vec<Field>)> {
             let scales =
                 vec![piece(96 * 8, 4, &[(8, 8), (2, 4)]), piece(104 * 8, 2, &[(4, 8), (4, 2)])];
             let codes = centred(vec![quarters(32), eighths(0)]);
+            let codes = pivoted(codes, 16, &[&[-4, 3]]);
             ("Q3_K", 256, vec![codes, centred(scales), f16(108)])
         }
         12 => {
             let [scales, mins] = k_scales(4);
-            let codes = centred(vec![halves(16)]);
+            let codes = pivoted(centred(vec![halves(16)]), 32, &[&[-8], &[7]]);
             ("Q4_K", 256, vec![f16(0), f16(2), scales, mins, codes])
         }
         13 => {
             let [scales, mins] = k_scales(4);
             let codes = centred(vec![halves(48), eighths(16)]);
+            let codes = pivoted(codes, 32, &[&[-16], &[15]]);
             ("Q5_K", 256, vec![f16(0), f16(2), scales, mins, codes])
         }
         14 => {
             let codes = centred(vec![piece(0, 4, &[(64, 8), (2, 4), (2, 512)]), quarters(128)]);
-            ("Q6_K", 256, vec![codes, whole(I8, 192, 16), f16(208)])
+            let codes = pivoted(codes, 16, &[&[-32, -31, 31, -30]]);
+            let scales = pivoted(whole(I8, 192, 16), 16, &[&[-128, 127]]);
+            ("Q6_K", 256, vec![codes, scales, f16(208)])
         }
         15 => ("Q8_K", 256, vec![whole(F32, 0, 1), whole(I8, 4, 256), whole(I16, 260, 16)]),
         16 => ("IQ2_XXS", 256, vec![f16(0), bytes(2, 64)]),
