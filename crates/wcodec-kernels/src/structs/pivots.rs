@@ -129,7 +129,8 @@ mod tests {
         fn pivots_come_back(codes in prop::collection::vec(3u8..12, 64 * 12), group in 2usize..=64, two: bool) {
             for group in [group, 16, 32] {
                 let codes = &codes[..codes.len() / group * group];
-                let pivots = pivots(group, &[&[11, 10], &[3]][..1 + usize::from(two && group > 2)]);
+                let lists: [&[u8]; 2] = [&[11, 10], &[3]];
+                let pivots = pivots(group, &lists[..1 + usize::from(two && group > 2)]);
                 let (mut left, mut places) = (vec![9], vec![vec![]; pivots.pivots.len()]);
                 prop_assert!(pivots.take(codes, &mut left, &mut places));
                 prop_assert_eq!(left.len(), 1 + codes.len() / group * pivots.left());
