@@ -334,7 +334,7 @@ pub struct EncodeSpace {
 }
 
 impl EncodeSpace {
-    /// Room for the words of `jobs` streams, filled from the end.
+    /// Room for the words of `jobs` streams.
     pub(crate) fn words(&mut self, jobs: usize) -> &mut [Vec<u8>] {
         if self.words.len() < jobs {
             self.words.resize_with(jobs, Vec::new);

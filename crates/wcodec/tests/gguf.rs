@@ -99,6 +99,15 @@ fn parts_are_whole_blocks() {
         let found = reader.decode_range(range.clone()).unwrap();
         assert!(found == original[range.start as usize..range.end as usize], "{range:?}");
     }
+    // Whole structs' worth of bytes, wherever the tensor begins.
+    let structs = |first: u64| (first / 34..first / 34 + 9).map(|k| 34 * k);
+    let data = n - tensor.data.len() as u64;
+    for start in [0, data, data + (4 << 20), data + (8 << 20)].into_iter().flat_map(structs) {
+        for end in structs(start).chain([n / 34 * 34]) {
+            let found = reader.decode_range(start..end).unwrap();
+            assert!(found == original[start as usize..end as usize], "{start}:{end}");
+        }
+    }
 }
 
 /// Codes that every block has are told by their places, unless they are none.

@@ -228,9 +228,11 @@ impl Search<'_> {
             Some(reader) if reader.original_blake3() == wanted.blake3 => {
                 Ok(if reader.original_len() == wanted.len { Match::Coded } else { Match::No })
             }
-            _ if candidate.source.size()? != wanted.len => Ok(Match::No),
-            _ if candidate.hash()? == wanted.blake3 => Ok(Match::Plain),
-            _ => Ok(Match::Content),
+            // What counts of a `.wcodec` file is its original.
+            Some(_) => Ok(Match::No),
+            None if candidate.source.size()? != wanted.len => Ok(Match::No),
+            None if candidate.hash()? == wanted.blake3 => Ok(Match::Plain),
+            None => Ok(Match::Content),
         });
         found.map_err(|error| candidate.place(error))
     }

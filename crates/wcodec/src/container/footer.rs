@@ -16,7 +16,7 @@
 //! | 84 | 4 | layouts | at most 256, 0 before version 1.3 |
 //! | 88 | 4 | packings | 0 before version 1.3 |
 //! | 92 | 4 | bases | at most 16; 0 before version 1.4 |
-//! | 96 | 4 | references to bases | at most the segments; 0 before version 1.4 |
+//! | 96 | 4 | references to bases | 0 before version 1.4 |
 //! | 100 | 12 | zero | 0 |
 //! | 112 | 8 | XXH3-64 of header, block table, directory and the footer up to here | |
 //! | 120 | 8 | magic | `57 43 4F 44 45 4E 44 0A` |

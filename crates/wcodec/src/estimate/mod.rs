@@ -100,8 +100,8 @@ pub struct Estimate {
     pub elapsed: Duration,
 }
 
-/// Estimates what [`encode_to`](crate::encode_to) would make of what `source` holds. The result is
-/// the same on every machine.
+/// Estimates what [`encode_to`](crate::encode_to) would make of what `source` holds, without bases. The
+/// result is the same on every machine.
 ///
 /// # Errors
 /// If `source` cannot be read, an option does not fit, or the observer stops the call.

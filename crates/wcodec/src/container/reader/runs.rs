@@ -187,10 +187,12 @@ impl<'a> Window<'a> {
         first / len * len..last.next_multiple_of(len)
     }
 
-    /// Whether all runs consist of whole structs of `len` bytes.
+    /// Whether the range begins with a struct of `len` bytes, counted as the runs are, and all runs
+    /// consist of whole ones.
     pub(super) fn is_aligned(&self, len: u64) -> bool {
         let Runs { start, dims, len: run, .. } = self.runs;
-        start.is_multiple_of(len)
+        self.range.start.is_multiple_of(len)
+            && start.is_multiple_of(len)
             && run.is_multiple_of(len)
             && dims.iter().all(|(_, pitch)| pitch.is_multiple_of(len))
     }
