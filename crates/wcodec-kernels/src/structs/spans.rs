@@ -81,21 +81,18 @@ impl Span {
         self.parts.iter().fold(0, |bits, part| bits | part.mask << part.down) == u64::MAX
     }
 
+    /// Part by part, so that what a part needs stays in registers.
     #[inline(always)]
     fn fill<const WORDS: usize>(&self, len: usize, structs: &mut [u8], fields: &[(usize, &[u8])]) {
-        for (number, one) in structs.chunks_exact_mut(len).enumerate() {
-            let mut words = [0; WORDS];
-            for part in &self.parts {
-                let (bytes, codes) = fields[part.field];
-                let codes = &codes[number * bytes + part.code..][..8 * WORDS];
-                for (word, codes) in words.iter_mut().zip(codes.as_chunks::<8>().0) {
-                    let codes = less(u64::from_le_bytes(*codes), part.bias);
-                    *word |= (codes >> part.up & part.mask) << part.down;
+        for &Part { field, code, up, down, mask, bias } in &self.parts {
+            let (bytes, codes) = fields[field];
+            for (one, codes) in structs.chunks_exact_mut(len).zip(codes.chunks_exact(bytes)) {
+                let out = &mut one[self.byte..self.byte + 8 * WORDS];
+                let codes = &codes[code..code + 8 * WORDS];
+                for (out, codes) in out.as_chunks_mut::<8>().0.iter_mut().zip(codes.as_chunks().0) {
+                    let piece = less(u64::from_le_bytes(*codes), bias) >> up & mask;
+                    *out = (u64::from_le_bytes(*out) | piece << down).to_le_bytes();
                 }
-            }
-            let out = &mut one[self.byte..self.byte + 8 * WORDS];
-            for (out, word) in out.as_chunks_mut::<8>().0.iter_mut().zip(words) {
-                *out = word.to_le_bytes();
             }
         }
     }
@@ -108,7 +105,7 @@ fn less(a: u64, b: u64) -> u64 {
 }
 
 compiled_for_levels! {
-    /// Puts a span into structs of `len` bytes; of each field come the bytes of its codes in a struct, and
+    /// Adds a span to structs of `len` bytes; of each field come the bytes of its codes in a struct, and
     /// the codes.
     pub(super) fn fill[](len: usize, structs: &mut [u8], span: &Span, fields: &[(usize, &[u8])])[] {
         match span.words {
