@@ -94,7 +94,7 @@ pub struct Estimate {
     pub total: Expected,
     /// Its layers, in its order.
     pub layers: Vec<(Layer, Expected)>,
-    /// Bytes that were encoded to find out.
+    /// Bytes of the original that were encoded to find out.
     pub sampled_bytes: u64,
     /// Wall-clock time of the call.
     pub elapsed: Duration,
@@ -145,8 +145,8 @@ fn estimate_listed(
 
     let jobs = choose(&directory.segments, ENCODED_BYTES);
     let size_of = |job: &Job| job.bytes.end - job.bytes.start;
-    let sampled_bytes = jobs.iter().map(size_of).sum();
-    let watch = Watch::new(observer, sampled_bytes);
+    let chosen: u64 = jobs.iter().map(size_of).sum();
+    let watch = Watch::new(observer, chosen);
     let pool = Pool::default();
     let encoded: Vec<(Job, Costs)> = jobs
         .into_par_iter()
@@ -182,11 +182,14 @@ fn estimate_listed(
         let costs = segments[index].scaled(share);
         (layer.clone(), expected(layer.bytes, costs, bounds[index] * share))
     };
+    // Codes of packed bits take more bytes than in the original.
+    let codes: u64 = directory.segments.iter().map(|segment| segment.geometry.bytes()).sum();
+    let sampled = u128::from(size) * u128::from(chosen) / u128::from(codes.max(1));
     Ok(Estimate {
         source: listing.kind,
         total,
         layers: directory.layers.iter().map(layer).collect(),
-        sampled_bytes,
+        sampled_bytes: sampled as u64,
         elapsed: Duration::ZERO,
     })
 }
