@@ -71,7 +71,7 @@ pub mod fuzzing {
         let (listing, _) = crate::source::list(file).unwrap();
         let mut end = 0;
         let mut names = std::collections::HashSet::new();
-        for crate::source::Located { layer, at } in &listing.layers {
+        for crate::source::Located { layer, at, .. } in &listing.layers {
             assert!(*at >= end && at + layer.bytes <= size, "{layer:?} at {at}");
             end = at + layer.bytes;
             layer.check().unwrap();
