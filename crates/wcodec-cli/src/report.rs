@@ -4,7 +4,7 @@ use comfy_table::{CellAlignment, Table, presets};
 use serde_json::{Value, json};
 use std::io::Write as _;
 use std::path::Path;
-use wcodec::{Predictor, Result, Stats};
+use wcodec::{Layer, Predictor, Result, Stats};
 
 /// Totals as JSON.
 pub(crate) fn stats_json(stats: &Stats) -> Value {
@@ -75,6 +75,15 @@ pub(crate) fn share(part: u64, stats: &Stats) -> String {
         0 => String::new(),
         part => format!("{:.0} %", 100.0 * part as f64 / stats.elements.max(1) as f64),
     }
+}
+
+/// The first columns of a table of layers.
+pub(crate) const LAYER: [&str; 3] = ["layer", "dtype", "shape"];
+
+/// Their cells.
+pub(crate) fn layer(layer: &Layer) -> [String; 3] {
+    let shape: Vec<String> = layer.shape.iter().map(u64::to_string).collect();
+    [layer.name.clone(), layer.dtype.clone(), shape.join("x")]
 }
 
 /// 10^9 bytes a second.

@@ -138,12 +138,17 @@ fn pieces(layer: &Layer, layout: &Layout) -> Result<Vec<(u64, u64)>> {
     let structs = layout.structs(layer)?;
     let most = (PACKING_BYTES / u64::from(layout.bytes)).max(1);
     let across = layer.shape.last().map_or(1, |&last| last / u64::from(layout.values));
-    let (count, of_piece, whole) =
-        if across <= most { (structs / across, most / across, across) } else { (structs, most, 1) };
-    // Equal pieces, as far as they are.
-    let of_piece = count.div_ceil(count.div_ceil(of_piece));
-    let pieces = (0..count).step_by(of_piece as usize).map(|at| (count - at).min(of_piece));
-    Ok(pieces.map(|n| if across <= most { (n, whole) } else { (1, n) }).collect())
+    Ok(if across <= most {
+        even(structs / across, most / across).map(|rows| (rows, across)).collect()
+    } else {
+        even(structs, most).map(|structs| (1, structs)).collect()
+    })
+}
+
+/// Cuts `count` into pieces of at most `most`, equal as far as they can be.
+fn even(count: u64, most: u64) -> impl Iterator<Item = u64> {
+    let piece = count.div_ceil(count.div_ceil(most));
+    (0..count).step_by(piece as usize).map(move |at| (count - at).min(piece))
 }
 
 /// The cut of bytes of no known structure.

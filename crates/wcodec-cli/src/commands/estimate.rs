@@ -66,7 +66,7 @@ pub(super) fn run(args: &EstimateArgs) -> Result<()> {
         })
         .collect();
     if !rows.is_empty() {
-        let header: Vec<&str> = ["dtype", "layers"].into_iter().chain(header).collect();
+        let header = [&["dtype", "layers"][..], &header].concat();
         report::print(&format!("\n{}", report::table(&header, &rows)))?;
     }
     if args.layers {
@@ -74,14 +74,10 @@ pub(super) fn run(args: &EstimateArgs) -> Result<()> {
             .layers
             .iter()
             .map(|(layer, expected)| {
-                let shape: Vec<String> = layer.shape.iter().map(u64::to_string).collect();
-                [layer.name.clone(), layer.dtype.clone(), shape.join("x")]
-                    .into_iter()
-                    .chain(cells(expected))
-                    .collect()
+                report::layer(layer).into_iter().chain(cells(expected)).collect()
             })
             .collect();
-        let header: Vec<&str> = ["layer", "dtype", "shape"].into_iter().chain(header).collect();
+        let header = [&report::LAYER[..], &header].concat();
         report::print(&format!("\n{}", report::table(&header, &rows)))?;
     }
     Ok(())

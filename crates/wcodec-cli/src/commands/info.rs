@@ -12,6 +12,9 @@ use wcodec::{
 };
 use wcodec_kernels::Level;
 
+/// The columns of what layers take, in both tables.
+const SIZES: [&str; 7] = ["bytes", "size", "bits/weight", "classes", "means", "base", "tiles"];
+
 pub(super) fn run(args: &InfoArgs) -> Result<()> {
     match &args.input {
         Some(path) => file(path, args),
@@ -131,17 +134,7 @@ fn file(path: &Path, args: &InfoArgs) -> Result<()> {
         })
         .collect();
     if !rows.is_empty() {
-        let header = [
-            "dtype",
-            "layers",
-            "bytes",
-            "size",
-            "bits/weight",
-            "classes",
-            "means",
-            "base",
-            "tiles",
-        ];
+        let header = [&["dtype", "layers"][..], &SIZES].concat();
         report::print(&format!("\n{}", report::table(&header, &rows)))?;
     }
     if args.layers {
@@ -149,8 +142,7 @@ fn file(path: &Path, args: &InfoArgs) -> Result<()> {
             .iter()
             .enumerate()
             .map(|(index, (layer, stats))| {
-                let shape: Vec<String> = layer.shape.iter().map(u64::to_string).collect();
-                [layer.name.clone(), layer.dtype.clone(), shape.join("x")]
+                report::layer(layer)
                     .into_iter()
                     .chain(sizes(stats))
                     .chain(saved.get(index).map(|saved| {
@@ -159,18 +151,7 @@ fn file(path: &Path, args: &InfoArgs) -> Result<()> {
                     .collect()
             })
             .collect();
-        let mut header = vec![
-            "layer",
-            "dtype",
-            "shape",
-            "bytes",
-            "size",
-            "bits/weight",
-            "classes",
-            "means",
-            "base",
-            "tiles",
-        ];
+        let mut header = [&report::LAYER[..], &SIZES].concat();
         if args.saved {
             header.push("saved");
         }

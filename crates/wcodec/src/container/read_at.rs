@@ -86,33 +86,25 @@ impl ReadAt for Vec<u8> {
     }
 }
 
-impl<T: ReadAt + ?Sized> ReadAt for std::sync::Arc<T> {
-    fn size(&self) -> io::Result<u64> {
-        (**self).size()
-    }
+/// A pointer gives what it points to.
+macro_rules! read_through {
+    ($($pointer:ty),*) => {$(
+        impl<T: ReadAt + ?Sized> ReadAt for $pointer {
+            fn size(&self) -> io::Result<u64> {
+                (**self).size()
+            }
 
-    fn read_exact_at(&self, buffer: &mut [u8], at: u64) -> io::Result<()> {
-        (**self).read_exact_at(buffer, at)
-    }
+            fn read_exact_at(&self, buffer: &mut [u8], at: u64) -> io::Result<()> {
+                (**self).read_exact_at(buffer, at)
+            }
 
-    fn in_memory(&self) -> Option<&[u8]> {
-        (**self).in_memory()
-    }
+            fn in_memory(&self) -> Option<&[u8]> {
+                (**self).in_memory()
+            }
+        }
+    )*};
 }
-
-impl<T: ReadAt + ?Sized> ReadAt for &T {
-    fn size(&self) -> io::Result<u64> {
-        (**self).size()
-    }
-
-    fn read_exact_at(&self, buffer: &mut [u8], at: u64) -> io::Result<()> {
-        (**self).read_exact_at(buffer, at)
-    }
-
-    fn in_memory(&self) -> Option<&[u8]> {
-        (**self).in_memory()
-    }
-}
+read_through!(&T, std::sync::Arc<T>);
 
 /// The `len` bytes at `at`. The caller has checked them against the size of the source.
 pub(crate) fn read<R: ReadAt + ?Sized>(source: &R, at: u64, len: u64) -> io::Result<Cow<'_, [u8]>> {

@@ -106,11 +106,15 @@ impl<R: ReadAt> Reader<R> {
     pub(super) fn base_of_bands(
         &self,
         segment: usize,
-        (records, run): (&[BlockRecord], &Run<'_>),
+        (blocks, run): (Range<u64>, &Run<'_>),
         bytes: Range<u64>,
     ) -> Result<Option<LoadedBase<'_>>> {
+        if self.placed(segment)?.base.is_none() {
+            return Ok(None);
+        }
+        let records = self.records(segment, blocks)?;
         let rows = Rows::one(to_len(bytes.end - bytes.start)?);
-        self.load_base(segment, (records, run), bytes.start, rows, Some(bytes.start))
+        self.load_base(segment, (&records, run), bytes.start, rows, Some(bytes.start))
     }
 
     /// The partners of one block, if it needs them.

@@ -148,9 +148,8 @@ impl<R: ReadAt> Reader<R> {
             }
         }
         let run = self.read_blocks(job.segment, blocks.clone()).map_err(place)?;
-        let records = self.records(job.segment, blocks)?;
         let bytes = geometry.bands_bytes(&job.bands);
-        let base = self.base_of_bands(job.segment, (&records, &run), bytes).map_err(place)?;
+        let base = self.base_of_bands(job.segment, (blocks, &run), bytes).map_err(place)?;
         Ok(Loaded { segment: job.segment, placed, side, run, base })
     }
 
@@ -301,7 +300,7 @@ impl<R: ReadAt> Reader<R> {
     }
 
     /// The records of blocks of a segment.
-    fn records(&self, segment: usize, blocks: Range<u64>) -> Result<Vec<BlockRecord>> {
+    pub(super) fn records(&self, segment: usize, blocks: Range<u64>) -> Result<Vec<BlockRecord>> {
         let first = self.placed(segment)?.first_block;
         (first + blocks.start..first + blocks.end).map(|number| self.table.get(number)).collect()
     }
