@@ -25,11 +25,11 @@ pub(crate) struct Args {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Encode a file; safetensors, GGUF, ONNX, PyTorch and npy by tensor, anything else as bytes
+    /// Encode a file or a folder; safetensors, GGUF, ONNX, PyTorch and npy by tensor, anything else as bytes
     Encode(EncodeArgs),
     /// Tell in a few seconds what encoding a file would bring, from samples of it
     Estimate(EstimateArgs),
-    /// Restore the original file, byte for byte
+    /// Restore the original file or folder, byte for byte
     Decode(DecodeArgs),
     /// Show what a file holds
     Info(InfoArgs),
@@ -50,11 +50,15 @@ pub(crate) enum Command {
 
 #[derive(Debug, ClapArgs)]
 pub(crate) struct EncodeArgs {
-    /// File to encode, `-` for standard input
+    /// File to encode, `-` for standard input; or a folder, each file of it
     pub(crate) input: PathBuf,
-    /// File to write, `-` for standard output [default: INPUT.wcodec]
+    /// File to write, `-` for standard output [default: INPUT.wcodec]; for a folder without --archive the
+    /// folder to make
     #[arg(short, long)]
     pub(crate) output: Option<PathBuf>,
+    /// Make one file of a folder, in which layers that several files have are stored once
+    #[arg(long)]
+    pub(crate) archive: bool,
     #[command(flatten)]
     pub(crate) codec: CodecArgs,
     #[command(flatten)]
@@ -64,7 +68,7 @@ pub(crate) struct EncodeArgs {
     /// Do not decode and compare what was written
     #[arg(long)]
     pub(crate) no_verify: bool,
-    /// Replace an existing file
+    /// Replace an existing file, or an empty folder
     #[arg(long)]
     pub(crate) force: bool,
 }
@@ -180,18 +184,21 @@ pub(crate) struct LimitArgs {
 
 #[derive(Debug, ClapArgs)]
 pub(crate) struct DecodeArgs {
-    /// File to decode, `-` for standard input
+    /// File to decode, `-` for standard input; or a folder that encode made
     pub(crate) input: PathBuf,
-    /// File to write, `-` for standard output [default: INPUT without .wcodec]
+    /// File to write, `-` for standard output, or folder to make [default: INPUT without .wcodec]
     #[arg(short, long)]
     pub(crate) output: Option<PathBuf>,
+    /// Restore only this file of an archive; info lists them
+    #[arg(long, value_name = "PATH")]
+    pub(crate) file: Option<String>,
     #[command(flatten)]
     pub(crate) run: RunArgs,
     #[command(flatten)]
     pub(crate) bases: BaseArgs,
     #[command(flatten)]
     pub(crate) limits: LimitArgs,
-    /// Replace an existing file
+    /// Replace an existing file, or an empty folder
     #[arg(long)]
     pub(crate) force: bool,
 }

@@ -25,12 +25,14 @@ mod base;
 mod block;
 mod checksum;
 mod container;
+mod copies;
 mod dtype;
 mod encoder;
 mod entropy;
 mod error;
 mod estimate;
 mod file;
+mod folder;
 mod frame;
 mod geometry;
 mod group;
@@ -84,6 +86,7 @@ pub mod fuzzing {
 pub use base::Base;
 pub use base::bases::Bases;
 pub use container::commit::AtomicFile;
+pub use container::entries::Entry;
 pub use container::footer::SourceKind;
 pub use container::read_at::ReadAt;
 pub use container::reader::{Reader, Span};
@@ -94,6 +97,10 @@ pub use file::{
     decode_file, decode_layer, decode_layer_into, decode_to, encode_bytes, encode_bytes_into,
     encode_file, encode_layer, encode_layer_from, encode_to, max_encoded_len, open_file, verify,
     verify_file,
+};
+pub use folder::{
+    decode_archive, decode_archive_from, decode_folder, encode_archive, encode_archive_to,
+    encode_folder,
 };
 pub use geometry::{Scan, TileConfig};
 pub use layer::Layer;

@@ -265,6 +265,7 @@ impl Packing {
             elements: 0,
             scaled_elements: once(stats.scaled_elements),
             predicted_elements: once(stats.predicted_elements),
+            copied_elements: once(stats.copied_elements),
             ..stats
         }
     }

@@ -50,11 +50,11 @@ impl<R: ReadAt> Reader<R> {
         Ok(Some(self.jobs(segment)?.into_iter().map(Unit::Bands).collect()))
     }
 
-    /// All units of the file in order, a batch at a time.
-    pub(super) fn batches(&self) -> Result<Vec<Vec<Unit>>> {
+    /// All units of some parts in order, a batch at a time.
+    pub(super) fn batches(&self, parts: &[Part]) -> Result<Vec<Vec<Unit>>> {
         let mut batches: Vec<Vec<Unit>> = Vec::new();
         let mut bytes = 0;
-        for part in self.parts.iter() {
+        for part in parts {
             for unit in self.units(part)? {
                 match batches.last_mut() {
                     Some(batch) if bytes + unit.bytes() <= BATCH_BYTES => {
