@@ -1,6 +1,6 @@
 //! `wcodec encode`.
 
-use super::stream::{Input, Output, output_path};
+use super::stream::{Input, Output, is_stream, output_path};
 use crate::args::EncodeArgs;
 use crate::report;
 use crate::terminal::Terminal;
@@ -13,7 +13,7 @@ pub(super) fn run(args: EncodeArgs) -> Result<()> {
     options.verify = !args.no_verify;
     options.bases = super::bases(&args.bases)?;
     match (args.input.is_dir(), args.archive) {
-        (true, true) => archive(args, &options),
+        (true, true) => archive(args, options),
         (true, false) => folder(args, options),
         (false, true) => Err(refuse("--archive is for folders", &args.input)),
         (false, false) => file(args, &options),
@@ -46,16 +46,24 @@ fn file(args: EncodeArgs, options: &EncodeOptions) -> Result<()> {
     report::finished(&output, &stats, args.run.json, to_stdout)
 }
 
-fn archive(args: EncodeArgs, options: &EncodeOptions) -> Result<()> {
+fn archive(args: EncodeArgs, mut options: EncodeOptions) -> Result<()> {
     let output = output_path(&args.input, args.output, with_suffix)?;
+    options.force = args.force;
     let terminal = Terminal::new(args.run.quiet)?;
-    let mut target = Output::create(&output, args.force)?;
-    let stats = wcodec::encode_archive_to(&args.input, target.file(), options, &terminal)
-        .map_err(|e| e.in_file(&args.input))?;
+    let place = |e: Error| e.in_file(&args.input);
+    if is_stream(&output) {
+        let mut target = Output::create(&output, false)?;
+        let encode = wcodec::encode_archive_to(&args.input, target.file(), &options, &terminal);
+        let stats = encode.map_err(place)?;
+        terminal.finish();
+        target.commit()?;
+        return report::finished(&output, &stats, args.run.json, true);
+    }
+    // The output may lie in the folder, which is looked through before there is one.
+    let encode = wcodec::encode_archive(&args.input, &output, &options, &terminal);
+    let stats = encode.map_err(place)?;
     terminal.finish();
-    let to_stdout = target.is_stdout();
-    target.commit()?;
-    report::finished(&output, &stats, args.run.json, to_stdout)
+    report::finished(&output, &stats, args.run.json, false)
 }
 
 fn folder(args: EncodeArgs, mut options: EncodeOptions) -> Result<()> {
