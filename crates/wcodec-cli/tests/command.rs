@@ -163,7 +163,7 @@ fn exit_codes_tell_what_happened() {
     fails(&wcodec(&["decode", "model.safetensors", "-o", "x"], at), 3, "not a wcodec file");
     fails(&wcodec(&["decode", "model.safetensors"], at), 2, "name the output with -o");
     fails(&wcodec(&["encode", "nothing.safetensors"], at), 1, "nothing.safetensors: ");
-    fails(&wcodec(&["encode", "."], at), 1, "not a regular file");
+    fails(&wcodec(&["encode", "."], at), 2, "is a folder: name another one");
     std::fs::copy(testdata("malformed/minor_version.wcodec"), at.join("new.wcodec")).unwrap();
     fails(&wcodec(&["info", "new.wcodec"], at), 4, "format version 1.5");
     ok(&wcodec(&["encode", "model.safetensors", "-o", "m.wcodec"], at));

@@ -6,9 +6,9 @@ use crate::report;
 use crate::terminal::Terminal;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
-use wcodec::{DecodeOptions, Error, ErrorKind, ReadAt, Reader, Result, SourceKind};
+use wcodec::{DecodeOptions, Error, ErrorKind, Reader, Result, SourceKind, Stats};
 
-pub(super) fn run(args: DecodeArgs) -> Result<()> {
+pub(super) fn run(mut args: DecodeArgs) -> Result<()> {
     let mut options = DecodeOptions::default();
     options.threads = args.run.threads;
     options.limits = super::limits(&args.limits);
@@ -17,16 +17,40 @@ pub(super) fn run(args: DecodeArgs) -> Result<()> {
     if args.input.is_dir() {
         return folder(args, &options);
     }
+    let output = output_path(&args.input, args.output.take(), |input| match &args.file {
+        Some(path) => Ok(PathBuf::from(path.rsplit('/').next().unwrap_or(path))),
+        None => without_suffix(input),
+    })?;
     let input = Input::open(&args.input)?;
-    let archive = is_archive(&input.file, &options).map_err(|e| input.place(e))?;
-    match (&args.file, archive) {
-        (Some(path), true) => {
-            let path = path.clone();
-            one_file(args, &input, &path, &options)
+    let reader = Reader::open(&input.file, &options.limits).map_err(|e| input.place(e))?;
+    let archive = reader.source_kind() == SourceKind::Archive;
+    // Signals are caught before there is anything that they could leave behind.
+    let terminal = Terminal::new(args.run.quiet)?;
+    match (args.file, archive) {
+        (None, true) if is_stream(&output) => {
+            let text =
+                "an archive: name the folder to make with -o, or one of its files with --file";
+            Err(refuse(text, &args.input))
         }
-        (None, true) => whole_archive(args, &input, &options),
-        (Some(_), false) => Err(refuse("is no archive, so it has no files", &args.input)),
-        (None, false) => file(args, &input, &options),
+        (None, true) => {
+            let decode = wcodec::decode_archive_from(&input.file, &output, &options, &terminal);
+            let stats = decode.map_err(|e| input.place(e))?;
+            terminal.finish();
+            report::finished(&output, &stats, args.run.json, false)
+        }
+        (Some(_), false) => Err(refuse("no archive, so it has no files", &args.input)),
+        (path, _) => {
+            let mut target = Output::create(&output, args.force)?;
+            let decode = match path {
+                Some(path) => one_file(&input, &path, &mut target, &options, &terminal),
+                None => wcodec::decode_to(&input.file, target.file(), &options, &terminal),
+            };
+            let stats = decode.map_err(|e| input.place(e))?;
+            terminal.finish();
+            let to_stdout = target.is_stdout();
+            target.commit()?;
+            report::finished(&output, &stats, args.run.json, to_stdout)
+        }
     }
 }
 
@@ -41,54 +65,21 @@ fn without_suffix(input: &Path) -> Result<PathBuf> {
     Err(refuse("name does not end in .wcodec; name the output with -o", input))
 }
 
-fn is_archive(file: &impl ReadAt, options: &DecodeOptions) -> Result<bool> {
-    Ok(Reader::open(file, &options.limits)?.source_kind() == SourceKind::Archive)
-}
-
-fn file(args: DecodeArgs, input: &Input, options: &DecodeOptions) -> Result<()> {
-    let output = output_path(&args.input, args.output, without_suffix)?;
-    // Signals are caught before there is anything that they could leave behind.
-    let terminal = Terminal::new(args.run.quiet)?;
-    let mut target = Output::create(&output, args.force)?;
-    let stats = wcodec::decode_to(&input.file, target.file(), options, &terminal)
-        .map_err(|e| input.place(e))?;
-    terminal.finish();
-    let to_stdout = target.is_stdout();
-    target.commit()?;
-    report::finished(&output, &stats, args.run.json, to_stdout)
-}
-
 /// One file of an archive.
-fn one_file(args: DecodeArgs, input: &Input, path: &str, options: &DecodeOptions) -> Result<()> {
+fn one_file(
+    input: &Input,
+    path: &str,
+    target: &mut Output,
+    options: &DecodeOptions,
+    terminal: &Terminal,
+) -> Result<Stats> {
     let started = Instant::now();
-    let name = |_: &Path| Ok(PathBuf::from(path.rsplit('/').next().unwrap_or(path)));
-    let output = output_path(&args.input, args.output, name)?;
-    let terminal = Terminal::new(args.run.quiet)?;
-    let place = |e| input.place(e);
-    let reader = Reader::open_with(&input.file, &options.limits, &options.bases).map_err(place)?;
-    let text = || refuse(&format!("no file {path:?} in the archive; info lists them"), &args.input);
-    let number = reader.find_file(path).ok_or_else(text)?;
-    let mut target = Output::create(&output, args.force)?;
-    let mut stats = reader.restore_file(number, target.file(), &terminal).map_err(place)?;
+    let reader = Reader::open_with(&input.file, &options.limits, &options.bases)?;
+    let text = || ErrorKind::Argument(format!("no file {path:?} in the archive; info lists them"));
+    let number = reader.find_file(path).ok_or_else(|| Error::from(text()))?;
+    let mut stats = reader.restore_file(number, target.file(), terminal)?;
     stats.elapsed = started.elapsed();
-    terminal.finish();
-    let to_stdout = target.is_stdout();
-    target.commit()?;
-    report::finished(&output, &stats, args.run.json, to_stdout)
-}
-
-fn whole_archive(args: DecodeArgs, input: &Input, options: &DecodeOptions) -> Result<()> {
-    let output = output_path(&args.input, args.output, without_suffix)?;
-    if is_stream(&output) {
-        let text =
-            "is an archive: name the folder to make with -o, or one of its files with --file";
-        return Err(refuse(text, &args.input));
-    }
-    let terminal = Terminal::new(args.run.quiet)?;
-    let stats = wcodec::decode_archive_from(&input.file, &output, options, &terminal)
-        .map_err(|e| input.place(e))?;
-    terminal.finish();
-    report::finished(&output, &stats, args.run.json, false)
+    Ok(stats)
 }
 
 fn folder(args: DecodeArgs, options: &DecodeOptions) -> Result<()> {

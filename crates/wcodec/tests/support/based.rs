@@ -22,7 +22,7 @@ pub struct Based {
 }
 
 impl Based {
-    fn sound() -> Based {
+    pub fn sound() -> Based {
         Based {
             minor: 4,
             bases: 1,
@@ -41,6 +41,14 @@ impl Based {
     /// Adds the base and the reference to a file.
     fn add_to(&self, forge: &mut Forge) {
         forge.header[10] = self.minor;
+        let parts = self.records();
+        forge.edit_directory = Box::new(move |directory| directory.extend(&parts));
+        let (bases, references) = (self.bases, self.references);
+        forge.edit_footer = Box::new(move |footer| (footer[92], footer[96]) = (bases, references));
+    }
+
+    /// The bases and the references, as they lie in the directory.
+    pub fn records(&self) -> Vec<u8> {
         let mut base = vec![self.blake3; 32];
         base.extend(self.len.to_le_bytes());
         base.extend((self.name.len() as u16).to_le_bytes());
@@ -49,10 +57,7 @@ impl Based {
         let mut reference = self.segment.to_le_bytes().to_vec();
         reference.extend(self.reference);
         reference.extend(self.at.to_le_bytes());
-        let parts = [base.repeat(self.repeat.0), reference.repeat(self.repeat.1)].concat();
-        forge.edit_directory = Box::new(move |directory| directory.extend(&parts));
-        let (bases, references) = (self.bases, self.references);
-        forge.edit_footer = Box::new(move |footer| (footer[92], footer[96]) = (bases, references));
+        [base.repeat(self.repeat.0), reference.repeat(self.repeat.1)].concat()
     }
 }
 
