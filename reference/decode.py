@@ -4,7 +4,8 @@
 It exists to disagree: it shares no code with the library, prefers plain statements to speed, and
 refuses what the text tells a reader to refuse. Needs numpy, zstandard, xxhash and blake3.
 
-usage: decode.py FILE.wcodec OUTPUT [BASE ...]    (OUTPUT - writes to standard output)
+usage: decode.py FILE.wcodec OUTPUT [BASE ...]    (OUTPUT - writes to standard output; of an archive, the
+       files one behind the other)
 """
 
 import struct
@@ -325,7 +326,8 @@ def restore_tiles(values, width, tile, data):
 
 
 def read_bases(data, count, references, segments, inside):
-    """Returns the bases, as (BLAKE3, length), and sets the references of segments, none of them `inside` packings."""
+    """Returns the bases, as (BLAKE3, length), and where they end; sets the references of segments, none of them
+    `inside` packings."""
     require(count <= 16, "too many bases")
     bases, at, before = [], 0, -1
     for _ in range(count):
@@ -346,8 +348,7 @@ def read_bases(data, count, references, segments, inside):
         require(base < count and flip <= 1 and zero == 0, "reference")
         require(position + segments[number]["bytes"] <= bases[base][1], "reference outside its base")
         segments[number]["base"], before = (base, flip, position), number
-    require(at == len(data), "bytes behind the last reference")
-    return bases
+    return bases, at
 
 
 def partner_reader(segment, first, rows, cols, pitch, originals):
@@ -377,6 +378,53 @@ def add_base(residual, partner, size, transform, prediction):
     place = lambda x: numpy.where(x & top, mask - x, x + top)
     found = place(residual) + place(partner) + top & mask
     return numpy.where(found & top, found - top, mask - found)
+
+
+# --- copies and archives (sections 12, 13) ------------------------------------------------------
+
+
+def read_copies(data, at, count, segments, records):
+    """The source of each segment that is a copy, and where the copies end."""
+    sources, before = {}, -1
+    for _ in range(count):
+        number, source = struct.unpack("<II", take(data, at, 8))
+        at += 8
+        require(before < number < len(segments), "segment of a copy")
+        require(source < number and source not in sources, "source of a copy")
+        require(records[number] == records[source], "record of a copy")
+        require("base" not in segments[number], "copy with a reference")
+        sources[number], before = source, number
+    return sources, at
+
+
+def parts_of(path):
+    require(1 <= len(path) <= 4096, "length of a path")
+    try:
+        text = path.decode()
+    except UnicodeDecodeError as error:
+        raise Refused("path of an entry") from error
+    require("\0" not in text and "\\" not in text and text[1:2] != ":", "path of an entry")
+    parts = path.split(b"/")
+    require(all(1 <= len(part) <= 255 and part not in (b".", b"..") for part in parts), "part of a path")
+    return parts
+
+
+def read_entries(data, count, ends):
+    """The entries of an archive as (path, BLAKE3, length, is a file); files end where segments or packings do."""
+    entries, at, total, before = [], 0, 0, []
+    for _ in range(count):
+        digest, length, path_len, kind, executable, source, zero = struct.unpack("<32sQHBBB3s", take(data, at, 48))
+        path = take(data, at + 48, path_len)
+        at += 48 + path_len
+        require(kind <= 1 and executable <= 1 and source in (0, 1, 2, 4, 5, 6) and not any(zero), "entry")
+        require(kind == 0 or not (any(digest) or length or executable or source), "folder")
+        parts, total = parts_of(path), total + length
+        require(before < parts and (not before or parts[: len(before)] != before), "order of paths")
+        require(total in ends, "end of a file")
+        entries.append((path.decode(), digest, length, kind == 0))
+        before = parts
+    require(at == len(data), "bytes behind the directory")
+    return entries
 
 
 # --- blocks (section 5) -----------------------------------------------------------------------
@@ -734,6 +782,19 @@ def decode_segment(data, segment, records, minor, originals):
     return b"".join(out)
 
 
+def part_ends(segments, layouts, packings):
+    """Where segments and packings end in the original."""
+    ends, number = [0], 0
+    while number < len(segments):
+        length, count = segments[number]["bytes"], 1
+        if number in packings:
+            layout, structs = packings[number]
+            length, count = structs * layouts[layout][0], len(layouts[layout][3])
+        ends.append(ends[-1] + length)
+        number += count
+    return set(ends)
+
+
 def decode(data, bases=()):
     """The original of a .wcodec file, with the originals of its bases; raises Refused for anything that is not one."""
     require(data[:8] == HEADER_MAGIC, "not a wcodec file")
@@ -745,10 +806,13 @@ def decode(data, bases=()):
     table_at, blocks, stored, decoded_len, original_len = struct.unpack_from("<5Q", footer)
     digest, segment_count, layer_count, source, coding = struct.unpack_from("<32sIIBB", footer, 40)
     layout_count, packing_count, base_count, references = struct.unpack_from("<4I", footer, 84)
-    require(source <= (6 if minor >= 3 else 3) and coding <= 1, "footer")
-    require(not any(footer[82:84] + footer[100:112]), "footer")
+    copy_count, entry_count = struct.unpack_from("<2I", footer, 100)
+    require(source <= (7 if minor >= 4 else 6 if minor >= 3 else 3) and coding <= 1, "footer")
+    require(not any(footer[82:84] + footer[108:112]), "footer")
     require(minor >= 3 or layout_count == packing_count == 0, "packings before version 1.3")
     require(minor >= 4 or base_count == references == 0, "bases before version 1.4")
+    require(minor >= 4 or copy_count == 0, "copies before version 1.4")
+    require(source == 7 or entry_count == 0, "entries of no archive")
     directory_at = table_at + 24 * blocks
     require(table_at % 64 == 0 and directory_at + stored + 128 == len(data), "parts")
     require(decoded_len <= 16 * stored + 65536 and (decoded_len or not coding), "directory length")
@@ -767,23 +831,33 @@ def decode(data, bases=()):
     if coding:
         directory = unzstd(directory, decoded_len)
     require(len(directory) == decoded_len >= 48 * segment_count, "directory")
-    segments = [read_segment(directory[48 * k : 48 * k + 48], k) for k in range(segment_count)]
+    fields = [directory[48 * k : 48 * k + 48] for k in range(segment_count)]
+    segments = [read_segment(record, k) for k, record in enumerate(fields)]
     layouts, at = read_layouts(directory, 48 * segment_count, layout_count, minor)
     packings, at = read_packings(directory, at, packing_count, layouts, segments)
     at += read_layers(directory[at:], layer_count, segments, layouts, packings)
     inside = {s for first, (k, _) in packings.items() for s in range(first, first + len(layouts[k][3]))}
-    named = read_bases(directory[at:], base_count, references, segments, inside)
+    directory = directory[at:]
+    named, at = read_bases(directory, base_count, references, segments, inside)
+    sources, at = read_copies(directory, at, copy_count, segments, fields)
+    entries = read_entries(directory[at:], entry_count, part_ends(segments, layouts, packings))
     by_digest = {blake3.blake3(base).digest(): base for base in bases}
     originals = [by_digest.get(digest) for digest, _ in named]
     lengths = zip(originals, named)
     require(all(o is None or len(o) == length for o, (_, length) in lengths), "length of a base")
     expected = sum(
         sum(map(len, s["bands"])) + s["side"] * ceil_div(len(s["bands"]), s["group"])
-        for s in segments
+        for number, s in enumerate(segments)
+        if number not in sources
     )
     require(expected == blocks, "number of blocks")
     remaining = iter(records)
-    decoded = [decode_segment(data, segment, remaining, minor, originals) for segment in segments]
+    decoded = []
+    for number, segment in enumerate(segments):
+        if number in sources:
+            decoded.append(decoded[sources[number]])
+        else:
+            decoded.append(decode_segment(data, segment, remaining, minor, originals))
     original, number = [], 0
     while number < len(segments):
         if number in packings:
@@ -797,6 +871,11 @@ def decode(data, bases=()):
     original = b"".join(original)
     require(len(original) == original_len, "original length")
     require(blake3.blake3(original).digest() == digest, "BLAKE3 of the original")
+    require(source != 7 or sum(length for _, _, length, _ in entries) == len(original), "length of the files")
+    at = 0
+    for path, digest, length, is_file in entries:
+        file, at = original[at : at + length], at + length
+        require(not is_file or blake3.blake3(file).digest() == digest, f"BLAKE3 of {path}")
     return original
 
 
