@@ -245,13 +245,11 @@ impl<W: Write> Writer<W> {
             if self.directory.source_of(segment as u32).is_none() {
                 continue;
             }
-            let Geometry { element, elements, .. } = self.directory.segments[segment].geometry;
             let elements = match part.packing.map(|number| self.directory.packings[number]) {
                 Some(packing) => {
                     packing.totals(&self.directory.layouts[packing.layout as usize]).elements
                 }
-                None if element == ElementType::Bytes => 0,
-                None => elements,
+                None => self.directory.segments[segment].geometry.elements,
             };
             self.stats.elements += elements;
             self.stats.copied_elements += elements;

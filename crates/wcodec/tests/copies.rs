@@ -34,7 +34,8 @@ fn a_layer_that_occurs_twice_costs_nothing() {
     ]);
     let (coded_once, _) = encode(&once, &EncodeOptions::default());
     let (coded, stats) = encode(&twice, &EncodeOptions::default());
-    assert_eq!((stats.elements, stats.copied_elements), (480_000, 240_000));
+    assert_eq!(stats.copied_elements, 240_000);
+    assert!((480_000..481_000).contains(&stats.elements), "{stats:?}");
     assert!(coded.len() < 2 * coded_once.len() + 500, "{} {}", coded.len(), coded_once.len());
     let reader = open(&coded);
     assert!(restored(&reader) == twice);
@@ -106,7 +107,8 @@ fn packings_are_copied_field_by_field() {
     let file = file.build();
     let (coded_alone, _) = encode(&alone, &EncodeOptions::default());
     let (coded, stats) = encode(&file, &EncodeOptions::default());
-    assert_eq!((stats.elements, stats.copied_elements), (3 * 65_536, 65_536));
+    assert_eq!(stats.copied_elements, 65_536);
+    assert!((3 * 65_536..3 * 65_536 + 1000).contains(&stats.elements), "{stats:?}");
     assert!(coded.len() < 2 * coded_alone.len() + 1000);
     let reader = open(&coded);
     assert!(restored(&reader) == file);

@@ -440,7 +440,7 @@ fn output_is_deterministic() {
 fn golden_files_use_every_feature() {
     let mut modes = [0u32; 5];
     let (mut maps, mut columns, mut scaled, mut means, mut packings) = (0, 0, 0, 0, 0);
-    let (mut copies, mut entries) = (0, 0);
+    let (mut copies, mut in_archives) = (0, 0);
     let mut predictions = [0u32; 3];
     let entries =
         fixtures().map(|(version, _)| std::fs::read_dir(testdata("golden").join(version)));
@@ -449,7 +449,7 @@ fn golden_files_use_every_feature() {
         let footer = &file[file.len() - 128..];
         packings += u32::from(footer[88]);
         copies += u32::from(footer[100]);
-        entries += u32::from(footer[104]);
+        in_archives += u32::from(footer[104]);
         let number =
             |at: usize| u64::from_le_bytes(footer[at..at + 8].try_into().unwrap()) as usize;
         for record in file[number(0)..].chunks(24).take(number(8)) {
@@ -473,7 +473,7 @@ fn golden_files_use_every_feature() {
     assert!(scaled >= 15, "every file of 1.1 and 1.2, and one of 1.3, has scale classes");
     assert_eq!(packings, 18, "a packing for each tensor of blocks");
     // Layers, fields of a packing, layers of an archive.
-    assert_eq!((copies, entries), (3 + 4 + 2, 7));
+    assert_eq!((copies, in_archives), (3 + 4 + 2, 7));
     assert!(means >= 6, "predicted means");
     assert!(predictions.iter().all(|&n| n > 0), "none, difference, XOR: {predictions:?}");
 }
