@@ -134,8 +134,12 @@ pub(crate) fn check_path(path: &str) -> std::result::Result<(), String> {
         return Err(format!("path of {} bytes, expected 1 to {MAX_PATH}", path.len()));
     }
     for part in path.split('/') {
-        if part.is_empty() || part == "." || part == ".." || part.len() > MAX_PART {
+        if part.is_empty() || part == "." || part == ".." {
             return Err(format!("path {path:?} has the part {part:?}"));
+        }
+        if part.len() > MAX_PART {
+            let bytes = part.len();
+            return Err(format!("path with a part of {bytes} bytes, at most {MAX_PART} expected"));
         }
     }
     if let Some(found) = path.chars().find(|&c| c == '\0' || c == '\\') {
