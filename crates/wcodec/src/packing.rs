@@ -265,7 +265,6 @@ impl Packing {
             elements: 0,
             scaled_elements: once(stats.scaled_elements),
             predicted_elements: once(stats.predicted_elements),
-            copied_elements: once(stats.copied_elements),
             ..stats
         }
     }

@@ -27,6 +27,10 @@ impl<R: ReadAt> Reader<R> {
         let packings = self.parts.packings_of(entry);
         for part in packings {
             let (packing, layout) = self.packing(part.packing)?;
+            if self.placed(part.segments.start)?.is_copy {
+                stats.copied_elements += packing.totals(layout).elements;
+                continue;
+            }
             for (stream, segment) in layout.streams().iter().zip(part.segments.clone()) {
                 stats += packing.of_stream(layout, stream, self.segment_stats(segment)?);
             }
