@@ -28,6 +28,7 @@ TYPES = [
 SIZES = {name: size for name, size, _ in TYPES[1:]}
 MANTISSA = {"F8_E4M3": 3, "F8_E5M2": 2, "F16": 10, "BF16": 7, "F32": 23, "F64": 52}
 RAW, CONSTANT, CODED, ZSTD, SIDE = range(5)
+OWN = 255  # a reference to the original itself
 
 
 class Refused(Exception):
@@ -345,10 +346,25 @@ def read_bases(data, count, references, segments, inside):
         at += 16
         require(before < number < len(segments), "segment of a reference")
         require(number not in inside, "reference of a packing")
-        require(base < count and flip <= 1 and zero == 0, "reference")
-        require(position + segments[number]["bytes"] <= bases[base][1], "reference outside its base")
+        require((base < count or base == OWN) and flip <= 1 and zero == 0, "reference")
+        if base != OWN:
+            require(position + segments[number]["bytes"] <= bases[base][1], "reference outside its base")
         segments[number]["base"], before = (base, flip, position), number
     return bases, at
+
+
+def check_own(segments, sources, starts):
+    """References to the original itself lead to one earlier segment each, which has none (section 11.1)."""
+    own = [segment.get("base", (0,))[0] == OWN for segment in segments]
+    for number, segment in enumerate(segments):
+        if own[number] and segment["bytes"]:
+            position, length = segment["base"][2], segment["bytes"]
+            homes = [
+                k for k in range(number)
+                if starts[k] is not None and starts[k] <= position
+                and position + length <= starts[k] + segments[k]["bytes"]
+            ]
+            require(homes and not own[sources.get(homes[0], homes[0])], "reference to the original itself")
 
 
 def partner_reader(segment, first, rows, cols, pitch, originals):
@@ -358,9 +374,10 @@ def partner_reader(segment, first, rows, cols, pitch, originals):
     (base, flip, position), size = segment["base"], segment["size"]
 
     def partners():
-        require(originals[base] is not None, "base is missing")
+        original = originals[base] if base != OWN else originals[-1]
+        require(original is not None, "base is missing")
         starts = [position + (first + row * pitch) * size for row in range(rows)]
-        data = b"".join(take(originals[base], start, cols * size) for start in starts)
+        data = b"".join(take(original, start, cols * size) for start in starts)
         words = numpy.frombuffer(data, f"<u{size}").astype(numpy.uint64)
         return words ^ numpy.uint64(1 << 8 * size - 1) if flip else words
 
@@ -782,17 +799,32 @@ def decode_segment(data, segment, records, minor, originals):
     return b"".join(out)
 
 
-def part_ends(segments, layouts, packings):
-    """Where segments and packings end in the original."""
-    ends, number = [0], 0
+def segment_starts(segments, layouts, packings):
+    """Where each segment begins in the original; None for those of packings."""
+    starts, number, at = [], 0, 0
     while number < len(segments):
-        length, count = segments[number]["bytes"], 1
         if number in packings:
             layout, structs = packings[number]
-            length, count = structs * layouts[layout][0], len(layouts[layout][3])
-        ends.append(ends[-1] + length)
-        number += count
-    return set(ends)
+            at, count = at + structs * layouts[layout][0], len(layouts[layout][3])
+            starts += [None] * count
+            number += count
+        else:
+            starts.append(at)
+            at, number = at + segments[number]["bytes"], number + 1
+    return starts
+
+
+def part_ends(segments, layouts, packings):
+    """Where segments and packings end in the original."""
+    ends = {0}
+    for number, start in enumerate(segment_starts(segments, layouts, packings)):
+        if start is not None:
+            ends.add(start + segments[number]["bytes"])
+        elif number in packings:
+            layout, structs = packings[number]
+            before = max(ends)
+            ends.add(before + structs * layouts[layout][0])
+    return ends
 
 
 def decode(data, bases=()):
@@ -840,6 +872,8 @@ def decode(data, bases=()):
     directory = directory[at:]
     named, at = read_bases(directory, base_count, references, segments, inside)
     sources, at = read_copies(directory, at, copy_count, segments, fields)
+    starts = segment_starts(segments, layouts, packings)
+    check_own(segments, sources, starts)
     entries = read_entries(directory[at:], entry_count, part_ends(segments, layouts, packings))
     by_digest = {blake3.blake3(base).digest(): base for base in bases}
     originals = [by_digest.get(digest) for digest, _ in named]
@@ -852,12 +886,15 @@ def decode(data, bases=()):
     )
     require(expected == blocks, "number of blocks")
     remaining = iter(records)
-    decoded = []
+    decoded, own = [], bytearray()
     for number, segment in enumerate(segments):
         if number in sources:
             decoded.append(decoded[sources[number]])
         else:
-            decoded.append(decode_segment(data, segment, remaining, minor, originals))
+            decoded.append(decode_segment(data, segment, remaining, minor, [*originals, own]))
+        if starts[number] is not None:
+            # Those of packings are never referred to, so zeros do.
+            own += bytes(starts[number] - len(own)) + decoded[-1]
     original, number = [], 0
     while number < len(segments):
         if number in packings:

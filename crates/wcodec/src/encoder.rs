@@ -1,6 +1,7 @@
 //! From a source to a container: cuts the original into segments and feeds the writer.
 
 use crate::base::matching::Partners;
+use crate::base::own;
 use crate::container::bases::Reference;
 use crate::container::directory::{Directory, LayerEntry, Segment};
 use crate::container::read_at::{ReadAt, read_with};
@@ -153,6 +154,7 @@ pub(crate) fn directory(
     let mut directory = planner.directory;
     if cut != Cut::Opaque {
         copies::find(source, &mut directory, observer)?;
+        own::find(source, &mut directory)?;
     }
     Ok(directory)
 }
@@ -226,7 +228,7 @@ pub(crate) fn encode(
     let mut buffer = Vec::new();
     for (batch, range) in batches(&writer.pieces(0)?) {
         let bytes = read_with(source, range.start, range.end - range.start, &mut buffer)?;
-        writer.encode(batch, bytes)?;
+        writer.encode(batch, bytes, Some(source))?;
         observer.progress(range.end, size);
         if observer.cancelled() {
             return Err(ErrorKind::Interrupted.into());

@@ -1,12 +1,13 @@
 //! Writing a `.wcodec` file segment by segment: groups are encoded in parallel and written in order.
 
-use crate::base::BaseRef;
 use crate::base::original::{OpenBase, Rows};
 use crate::base::residual::GroupBase;
+use crate::base::{BaseRef, OWN};
 use crate::checksum::BlockId;
 use crate::container::directory::{Directory, LayerEntry, Segment};
 use crate::container::entries::FileHashes;
 use crate::container::footer::SourceKind;
+use crate::container::read_at::{ReadAt, read};
 use crate::container::writer::ContainerWriter;
 use crate::dtype::ElementType;
 use crate::encoder::{layer_segment, opaque_segment};
@@ -142,14 +143,17 @@ pub(crate) fn batches(mut pieces: &[Piece]) -> impl Iterator<Item = (&[Piece], R
 /// What the elements of a group may be predicted from, and whether it is flipped before.
 fn partners<'a>(
     directory: &Directory,
-    bases: &'a [Arc<OpenBase>],
+    (bases, own): (&'a [Arc<OpenBase>], Option<&'a dyn ReadAt>),
     job: &Job,
 ) -> Result<Option<(Cow<'a, [u8]>, bool)>> {
     let Some(BaseRef { base, flip, at }) = directory.reference_of(job.segment as u32) else {
         return Ok(None);
     };
-    let rows = Rows::one((job.bytes.end - job.bytes.start) as usize);
-    let bytes = bases[usize::from(base)].read(at + job.bytes.start, rows)?;
+    let (at, len) = (at + job.bytes.start, job.bytes.end - job.bytes.start);
+    let bytes = match own.filter(|_| base == OWN) {
+        Some(own) => read(own, at, len)?,
+        None => bases[usize::from(base)].read(at, Rows::one(len as usize))?,
+    };
     Ok(Some((bytes, flip)))
 }
 
@@ -265,11 +269,13 @@ impl<W: Write> Writer<W> {
     fn drop_unused_bases(&mut self) {
         let Directory { bases, references, .. } = &mut self.directory;
         references.retain(|reference| self.predicted[reference.segment as usize]);
-        let mut used: Vec<u8> = references.iter().map(|reference| reference.base.base).collect();
+        let used = references.iter().map(|reference| reference.base.base);
+        let mut used: Vec<u8> = used.filter(|&base| base != OWN).collect();
         used.sort_unstable();
         used.dedup();
         *bases = used.iter().map(|&base| bases[usize::from(base)].clone()).collect();
-        for BaseRef { base, .. } in references.iter_mut().map(|reference| &mut reference.base) {
+        let named = references.iter_mut().map(|reference| &mut reference.base);
+        for BaseRef { base, .. } in named.filter(|base| !base.is_own()) {
             *base = used.partition_point(|&other| other < *base) as u8;
         }
     }
@@ -283,7 +289,7 @@ impl<W: Write> Writer<W> {
         let mut sum = Stats::default();
         for (batch, range) in batches(&pieces) {
             let range = (range.start - before) as usize..(range.end - before) as usize;
-            sum += self.encode(batch, &data[range])?;
+            sum += self.encode(batch, &data[range], None)?;
         }
         Ok(sum)
     }
@@ -320,8 +326,14 @@ impl<W: Write> Writer<W> {
         Ok(pieces)
     }
 
-    /// Encodes consecutive pieces, whose bytes are `bytes`, and writes them.
-    pub(crate) fn encode(&mut self, pieces: &[Piece], bytes: &[u8]) -> Result<Stats> {
+    /// Encodes consecutive pieces, whose bytes are `bytes`, and writes them. `own` is the whole original, for what
+    /// refers to it.
+    pub(crate) fn encode(
+        &mut self,
+        pieces: &[Piece],
+        bytes: &[u8],
+        own: Option<&dyn ReadAt>,
+    ) -> Result<Stats> {
         self.hasher.update_rayon(bytes);
         self.files.update(bytes);
         let start = pieces.first().map_or(0, |piece| piece.bytes.start);
@@ -342,7 +354,7 @@ impl<W: Write> Writer<W> {
                         }
                         None => bytes,
                     };
-                    let base = partners(directory, bases, job)?;
+                    let base = partners(directory, (bases, own), job)?;
                     let base = base.as_ref().map(|(bytes, flip)| GroupBase { bytes, flip: *flip });
                     let segment = &directory.segments[job.segment];
                     job.encode(segment, (bytes, base), (level, &self.pool), &self.options)

@@ -219,6 +219,54 @@ fn the_same_weights_in_three_containers_are_stored_once() {
     comes_back(root.path());
 }
 
+/// Steps of a training run in one folder: the first is the base of the others.
+#[test]
+fn files_of_an_archive_are_predicted_from_each_other() {
+    let mut rng = Rng::new(87);
+    let first: Vec<Vec<u8>> = (0..3).map(|_| f32s(&mut rng, 120 * 200)).collect();
+    let step = |layers: &[Vec<u8>]| {
+        let name = |number: usize| format!("layer.{number}.weight");
+        let tensors = layers.iter().enumerate();
+        let tensors = tensors.map(|(n, data)| tensor(&name(n), "F32", &[120, 200], data.clone()));
+        safetensors(&tensors.collect::<Vec<_>>())
+    };
+    let mut steps = vec![step(&first)];
+    for _ in 0..3 {
+        let mut next = first.clone();
+        for float in next.iter_mut().flat_map(|layer| layer.chunks_exact_mut(4)) {
+            float[0] ^= (rng.next() & 7) as u8;
+        }
+        steps.push(step(&next));
+    }
+    let names = ["step-1", "step-2", "step-3", "step-4"];
+    let root =
+        folder(&names.into_iter().zip(&steps).map(|(n, s)| (n, s.as_slice())).collect::<Vec<_>>());
+    let place = tempfile::tempdir().unwrap();
+    let at = |name: &str| place.path().join(name);
+    let alone =
+        encode_file(&root.path().join("step-1"), &at("alone"), &EncodeOptions::default(), &());
+    let stats =
+        encode_archive(root.path(), &at("archive"), &EncodeOptions::default(), &()).unwrap();
+    assert_eq!(stats.base_elements, 3 * 3 * 24_000, "{stats:?}");
+    assert!(stats.coded_bytes < alone.unwrap().coded_bytes * 2, "{stats:?}");
+    let reader = open_file(&at("archive"), &Limits::default()).unwrap();
+    assert_eq!((reader.bases().len(), reader.base_depth()), (0, Some(0)));
+    let layer = reader.find("step-3:layer.1.weight").unwrap();
+    let start = steps[2].len() - 2 * 96_000;
+    let weights = &steps[2][start..start + 96_000];
+    assert!(reader.decode_layer(layer).unwrap() == weights);
+    let slice = reader.decode_slice(layer, 100..102, 20..30).unwrap();
+    assert_eq!(slice[..40], weights[(100 * 200 + 20) * 4..][..40]);
+    assert!(reader.layer_stats(layer).unwrap().base_elements == 24_000);
+    comes_back(root.path());
+    // Damage of the first step is damage of what is predicted from it.
+    let mut coded = std::fs::read(at("archive")).unwrap();
+    coded[20_000] ^= 1;
+    let reader = Reader::open(coded.as_slice(), &Limits::default()).unwrap();
+    let broken = (0..12).filter(|&layer| reader.decode_layer(layer).is_err()).count();
+    assert_eq!(broken, 4);
+}
+
 #[test]
 fn layers_of_several_files_have_names_of_their_own() {
     let mut rng = Rng::new(83);

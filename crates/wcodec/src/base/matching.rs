@@ -34,17 +34,17 @@ pub(crate) struct Partners {
 }
 
 /// A layer of a base.
-struct Known {
-    base: u8,
-    at: u64,
-    layer: Layer,
-    element: ElementType,
+pub(super) struct Known {
+    pub(super) base: u8,
+    pub(super) at: u64,
+    pub(super) layer: Layer,
+    pub(super) element: ElementType,
     /// Pieces of it, once it was compared.
-    sample: OnceCell<Vec<u8>>,
+    pub(super) sample: OnceCell<Vec<u8>>,
 }
 
 /// What a layer and its partner must have in common: the size of an element and the shape.
-type Shape = (usize, Vec<u64>);
+pub(super) type Shape = (usize, Vec<u64>);
 
 impl Partners {
     /// Finds the partners of these layers of `source` among the files of `options`.
@@ -70,13 +70,18 @@ impl Partners {
         for layer in &known {
             by_shape.entry(shape_of(&layer.layer, layer.element)).or_default().push(layer);
         }
+        let read = |base: u8, at, len| {
+            let base = bases.get(usize::from(base));
+            let base = base.ok_or_else(|| Error::argument("a base is missing"))?;
+            Ok(base.read(at, Rows::one(len as usize))?.into_owned())
+        };
         let mut of_layers = Vec::with_capacity(layers.len());
         for Located { layer, at, .. } in layers {
             let element = layer.element().filter(|_| layer.bytes > 0);
             let found = element
                 .and_then(|element| Some((element, by_shape.get(&shape_of(layer, element))?)));
             of_layers.push(match found {
-                Some((element, known)) => partner(source, (layer, *at, element), known, &bases)?,
+                Some((element, known)) => partner(source, (layer, *at, element), known, &read)?,
                 None => None,
             });
         }
@@ -84,7 +89,7 @@ impl Partners {
     }
 }
 
-fn shape_of(layer: &Layer, element: ElementType) -> Shape {
+pub(super) fn shape_of(layer: &Layer, element: ElementType) -> Shape {
     (element.size(), layer.shape.clone())
 }
 
@@ -110,12 +115,15 @@ fn known_layers(bases: &[Arc<OpenBase>]) -> Result<Vec<Known>> {
     Ok(known)
 }
 
+/// Reads bytes of a base: its number, where they begin, how many.
+type ReadBase<'a> = dyn Fn(u8, u64, u64) -> Result<Vec<u8>> + 'a;
+
 /// The best partner of a layer among those of its shape.
-fn partner(
+pub(super) fn partner(
     source: &impl ReadAt,
     (layer, at, element): (&Layer, u64, ElementType),
     known: &[&Known],
-    bases: &[Arc<OpenBase>],
+    read_base: &ReadBase<'_>,
 ) -> Result<Option<BaseRef>> {
     let level = Level::detect();
     let own =
@@ -128,7 +136,7 @@ fn partner(
     for (known, gain) in [(&named[..], NAMED_GAIN), (&others, OTHER_GAIN)] {
         let mut best: Option<(u64, BaseRef)> = None;
         for known in known.iter().take(MOST_TRIED) {
-            let theirs = known.sample(bases)?;
+            let theirs = known.sample(read_base)?;
             // Integers without a sign are those with one, shifted by half their range; or they are not.
             let flips = if element == known.element { &[false][..] } else { &[true, false] };
             for &flip in flips {
@@ -155,14 +163,12 @@ fn related(element: ElementType, other: ElementType) -> bool {
 }
 
 impl Known {
-    fn sample(&self, bases: &[Arc<OpenBase>]) -> Result<&[u8]> {
+    fn sample(&self, read_base: &ReadBase<'_>) -> Result<&[u8]> {
         if let Some(sample) = self.sample.get() {
             return Ok(sample);
         }
-        let base = bases.get(usize::from(self.base));
-        let base = base.ok_or_else(|| Error::argument("a base is missing"))?;
         let bytes = sample(&self.layer, self.element, |offset, len| {
-            Ok(base.read(self.at + offset, Rows::one(len as usize))?.into_owned())
+            read_base(self.base, self.at + offset, len)
         })?;
         Ok(self.sample.get_or_init(|| bytes))
     }

@@ -11,14 +11,14 @@
 //! | at | bytes | field of a reference | legal |
 //! | --- | --- | --- | --- |
 //! | 0 | 4 | segment | those of references rise |
-//! | 4 | 1 | base | below their number |
+//! | 4 | 1 | base | below their number, or 255: the original itself |
 //! | 5 | 1 | flip | 0 or 1 |
 //! | 6 | 2 | zero | 0 |
-//! | 8 | 8 | position in the base | the segment's bytes from there on lie within the base |
+//! | 8 | 8 | position in the base | the segment's bytes from there on lie within the base, or within an earlier segment |
 
-use super::directory::{Directory, Parts};
+use super::directory::{Directory, Part, Parts};
 use super::fields::Fields;
-use crate::base::{Base, BaseRef, MAX_BASES, MAX_NAME};
+use crate::base::{Base, BaseRef, MAX_BASES, MAX_NAME, OWN};
 use crate::error::{Error, Result, corrupt};
 use std::collections::HashSet;
 
@@ -50,6 +50,28 @@ pub(super) fn read_references(
         return Ok(references);
     }
     Err(corrupt!("references to bases are not in the order of their segments"))
+}
+
+/// Checks that references to the file's own original lead to one segment each that has no such reference, so
+/// that no block needs more than one other.
+pub(super) fn check_own(directory: &Directory, parts: &Parts) -> Result<()> {
+    for Reference { segment, base } in directory.references.iter().filter(|r| r.base.is_own()) {
+        let bytes =
+            parts.starting(*segment).first().map_or(0, |part| part.bytes.end - part.bytes.start);
+        let homes = parts.within(base.at..base.at.saturating_add(bytes));
+        let alone = |part: &Part| {
+            let own = part.segments.start as u32;
+            let source = directory.source_of(own).unwrap_or(own);
+            part.packing.is_none() && directory.reference_of(source).is_none_or(|r| !r.is_own())
+        };
+        if !matches!(homes, [home] if alone(home)) && bytes > 0 {
+            let at = base.at;
+            return Err(corrupt!(
+                "segment {segment}: {bytes} bytes at {at} are not in one segment without such a reference"
+            ));
+        }
+    }
+    Ok(())
 }
 
 /// Writes the record of a base.
@@ -106,15 +128,20 @@ impl Reference {
         fields.zero(2)?;
         let at = fields.u64()?;
         let home = directory.segments.get(segment as usize);
-        let (Some(home), Some(named)) = (home, directory.bases.get(usize::from(base))) else {
+        let len = match directory.bases.get(usize::from(base)) {
+            Some(named) => Some(named.len),
+            // What comes before the segment; more is known when all references are.
+            None if base == OWN => parts.starting(segment).first().map(|part| part.bytes.start),
+            None => None,
+        };
+        let (Some(home), Some(len)) = (home, len) else {
             return Err(corrupt!("segment {segment} refers to base {base}: one does not exist"));
         };
         if parts.starting(segment).first().is_some_and(|part| part.packing.is_some()) {
             return Err(corrupt!("segment {segment} of a packing refers to a base"));
         }
         let bytes = home.geometry.bytes();
-        if at.checked_add(bytes).is_none_or(|end| end > named.len) {
-            let len = named.len;
+        if at.checked_add(bytes).is_none_or(|end| end > len) {
             return Err(corrupt!(
                 "segment {segment}: {bytes} bytes at {at} exceed the base of {len}"
             ));

@@ -29,7 +29,9 @@
 //! | 24 | 8 | length in bytes | fits the shape, if the dtype is known |
 //! | 32 | | name and dtype (UTF-8), 8 bytes a dimension | names differ |
 
-use super::bases::{BASE_LEN, REFERENCE_LEN, Reference, read_bases, read_references, write_base};
+use super::bases::{
+    BASE_LEN, REFERENCE_LEN, Reference, check_own, read_bases, read_references, write_base,
+};
 use super::copies::{COPY_LEN, SegmentCopy, read_copies};
 use super::entries::{ENTRY_LEN, Entry, read_entries};
 use super::fields::Fields;
@@ -297,6 +299,7 @@ impl Directory {
         directory.bases = read_bases(&mut fields, bases)?;
         directory.references = read_references(&mut fields, references, (&directory, &parts))?;
         read_copies(&mut fields, copies, &mut directory)?;
+        check_own(&directory, &parts)?;
         if source == SourceKind::Archive {
             directory.entries = read_entries(&mut fields, entries, (&parts, minor))?;
         }

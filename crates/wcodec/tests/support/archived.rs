@@ -17,6 +17,19 @@ pub struct Copied {
     pub forge: Forge,
 }
 
+/// A file of three segments of 128 elements, all with blocks, of which the last refers to the second, as changed.
+pub fn own(change: impl FnOnce(&mut Copied, &mut Based)) -> Vec<u8> {
+    copied(3, |c| {
+        c.copies.clear();
+        let block = c.forge.segments[0].blocks[0].clone();
+        c.forge.segments[1..].iter_mut().for_each(|segment| segment.blocks.push(block.clone()));
+        let mut base = Based { bases: 0, segment: 2, at: 128, ..Based::sound() };
+        (base.repeat.0, base.reference[0]) = (0, 255);
+        change(c, &mut base);
+        c.base = Some(base);
+    })
+}
+
 pub fn copied(segments: usize, change: impl FnOnce(&mut Copied)) -> Vec<u8> {
     let mut forge = Forge::new(raw(&elements()));
     let mut copy = forge.segments[0].clone();
@@ -31,7 +44,7 @@ pub fn copied(segments: usize, change: impl FnOnce(&mut Copied)) -> Vec<u8> {
     let (mut records, mut counts) = (Vec::new(), (0, 0));
     if let Some(base) = base {
         records = base.records();
-        counts = (base.bases, base.references);
+        counts = (base.bases, base.references + u8::from(base.second.is_some()));
     }
     let numbers = copies.iter().flat_map(|&(segment, source)| [segment, source]);
     records.extend(numbers.flat_map(u32::to_le_bytes));
@@ -123,6 +136,26 @@ pub fn cases() -> Vec<(&'static str, Vec<u8>)> {
         ("copy_missing", copied(2, |c| c.copies.clear())),
         ("copy_with_base", copied(2, |c| c.base = Some(Based { segment: 1, ..Based::sound() }))),
         ("copy_of_other_bytes", copied(2, |c| c.forge.original[130] ^= 1)),
+        ("own_later", own(|_, b| b.at = 256)),
+        ("own_itself", own(|_, b| b.at = 129)),
+        ("own_in_two_segments", own(|_, b| b.at = 64)),
+        ("own_before_all", own(|_, b| b.segment = 0)),
+        ("own_wrap", own(|_, b| b.at = u64::MAX)),
+        ("own_other_number", own(|_, b| b.reference[0] = 254)),
+        // The second one refers to the first.
+        ("own_of_own", own(|_, b| b.second = Some((1, 0)))),
+        (
+            "own_of_a_copy_of_own",
+            own(|c, b| {
+                // 0; 1 refers to 0; 2 is a copy of 1; 3 refers to 2.
+                let last = c.forge.segments[2].clone();
+                c.forge.segments[2].blocks.clear();
+                c.forge.segments.push(last);
+                c.forge.original = elements().repeat(4);
+                c.copies.push((2, 1));
+                (b.segment, b.at, b.second) = (3, 256, Some((1, 0)));
+            }),
+        ),
         ("entries_of_no_archive", archived(|a| a.forge.source = 1)),
         ("entries_short", archived(|a| a.more = 1)),
         ("entries_unbacked", archived(|a| a.more = 200)),

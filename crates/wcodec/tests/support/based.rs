@@ -17,6 +17,8 @@ pub struct Based {
     /// Base, flip, zero.
     pub reference: [u8; 4],
     pub at: u64,
+    /// Another reference before it: segment and position.
+    pub second: Option<(u32, u64)>,
     /// So many times the same base, and the same reference.
     pub repeat: (usize, usize),
 }
@@ -34,6 +36,7 @@ impl Based {
             segment: 0,
             reference: [0; 4],
             at: 872,
+            second: None,
             repeat: (1, 1),
         }
     }
@@ -54,10 +57,12 @@ impl Based {
         base.extend((self.name.len() as u16).to_le_bytes());
         base.extend([self.zero, 0]);
         base.extend(&self.name);
-        let mut reference = self.segment.to_le_bytes().to_vec();
-        reference.extend(self.reference);
-        reference.extend(self.at.to_le_bytes());
-        [base.repeat(self.repeat.0), reference.repeat(self.repeat.1)].concat()
+        let record = |segment: u32, at: u64| {
+            [&segment.to_le_bytes()[..], &self.reference, &at.to_le_bytes()].concat()
+        };
+        let second = self.second.map(|(segment, at)| record(segment, at)).unwrap_or_default();
+        let reference = record(self.segment, self.at);
+        [base.repeat(self.repeat.0), second, reference.repeat(self.repeat.1)].concat()
     }
 }
 
