@@ -4,7 +4,7 @@ use super::walk::{Found, walk};
 use crate::container::entries::Entry;
 use crate::container::footer::SourceKind;
 use crate::container::read_at::ReadAt;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::options::Observer;
 use crate::source::{self, Listing};
 use std::collections::{HashMap, HashSet};
@@ -42,6 +42,9 @@ impl Joined {
         let mut listing = Listing::new(SourceKind::Archive, Vec::new());
         let mut names = HashSet::new();
         for (found, &end) in self.found.iter().zip(&self.ends) {
+            if observer.cancelled() {
+                return Err(ErrorKind::Interrupted.into());
+            }
             let source = if found.is_folder {
                 None
             } else {
