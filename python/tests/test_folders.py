@@ -20,7 +20,9 @@ def test_a_folder_becomes_an_archive_and_comes_back(tmp_path):
         assert reader.source == "archive"
         assert reader.files == ["config.json", "model.safetensors", "old/model.safetensors"]
         assert reader.read_file("config.json") == b"{}"
-        assert reader.read_file("old/model.safetensors") == (folder / "model.safetensors").read_bytes()
+        assert (
+            reader.read_file("old/model.safetensors") == (folder / "model.safetensors").read_bytes()
+        )
         assert (reader["old/model.safetensors:w"] == arrays["w"]).all()
         assert reader.stats("old/model.safetensors:w").coded_bytes == 0
         with pytest.raises(KeyError):
