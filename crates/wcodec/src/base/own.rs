@@ -25,6 +25,9 @@ struct Whole<'a> {
 /// Finds partners for layers of an archive that are neither copies nor predicted from another base. What has a partner is none,
 /// so the earliest file of several that are alike is the base of the others.
 pub(crate) fn find(source: &impl ReadAt, directory: &mut Directory) -> Result<()> {
+    if directory.entries.is_empty() {
+        return Ok(());
+    }
     let parts = directory.parts()?;
     let mut by_shape: HashMap<Shape, Vec<(usize, Known)>> = HashMap::new();
     let read_own = |_, at, len| Ok(read(source, at, len)?.into_owned());
@@ -35,7 +38,11 @@ pub(crate) fn find(source: &impl ReadAt, directory: &mut Directory) -> Result<()
         let named = Layer { name: name.to_owned(), ..layer.clone() };
         let others: Vec<&Known> =
             known.iter().filter(|(other, _)| *other != file).map(|(_, known)| known).collect();
-        match partner(source, (&named, at, element), &others, &read_own)? {
+        let found = match others.as_slice() {
+            [] => None,
+            others => partner(source, (&named, at, element), others, &read_own)?,
+        };
+        match found {
             Some(base) => references.push(Reference { segment: *segment, base }),
             None => {
                 let sample = OnceCell::new();
@@ -62,8 +69,10 @@ fn wholes<'a>(directory: &'a Directory, parts: &'a Parts) -> impl Iterator<Item 
     directory.layers.iter().filter_map(move |entry| {
         let element = entry.layer.element()?;
         let part = parts.starting(entry.segment).first()?;
-        let whole =
-            part.packing.is_none() && part.bytes.end - part.bytes.start == entry.layer.bytes;
+        let segment = directory.segments.get(entry.segment as usize)?;
+        let whole = part.packing.is_none()
+            && part.bytes.end - part.bytes.start == entry.layer.bytes
+            && segment.geometry.element == element;
         let free = directory.source_of(entry.segment).is_none()
             && directory.reference_of(entry.segment).is_none();
         let file = ends.partition_point(|&end| end <= part.bytes.start);
