@@ -353,18 +353,17 @@ def read_bases(data, count, references, segments, inside):
     return bases, at
 
 
-def check_own(segments, sources, starts):
-    """References to the original itself lead to one earlier segment each, which has none (section 11.1)."""
+def check_own(segments, records, sources, starts):
+    """References to the original itself lead to an earlier segment that is cut alike and has none (section 11.1)."""
     own = [segment.get("base", (0,))[0] == OWN for segment in segments]
     for number, segment in enumerate(segments):
-        if own[number] and segment["bytes"]:
-            position, length = segment["base"][2], segment["bytes"]
-            homes = [
-                k for k in range(number)
-                if starts[k] is not None and starts[k] <= position
-                and position + length <= starts[k] + segments[k]["bytes"]
-            ]
-            require(homes and not own[sources.get(homes[0], homes[0])], "reference to the original itself")
+        if own[number]:
+            homes = [k for k in range(number) if starts[k] == segment["base"][2] and segments[k]["bytes"]]
+            require(homes, "reference to no segment")
+            home = homes[0]
+            require(records[home][8:] == records[number][8:], "reference to another cut")
+            require(segments[home]["size"] == segment["size"], "reference to elements of another size")
+            require(not own[sources.get(home, home)], "reference to what has one")
 
 
 def partner_reader(segment, first, rows, cols, pitch, originals):
@@ -873,7 +872,7 @@ def decode(data, bases=()):
     named, at = read_bases(directory, base_count, references, segments, inside)
     sources, at = read_copies(directory, at, copy_count, segments, fields)
     starts = segment_starts(segments, layouts, packings)
-    check_own(segments, sources, starts)
+    check_own(segments, fields, sources, starts)
     entries = read_entries(directory[at:], entry_count, part_ends(segments, layouts, packings))
     by_digest = {blake3.blake3(base).digest(): base for base in bases}
     originals = [by_digest.get(digest) for digest, _ in named]

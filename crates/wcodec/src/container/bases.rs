@@ -14,12 +14,14 @@
 //! | 4 | 1 | base | below their number, or 255: the original itself |
 //! | 5 | 1 | flip | 0 or 1 |
 //! | 6 | 2 | zero | 0 |
-//! | 8 | 8 | position in the base | the segment's bytes from there on lie within the base, or within an earlier segment |
+//! | 8 | 8 | position in the base | the segment's bytes from there on lie within the base; the first byte of an earlier segment |
 
-use super::directory::{Directory, Part, Parts};
+use super::directory::{Directory, Parts};
 use super::fields::Fields;
 use crate::base::{Base, BaseRef, MAX_BASES, MAX_NAME, OWN};
+use crate::dtype::ElementType;
 use crate::error::{Error, Result, corrupt};
+use crate::geometry::Geometry;
 use std::collections::HashSet;
 
 pub(super) const BASE_LEN: usize = 44;
@@ -52,22 +54,26 @@ pub(super) fn read_references(
     Err(corrupt!("references to bases are not in the order of their segments"))
 }
 
-/// Checks that references to the file's own original lead to one segment each that has no such reference, so
-/// that no block needs more than one other.
+/// Checks that references to the file's own original lead to one segment each that is cut alike and has no such
+/// reference, so that no block needs more than one other.
 pub(super) fn check_own(directory: &Directory, parts: &Parts) -> Result<()> {
     for Reference { segment, base } in directory.references.iter().filter(|r| r.base.is_own()) {
-        let bytes =
-            parts.starting(*segment).first().map_or(0, |part| part.bytes.end - part.bytes.start);
-        let homes = parts.within(base.at..base.at.saturating_add(bytes));
-        let alone = |part: &Part| {
-            let own = part.segments.start as u32;
-            let source = directory.source_of(own).unwrap_or(own);
-            part.packing.is_none() && directory.reference_of(source).is_none_or(|r| !r.is_own())
+        let cut = |segment: u32| {
+            let geometry = directory.segments.get(segment as usize)?.geometry;
+            Some((geometry.element.size(), Geometry { element: ElementType::Bytes, ..geometry }))
         };
-        if !matches!(homes, [home] if alone(home)) && bytes > 0 {
+        let home = parts.within(base.at..base.at.saturating_add(1)).first();
+        let fits = home.is_some_and(|home| {
+            let own = home.segments.start as u32;
+            let source = directory.source_of(own).unwrap_or(own);
+            let known = directory.reference_of(source).is_none_or(|r| !r.is_own());
+            let place = home.packing.is_none() && home.bytes.start == base.at && own < *segment;
+            place && known && cut(own) == cut(*segment)
+        });
+        if !fits {
             let at = base.at;
             return Err(corrupt!(
-                "segment {segment}: {bytes} bytes at {at} are not in one segment without such a reference"
+                "segment {segment} refers to byte {at}, where none begins that is cut alike and refers to none"
             ));
         }
     }

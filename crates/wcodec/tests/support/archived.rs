@@ -141,6 +141,22 @@ pub fn cases() -> Vec<(&'static str, Vec<u8>)> {
         ("own_in_two_segments", own(|_, b| b.at = 64)),
         ("own_before_all", own(|_, b| b.segment = 0)),
         ("own_wrap", own(|_, b| b.at = u64::MAX)),
+        (
+            "own_cut",
+            own(|c, _| {
+                c.forge.segments[1].group_bands = 2;
+            }),
+        ),
+        (
+            "own_size",
+            own(|c, _| {
+                // 128 elements of two bytes, cut as those of one are.
+                let segment = &mut c.forge.segments[1];
+                segment.element = 8;
+                segment.blocks = vec![raw(&elements().repeat(2))];
+                c.forge.original.extend(elements());
+            }),
+        ),
         ("own_other_number", own(|_, b| b.reference[0] = 254)),
         // The second one refers to the first.
         ("own_of_own", own(|_, b| b.second = Some((1, 0)))),
