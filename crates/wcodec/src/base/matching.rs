@@ -70,7 +70,7 @@ impl Partners {
         for layer in &known {
             by_shape.entry(shape_of(&layer.layer, layer.element)).or_default().push(layer);
         }
-        let read = |base: u8, at, len| {
+        let read_base = |base: u8, at: u64, len: u64| -> Result<Vec<u8>> {
             let base = bases.get(usize::from(base));
             let base = base.ok_or_else(|| Error::argument("a base is missing"))?;
             Ok(base.read(at, Rows::one(len as usize))?.into_owned())
@@ -81,7 +81,9 @@ impl Partners {
             let found = element
                 .and_then(|element| Some((element, by_shape.get(&shape_of(layer, element))?)));
             of_layers.push(match found {
-                Some((element, known)) => partner(source, (layer, *at, element), known, &read)?,
+                Some((element, known)) => {
+                    partner(source, (layer, *at, element), known, &read_base)?
+                }
                 None => None,
             });
         }

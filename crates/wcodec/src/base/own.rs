@@ -30,7 +30,8 @@ pub(crate) fn find(source: &impl ReadAt, directory: &mut Directory) -> Result<()
     }
     let parts = directory.parts()?;
     let mut by_shape: HashMap<Shape, Vec<(usize, Known)>> = HashMap::new();
-    let read_own = |_, at, len| Ok(read(source, at, len)?.into_owned());
+    let read_own =
+        |_: u8, at: u64, len: u64| -> Result<Vec<u8>> { Ok(read(source, at, len)?.into_owned()) };
     let mut references = Vec::new();
     for whole in wholes(directory, &parts) {
         let Whole { entry: LayerEntry { layer, segment, .. }, element, at, file, name } = whole;
