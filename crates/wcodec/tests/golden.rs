@@ -237,12 +237,13 @@ fn fixtures_of_copies() -> Vec<Fixture> {
     let mut twice = Gguf::new(vec![blocks(&mut rng, "Q5_1", 44, 96); 2]);
     twice.tensors[1].name = "again".to_owned();
     let default = || options(Effort::Default, |_| ());
-    let files = files_of_archive();
-    let files = files.iter().flat_map(|(_, bytes)| bytes.clone()).collect();
+    let joined =
+        |files: Vec<(&str, Vec<u8>)>| files.into_iter().flat_map(|(_, bytes)| bytes).collect();
     vec![
         ("copies", layers, default()),
         ("copies_of_packings", twice.build(), default()),
-        ("archive", files, default()),
+        ("archive", joined(files_of_archive()), default()),
+        ("archive_of_steps", joined(steps_of_archive()), default()),
     ]
 }
 
@@ -264,11 +265,28 @@ fn files_of_archive() -> Vec<(&'static str, Vec<u8>)> {
     ]
 }
 
-/// The archive of [`files_of_archive`]; files named `run` may be executed.
-fn archive(options: &EncodeOptions) -> Vec<u8> {
+/// A checkpoint and the next one, whose blocks are predicted from it: as floats, and as integers with a sign and without.
+fn steps_of_archive() -> Vec<(&'static str, Vec<u8>)> {
+    let mut rng = Rng::new(20_261_134);
+    let (floats, bytes) = (f32s(&mut rng, 90 * 100), int8(&mut rng, 110 * 120));
+    let next: Vec<u8> =
+        floats.chunks(4).flat_map(|f| [f[0] ^ (rng.next() & 3) as u8, f[1], f[2], f[3]]).collect();
+    let flipped: Vec<u8> =
+        bytes.iter().map(|b| (b ^ 0x80).wrapping_add(rng.below(2) as u8)).collect();
+    let file = |floats, dtype, bytes| {
+        safetensors(&[
+            tensor("f", "F32", &[90, 100], floats),
+            tensor("b", dtype, &[110, 120], bytes),
+        ])
+    };
+    vec![("step-1", file(floats, "I8", bytes)), ("step-2", file(next, "U8", flipped))]
+}
+
+/// The archive of files; those named `run` may be executed.
+fn archive(files: Vec<(&str, Vec<u8>)>, options: &EncodeOptions) -> Vec<u8> {
     let folder = tempfile::tempdir().unwrap();
     let root = folder.path().join("root");
-    for (path, bytes) in files_of_archive() {
+    for (path, bytes) in files {
         let place = root.join(path);
         if path.ends_with('/') {
             std::fs::create_dir_all(place).unwrap();
@@ -289,7 +307,8 @@ fn archive(options: &EncodeOptions) -> Vec<u8> {
 
 fn encode((name, original, options): &Fixture) -> Vec<u8> {
     match *name {
-        "archive" => archive(options),
+        "archive" => archive(files_of_archive(), options),
+        "archive_of_steps" => archive(steps_of_archive(), options),
         _ => encode_bytes(original, options, &()).unwrap().0,
     }
 }
@@ -473,7 +492,7 @@ fn golden_files_use_every_feature() {
     assert!(scaled >= 15, "every file of 1.1 and 1.2, and one of 1.3, has scale classes");
     assert_eq!(packings, 18, "a packing for each tensor of blocks");
     // Layers, fields of a packing, layers of an archive.
-    assert_eq!((copies, in_archives), (3 + 3 + 2, 7));
+    assert_eq!((copies, in_archives), (3 + 3 + 2, 7 + 2));
     assert!(means >= 6, "predicted means");
     assert!(predictions.iter().all(|&n| n > 0), "none, difference, XOR: {predictions:?}");
 }
