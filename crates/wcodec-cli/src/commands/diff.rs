@@ -143,7 +143,7 @@ fn layer_json(diff: &LayerDiff) -> Value {
 /// What the difference of a layer is measured in; nothing if there is none.
 fn prediction(diff: &LayerDiff) -> Option<&'static str> {
     let differs = matches!(diff.relation, Relation::Similar | Relation::Unrelated);
-    differs.then(|| match diff.prediction {
+    differs.then_some(match diff.prediction {
         Prediction::Difference => "difference",
         Prediction::Xor => "xor",
     })
@@ -168,19 +168,37 @@ fn to_text(diff: &Diff, args: &DiffArgs) -> String {
         text += &format!("\n{}\n", report::table(&header, &rows));
     }
     text += &format!("\n{}", conclusion(diff));
-    let listed =
-        |diff: &&LayerDiff| args.layers || diff.relation != Relation::Identical || diff.renamed();
-    let listed: Vec<&LayerDiff> = diff.layers.iter().filter(listed).collect();
-    let shown = if args.layers { listed.len() } else { listed.len().min(SHOWN) };
+    let (shown, left) = shown(diff, args.layers);
     let header = [&report::LAYER[..], &["", "changed", "bits/weight", "in A"]].concat();
-    let rows: Vec<Vec<String>> = listed[..shown].iter().map(|layer| cells(layer)).collect();
+    let rows: Vec<Vec<String>> = shown.into_iter().map(cells).collect();
     if !rows.is_empty() {
         text += &format!("\n\n{}", report::table(&header, &rows));
     }
-    if shown < listed.len() {
-        text += &format!("\n... and {} more; --layers shows all", listed.len() - shown);
+    if left > 0 {
+        text += &format!("\n{left} more, in which less differs; --layers shows all");
     }
     text
+}
+
+/// The layers that are shown, in the order of the files, and how many others differ.
+fn shown(diff: &Diff, all: bool) -> (Vec<&LayerDiff>, usize) {
+    if all {
+        return (diff.layers.iter().collect(), 0);
+    }
+    let differs = |diff: &LayerDiff| diff.relation != Relation::Identical || diff.renamed();
+    let new_bytes = |diff: &LayerDiff| match diff.relation {
+        Relation::OnlyInA => diff.layer().map_or(0, |layer| layer.bytes),
+        Relation::Similar => (diff.difference_bits / 8.0) as u64,
+        Relation::Identical => 0,
+        _ => diff.alone_bytes,
+    };
+    let layers = diff.layers.iter().enumerate().filter(|(_, layer)| differs(layer));
+    let mut layers: Vec<(usize, &LayerDiff)> = layers.collect();
+    layers.sort_by_key(|(_, layer)| std::cmp::Reverse(new_bytes(layer)));
+    let left = layers.len().saturating_sub(SHOWN);
+    layers.truncate(SHOWN);
+    layers.sort_by_key(|(place, _)| *place);
+    (layers.into_iter().map(|(_, layer)| layer).collect(), left)
 }
 
 fn file(path: &Path, file: &DiffFile) -> String {
@@ -196,10 +214,7 @@ fn conclusion(diff: &Diff) -> String {
         (false, false) => "the bytes outside of layers are those of two formats",
     };
     let seconds = diff.elapsed.as_secs_f64();
-    let time = format!(
-        "{seconds:.2} s, {:.2} GB/s",
-        report::gbps(diff.a.original_bytes.saturating_add(diff.b.original_bytes), seconds),
-    );
+    let time = format!("{seconds:.2} s, {:.2} GB/s", report::gbps(diff.b.original_bytes, seconds),);
     if diff.identical() {
         return format!("identical: no layer differs, and {outside}; {time}");
     }

@@ -1,30 +1,26 @@
 //! What differs between two checkpoints, layer by layer.
 //!
 //! [`pairs`] finds the layers that belong together: by name, then by what they look like. Pieces of them
-//! are read ([`side`]) and compared ([`work`]), and how often each byte of the elements and of their
-//! differences occurs is counted ([`tally`]): its entropy tells how much of a layer is new.
+//! are read ([`side`]) and compared side by side ([`work`]); how often each byte of the elements and of
+//! their differences occurs is counted ([`tally`]), and its entropy tells how much of a layer is new
+//! ([`compare`]).
 
+mod compare;
 mod pairs;
 mod side;
 mod tally;
 mod work;
 
-use crate::base::matching::NAMED_GAIN;
 use crate::container::footer::SourceKind;
 use crate::container::read_at::ReadAt;
 use crate::error::{Error, Result};
 use crate::layer::Layer;
-use crate::options::{DecodeOptions, Observer, Watch, with_threads};
-use crate::packing::Layout;
-use crate::source::Located;
-use pairs::{Pairs, Partner};
-use side::{Side, element_of};
+use crate::options::{DecodeOptions, Observer, with_threads};
+use side::Side;
 use std::fs::File;
 use std::path::Path;
 use std::time::{Duration, Instant};
-use tally::Parts;
-use wcodec_kernels::{Level, Prediction};
-use work::{Outcome, Task, Work};
+use wcodec_kernels::Prediction;
 
 /// What a layer of one file is to its partner in the other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -100,9 +96,6 @@ pub struct LayerDiff {
 
 impl LayerDiff {
     /// The layer of B, or that of A if there is none in B.
-    ///
-    /// # Panics
-    /// Never: one of both is there.
     #[must_use]
     pub fn layer(&self) -> Option<&Layer> {
         self.b.as_ref().or(self.a.as_ref())
@@ -218,7 +211,7 @@ pub fn diff(
     let mut diff = with_threads(options.threads, || {
         let a = Side::open(a, options, observer)?;
         let b = Side::open(b, options, observer)?;
-        compare(&a, &b, observer)
+        compare::compare(&a, &b, observer)
     })?;
     diff.elapsed = started.elapsed();
     Ok(diff)
@@ -236,138 +229,4 @@ pub fn diff_files(
 ) -> Result<Diff> {
     let open = |path: &Path| File::open(path).map_err(|e| Error::from(e).in_file(path));
     diff((a, &open(a)?), (b, &open(b)?), options, observer)
-}
-
-fn compare(a: &Side<'_>, b: &Side<'_>, observer: &dyn Observer) -> Result<Diff> {
-    let pairs = Pairs::find(a, b, observer)?;
-    let layers = b.layers.iter().zip(&pairs.of_b);
-    let mut tasks: Vec<Task<'_>> = layers.map(|(own, &partner)| task(own, partner, a)).collect();
-    let aligned = outside(a, b, &mut tasks);
-    let watch = Watch::new(observer, tasks.iter().map(|task| task.bytes).sum());
-    let outcomes = Work { a, b, level: Level::detect() }.run(&tasks, &watch)?;
-
-    let (of_layers, of_outside) = outcomes.split_at(b.layers.len());
-    let of_b = b.layers.iter().zip(&pairs.of_b).zip(of_layers);
-    let mut layers: Vec<LayerDiff> =
-        of_b.map(|((own, &partner), outcome)| layer_diff(own, partner, a, outcome)).collect();
-    layers.extend(pairs.only_a.iter().map(|&number| only_in_a(&a.layers[number].layer)));
-    let changed = of_outside.iter().any(|outcome| outcome.measured.changed > 0);
-    let expected: f64 = of_outside.iter().map(|outcome| outcome.compressed).sum();
-    Ok(Diff {
-        a: file(a),
-        b: file(b),
-        layers,
-        outside_same: aligned && !changed,
-        outside_expected_bytes: expected as u64,
-        elapsed: Duration::ZERO,
-    })
-}
-
-fn file(side: &Side<'_>) -> DiffFile {
-    let layers: u64 = side.layers.iter().map(|located| located.layer.bytes).sum();
-    DiffFile {
-        source: side.kind,
-        original_bytes: side.bytes,
-        outside_bytes: side.bytes.saturating_sub(layers),
-        layers: side.layers.len() as u64,
-    }
-}
-
-/// What is to be measured of a layer of B.
-fn task<'a>(own: &'a Located, partner: Partner, a: &'a Side<'_>) -> Task<'a> {
-    let (theirs, flip) = match partner {
-        Partner::Same { a: number, flip } => (a.layers.get(number), flip),
-        Partner::None | Partner::OtherForm(_) => (None, false),
-    };
-    // Small layers of a `.wcodec` file have lost their layouts.
-    let layouts = [Some(own), theirs].into_iter().flatten().filter_map(|l| l.layout.as_ref());
-    let fits = |layout: &&Layout| layout.structs(&own.layer).is_ok();
-    let parts = match layouts.filter(|_| own.layer.element().is_none()).find(fits) {
-        Some(layout) => Parts::Structs(layout),
-        None => Parts::Elements(element_of(&own.layer)),
-    };
-    let a = theirs.map(|theirs| theirs.at);
-    Task { parts, bytes: own.layer.bytes, b: own.at, a, flip, outside: false }
-}
-
-/// Adds what is to be measured of the bytes outside of layers; whether those of both files lie between
-/// equally many layers and are equally many.
-fn outside<'a>(a: &Side<'_>, b: &Side<'_>, tasks: &mut Vec<Task<'a>>) -> bool {
-    let (theirs, own) = (a.outside(), b.outside());
-    let lengths = |ranges: &[std::ops::Range<u64>]| -> Vec<u64> {
-        ranges.iter().map(|range| range.end - range.start).collect()
-    };
-    let aligned = lengths(&theirs) == lengths(&own);
-    let parts = Parts::Elements(crate::dtype::ElementType::Bytes);
-    tasks.extend(own.iter().enumerate().map(|(number, range)| {
-        let a = theirs.get(number).filter(|_| aligned).map(|range| range.start);
-        let bytes = range.end - range.start;
-        Task { parts, bytes, b: range.start, a, flip: false, outside: true }
-    }));
-    aligned
-}
-
-fn layer_diff(own: &Located, partner: Partner, a: &Side<'_>, outcome: &Outcome) -> LayerDiff {
-    let measured = &outcome.measured;
-    let alone = measured.alone / 8.0;
-    let mut diff = LayerDiff {
-        a: None,
-        b: Some(own.layer.clone()),
-        relation: Relation::OnlyInB,
-        compared: measured.compared,
-        changed: measured.changed,
-        prediction: Prediction::Difference,
-        flipped: false,
-        difference_bits: 0.0,
-        alone_bytes: alone as u64,
-        expected_bytes: alone as u64,
-    };
-    match partner {
-        Partner::None => {}
-        Partner::OtherForm(number) => {
-            diff.a = a.layers.get(number).map(|located| located.layer.clone());
-            diff.relation = Relation::OtherForm;
-        }
-        Partner::Same { a: number, flip } => {
-            diff.a = a.layers.get(number).map(|located| located.layer.clone());
-            diff.flipped = flip;
-            let (difference, xor) = (measured.difference, measured.xor);
-            if xor < difference {
-                diff.prediction = Prediction::Xor;
-            }
-            let bits = difference.min(xor);
-            diff.relation = if measured.changed == 0 {
-                Relation::Identical
-            } else if bits < measured.alone * (1.0 - 1.0 / NAMED_GAIN as f64)
-                || measured.changed <= measured.compared / 2
-            {
-                Relation::Similar
-            } else {
-                Relation::Unrelated
-            };
-            if diff.relation != Relation::Identical {
-                diff.difference_bits = bits;
-            }
-            // Layers of packed bits are not predicted from bases.
-            if own.layer.element().is_some() {
-                diff.expected_bytes = (diff.difference_bits / 8.0).min(alone) as u64;
-            }
-        }
-    }
-    diff
-}
-
-fn only_in_a(layer: &Layer) -> LayerDiff {
-    LayerDiff {
-        a: Some(layer.clone()),
-        b: None,
-        relation: Relation::OnlyInA,
-        compared: 0,
-        changed: 0,
-        prediction: Prediction::Difference,
-        flipped: false,
-        difference_bits: 0.0,
-        alone_bytes: 0,
-        expected_bytes: 0,
-    }
 }

@@ -29,11 +29,11 @@ impl Parts<'_> {
         }
     }
 
-    /// Elements or codes of one.
-    fn codes(self) -> u64 {
+    /// Elements of one, of the field of this number.
+    fn codes(self, field: usize) -> u64 {
         match self {
             Parts::Elements(_) => 1,
-            Parts::Structs(layout) => layout.fields.iter().map(|f| f.bits.codes as u64).sum(),
+            Parts::Structs(layout) => layout.fields[field].bits.codes as u64,
         }
     }
 }
@@ -84,20 +84,25 @@ impl PlaneSums {
         self.sums.first().map_or(0, |sums| sums.iter().sum())
     }
 
-    /// Adds this element so many times.
-    fn repeat(&mut self, level: Level, bytes: &[u8], times: u64) {
-        let mut field = Vec::with_capacity(1);
+    /// Adds what the prediction leaves of an element that equals its partner, so many times.
+    fn repeat(&mut self, level: Level, prediction: Prediction, times: u64) {
+        let (element, size) = (self.element.kernel(), self.element.size());
+        let (mut left, mut field) = ([0; 8], Vec::with_capacity(1));
+        let left = &mut left[..size];
+        subtract_base(level, element, (prediction, false), &[0; 8][..size], left);
         for (sums, shift) in self.sums.iter_mut().zip((0..).step_by(8)) {
             field.clear();
-            extract_bytes(level, self.element.kernel(), bytes, shift, 8, &mut field);
+            extract_bytes(level, element, left, shift, 8, &mut field);
             field.iter().for_each(|&byte| sums[usize::from(byte)] += times);
         }
     }
 
+    /// About what they take. A byte that is always the same must be told once.
     fn bits(&self) -> f64 {
         let bytes = self.elements();
-        let bits: u64 = self.sums.iter().map(|sums| plane_price(sums, bytes)).sum();
-        bits as f64 / BIT as f64
+        let price = |sums| plane_price(sums, bytes).max(8 * BIT);
+        let bits: u64 = self.sums.iter().map(price).sum();
+        if bytes > 0 { bits as f64 / BIT as f64 } else { 0.0 }
     }
 }
 
@@ -259,29 +264,16 @@ impl<'a> Sums<'a> {
 
     pub(super) fn measured(mut self, level: Level) -> Measured {
         let mut measured = Measured { changed: self.changed, ..Measured::default() };
-        measured.compared = self.equal * self.parts.codes();
         for (number, views) in self.views.iter_mut().enumerate() {
-            let equal = match self.parts {
-                Parts::Elements(_) => self.equal,
-                Parts::Structs(layout) => self.equal * layout.fields[number].bits.codes as u64,
-            };
+            let equal = self.equal * self.parts.codes(number);
             let Views { alone, difference, xor } = views;
             let seen = alone.elements();
-            let scale = (seen + equal) as f64 / seen.max(1) as f64;
-            measured.alone += alone.bits() * scale;
-            measured.compared += difference.elements();
-            for (prediction, sums) in [(Prediction::Difference, difference), (Prediction::Xor, xor)]
-            {
-                let (element, size) = (sums.element.kernel(), sums.element.size());
-                let mut left = [0; 8];
-                let (zero, left) = (&[0; 8][..size], &mut left[..size]);
-                subtract_base(level, element, (prediction, false), zero, left);
-                sums.repeat(level, left, equal);
-                *match prediction {
-                    Prediction::Difference => &mut measured.difference,
-                    Prediction::Xor => &mut measured.xor,
-                } += sums.bits();
-            }
+            measured.alone += alone.bits() * (seen + equal) as f64 / seen.max(1) as f64;
+            measured.compared += difference.elements() + equal;
+            difference.repeat(level, Prediction::Difference, equal);
+            xor.repeat(level, Prediction::Xor, equal);
+            measured.difference += difference.bits();
+            measured.xor += xor.bits();
         }
         measured
     }
