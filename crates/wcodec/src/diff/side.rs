@@ -72,6 +72,14 @@ impl<'a> Side<'a> {
         bytes.map_err(|error| error.in_file(self.path))
     }
 
+    /// Bytes that are best read together, from byte `at` on.
+    pub(super) fn unit_bytes(&self, at: u64) -> Result<u64> {
+        match &self.content {
+            Content::Plain(_) => Ok(1),
+            Content::Coded(reader) => reader.unit_bytes(at),
+        }
+    }
+
     /// What the layer of this number is compared by before its partner is known.
     pub(super) fn sample(&self, number: usize) -> Result<Vec<u8>> {
         let Located { layer, at, .. } = &self.layers[number];

@@ -9,7 +9,7 @@ use rayon::prelude::*;
 use std::ops::Range;
 use wcodec_kernels::Level;
 
-/// Bytes that are read at a time.
+/// Bytes that are read at a time, unless a band of a `.wcodec` file has more.
 const PIECE: u64 = 4 << 20;
 /// Pieces that wait for each other, for each thread.
 const AT_ONCE: usize = 8;
@@ -31,10 +31,17 @@ pub(super) struct Task<'a> {
 }
 
 impl Task<'_> {
-    fn pieces(&self) -> impl Iterator<Item = Range<u64>> + use<> {
-        let (bytes, size) = (self.bytes, self.parts.size() as u64);
-        let piece = (PIECE / size).max(1) * size;
-        (0..bytes).step_by(piece as usize).map(move |at| at..bytes.min(at + piece))
+    /// Its pieces, whole bands of `.wcodec` files where they are cut alike.
+    fn pieces(&self, work: &Work<'_>) -> Result<impl Iterator<Item = Range<u64>> + use<>> {
+        let bytes = self.bytes;
+        let mut unit = self.parts.size() as u64;
+        if bytes > PIECE {
+            let theirs = self.a.map_or(Ok(1), |at| work.a.unit_bytes(at))?;
+            let widest = theirs.max(work.b.unit_bytes(self.b)?).min(bytes);
+            unit = widest.div_ceil(unit) * unit;
+        }
+        let piece = (PIECE / unit).max(1) * unit;
+        Ok((0..bytes).step_by(piece as usize).map(move |at| at..bytes.min(at + piece)))
     }
 }
 
@@ -56,8 +63,11 @@ impl Work<'_> {
     /// The outcomes of tasks, in their order.
     pub(super) fn run(&self, tasks: &[Task<'_>], watch: &Watch<'_>) -> Result<Vec<Outcome>> {
         let mut outcomes = vec![Outcome::default(); tasks.len()];
-        let pieces = |task: &Task<'_>| task.pieces();
-        let mut pieces = tasks.iter().enumerate().flat_map(|(n, t)| pieces(t).map(move |p| (n, p)));
+        let pieces = |(number, task): (usize, &Task<'_>)| {
+            task.pieces(self).map(|pieces| pieces.map(move |piece| (number, piece)))
+        };
+        let pieces = tasks.iter().enumerate().map(pieces).collect::<Result<Vec<_>>>()?;
+        let mut pieces = pieces.into_iter().flatten();
         // The sums of a task are held until all its pieces have come.
         let mut open: Option<(usize, Sums<'_>)> = None;
         let at_once = AT_ONCE * rayon::current_num_threads();
