@@ -13,7 +13,9 @@ Exit codes:
   3    the file is not a wcodec file, or is damaged
   4    the file needs a newer wcodec, or more than the limits allow
   5    a base of the file is missing or was changed
-  130  interrupted";
+  130  interrupted
+
+`diff` tells by 1 that the files differ, and by 2 that reading failed.";
 
 /// Lossless codec for neural-network weights
 #[derive(Debug, Parser)]
@@ -35,6 +37,9 @@ pub(crate) enum Command {
     Info(InfoArgs),
     /// Check every hash of a file by decoding it
     Verify(VerifyArgs),
+    /// Show what differs between two files of any kind, layer by layer; exit code 0 if nothing does, 1 if
+    /// something does
+    Diff(DiffArgs),
     /// Write one layer, or rows and columns of it, as npy; of GGUF's block types the blocks, as bytes
     Extract(ExtractArgs),
     /// Measure encoding and decoding in memory beside memcpy
@@ -230,6 +235,23 @@ pub(crate) struct InfoArgs {
 pub(crate) struct VerifyArgs {
     /// File to check
     pub(crate) input: PathBuf,
+    #[command(flatten)]
+    pub(crate) bases: BaseArgs,
+    #[command(flatten)]
+    pub(crate) run: RunArgs,
+    #[command(flatten)]
+    pub(crate) limits: LimitArgs,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct DiffArgs {
+    /// File to compare with, of any kind or a .wcodec file; `-` for standard input
+    pub(crate) a: PathBuf,
+    /// File that is compared; what it has and A does not is what counts
+    pub(crate) b: PathBuf,
+    /// Show every layer, identical ones too
+    #[arg(long)]
+    pub(crate) layers: bool,
     #[command(flatten)]
     pub(crate) bases: BaseArgs,
     #[command(flatten)]

@@ -25,6 +25,7 @@ use crate::layer::Layer;
 use crate::options::{Observer, Watch};
 use crate::packing::{Layout, Packing};
 use crate::pool::Pool;
+use crate::source::{Listing, Located};
 use crate::stats::Stats;
 use decode::{deal, zeroed};
 use std::sync::{Arc, Mutex};
@@ -77,12 +78,17 @@ struct PlacedSegment {
 }
 
 impl<R: ReadAt> Reader<R> {
-    /// The layers, each with its first byte in the original, in the order of the file.
-    pub(crate) fn located(&self) -> impl Iterator<Item = (&Layer, u64)> {
-        self.layers.iter().filter_map(|entry| {
+    /// The layers of the original and where they lie in it, in the order of the file.
+    pub(crate) fn listing(&self) -> Listing {
+        let located = |entry: &LayerEntry| {
             let home = self.parts.starting(entry.segment).first()?;
-            Some((&entry.layer, home.bytes.start + entry.offset))
-        })
+            let packing = home.packing.and_then(|number| self.packings.get(number));
+            let layout = packing.and_then(|packing| self.layouts.get(packing.layout as usize));
+            let (layer, at) = (entry.layer.clone(), home.bytes.start + entry.offset);
+            Some(Located { layer, at, layout: layout.cloned() })
+        };
+        let layers = self.layers.iter().filter_map(located).collect();
+        Listing { kind: self.footer.source, layers }
     }
 
     /// The layers, in the order of the file.

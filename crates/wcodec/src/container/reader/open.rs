@@ -82,6 +82,21 @@ impl<R: ReadAt> Reader<R> {
         Ok(reader)
     }
 
+    /// Opens what is a `.wcodec` file; `None` for any other.
+    ///
+    /// # Errors
+    /// As [`Reader::open`].
+    pub(crate) fn open_if_coded(source: &R, limits: &Limits) -> Result<Option<Reader<R>>>
+    where
+        R: Clone,
+    {
+        let start = read(source, 0, source.size()?.min(HEADER_LEN as u64))?;
+        match header::check(&start) {
+            Err(error) if matches!(error.kind(), ErrorKind::NotWcodec) => Ok(None),
+            _ => Reader::open(source.clone(), limits).map(Some),
+        }
+    }
+
     fn assemble(
         source: R,
         (size, minor): (u64, u16),

@@ -36,6 +36,17 @@ impl<R: ReadAt> Reader<R> {
         }
     }
 
+    /// Bytes that are decoded as one where byte `at` of the original lies: those of the first band or of
+    /// the packing there. Ranges that begin and end with them have nothing decoded twice.
+    pub(crate) fn unit_bytes(&self, at: u64) -> Result<u64> {
+        let Some(part) = self.parts.within(at..at + 1).first() else { return Ok(1) };
+        if part.packing.is_some() {
+            return Ok(part.bytes.end - part.bytes.start);
+        }
+        let band = self.placed(part.segments.start)?.segment.geometry.bands_bytes(&(0..1));
+        Ok((band.end - band.start).max(1))
+    }
+
     /// What a layer is decoded in; `None` if it shares its segment with other bytes.
     pub(super) fn units_of(&self, entry: &LayerEntry) -> Result<Option<Vec<Unit>>> {
         let packings = self.parts.packings_of(entry);
