@@ -46,7 +46,7 @@ impl<'a> Side<'a> {
             }
             None => (Content::Plain(source), source.size()?),
         };
-        let (Listing { kind, mut layers }, warning) = content.listing()?;
+        let (Listing { kind, mut layers, .. }, warning) = content.listing()?;
         if let Some(warning) = warning {
             observer.warn(&format!("{}: {warning}", path.display()));
         }

@@ -71,7 +71,7 @@ mod tests {
 
     #[test]
     fn entropy_of_a_fair_coin_is_one_bit() {
-        assert_eq!(entropy(&[500, 500]), 1000 * BIT);
-        assert_eq!(entropy(&[0, 7, 0]), 0);
+        assert_eq!(entropy(&[500_u32, 500]), 1000 * BIT);
+        assert_eq!(entropy(&[0_u32, 7, 0]), 0);
     }
 }

@@ -88,7 +88,7 @@ impl<R: ReadAt> Reader<R> {
             Some(Located { layer, at, layout: layout.cloned() })
         };
         let layers = self.layers.iter().filter_map(located).collect();
-        Listing { kind: self.footer.source, layers }
+        Listing { entries: self.entries.clone(), ..Listing::new(self.footer.source, layers) }
     }
 
     /// The layers, in the order of the file.
