@@ -118,7 +118,6 @@ fn path(path: impl AsRef<[u8]>) -> Vec<u8> {
     archived(|a| a.entries[0].path = path.as_ref().to_vec())
 }
 
-#[expect(clippy::too_many_lines, reason = "a list")]
 pub fn cases() -> Vec<(&'static str, Vec<u8>)> {
     vec![
         ("copy_version", copied(2, |c| c.minor = 3)),
