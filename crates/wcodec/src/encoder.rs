@@ -107,7 +107,12 @@ pub(crate) fn directory(
     cut: Cut,
     partners: &Partners,
     options: &EncodeOptions,
+    observer: &dyn Observer,
 ) -> Result<Directory> {
+    let layouts = match cut {
+        Cut::Layers => pivots::settled(source, &listing.layers, observer)?,
+        Cut::Bytes | Cut::Opaque => Vec::new(),
+    };
     let bases = partners.bases.iter().map(|base| base.base.clone()).collect();
     let directory = Directory { bases, ..Directory::default() };
     let mut planner = Planner { options, partners, directory, covered: 0, waiting: Vec::new() };
@@ -116,12 +121,9 @@ pub(crate) fn directory(
         match cut {
             Cut::Layers if located.layer.bytes >= least => {
                 planner.opaque_until(located.at)?;
-                match &located.layout {
-                    Some(layout) => {
-                        let layout = pivots::settled(source, located, layout)?;
-                        planner.packings(&located.layer, &layout)?;
-                    }
-                    None => planner.layer(number, &located.layer)?,
+                match layouts.get(number) {
+                    Some(Some(layout)) => planner.packings(&located.layer, layout)?,
+                    _ => planner.layer(number, &located.layer)?,
                 }
             }
             Cut::Layers | Cut::Bytes => planner.waiting.push(located),
@@ -196,7 +198,7 @@ pub(crate) fn encode(
     observer: &dyn Observer,
 ) -> Result<Stats> {
     let size = source.size()?;
-    let directory = directory(source, listing, size, cut, partners, options)?;
+    let directory = directory(source, listing, size, cut, partners, options, observer)?;
     let mut writer = Writer::planned(out, listing.kind, directory, &partners.bases, options)?;
     let mut buffer = Vec::new();
     for (batch, range) in batches(&writer.pieces(0)?) {
