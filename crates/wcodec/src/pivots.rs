@@ -76,7 +76,7 @@ fn settled_layout(
         let most = (READ_BYTES / len).max(1);
         let fits = (0..structs.div_ceil(most))
             .into_par_iter()
-            .map(|piece| {
+            .map(|piece| -> Result<bool> {
                 if observer.cancelled() {
                     return Err(ErrorKind::Interrupted.into());
                 }

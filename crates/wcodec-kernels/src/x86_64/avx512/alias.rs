@@ -61,7 +61,7 @@ impl<'a> Lanes<'a> {
 
     /// Steps that the rest of the words is enough for, whatever they take.
     #[inline(always)]
-    fn safe_steps(&self) -> usize {
+    pub(super) fn safe_steps(&self) -> usize {
         self.words.len().saturating_sub(self.taken) / WINDOW
     }
 
@@ -81,7 +81,11 @@ impl<'a> Lanes<'a> {
     /// be left.
     #[inline]
     #[target_feature(enable = "avx512f,avx512bw,avx512vbmi2,bmi2,popcnt")]
-    fn step<const NEAR_END: bool>(&mut self, table: &AliasTable, active: __mmask32) -> __m512i {
+    pub(super) fn step<const NEAR_END: bool>(
+        &mut self,
+        table: &AliasTable,
+        active: __mmask32,
+    ) -> __m512i {
         let (low, high) = (self.low, self.high);
         let bucket = _mm512_srli_epi16::<6>(low);
         // `t` in the highest six bits, ones below.

@@ -13,6 +13,8 @@ use std::arch::x86_64::*;
 
 /// Most classes of a block, a power of two.
 const MOST_CLASSES: usize = 64;
+const EVEN_BYTES: __mmask64 = 0x5555_5555_5555_5555;
+const UPPER_HALF: __mmask64 = 0xffff_ffff_0000_0000;
 
 /// Memory to be used again. Its content does not matter.
 #[derive(Default)]
@@ -212,10 +214,11 @@ unsafe fn decode(plans: &[Plan<'_>], out: [*mut u8; SIDE_BY_SIDE]) -> Vec<Result
             && a.tables.iter().zip(&b.tables).all(same)
             && how(a) == how(b)
     };
-    let first = |n: usize| plans.iter().position(|plan| alike(plan, &plans[n])).unwrap_or(n);
+    let first = |of: &Plan<'_>| plans.iter().position(|plan| alike(plan, of)).unwrap_or(0);
+    let firsts: Vec<usize> = plans.iter().map(first).collect();
     let elements: Vec<Vec<[u8; 64]>> = (0..plans.len())
         .map(|n| {
-            let tables = if first(n) == n { &plans[n].tables[..] } else { &[] };
+            let tables = if firsts[n] == n { &plans[n].tables[..] } else { &[] };
             tables.iter().map(|table| table.symbol.map(|s| plans[n].element(s, 0))).collect()
         })
         .collect();
@@ -226,7 +229,7 @@ unsafe fn decode(plans: &[Plan<'_>], out: [*mut u8; SIDE_BY_SIDE]) -> Vec<Result
             std::array::from_fn(|k| {
                 let k = k.min(plan.tables.len() - 1);
                 let width = plan.coded.low.widths.get(k).map_or(plan.raw.0 as usize, |&w| w.into());
-                let elements = &elements[first(n)][k];
+                let elements = &elements[firsts[n]][k];
                 Class { table: plan.tables[k], elements, bits: &unpack[width] }
             })
         })
@@ -270,6 +273,30 @@ unsafe fn decode(plans: &[Plan<'_>], out: [*mut u8; SIDE_BY_SIDE]) -> Vec<Result
     verdicts
 }
 
+/// Does something for each of `N` streams, at most four, without a loop: states must stay in registers.
+macro_rules! written_out {
+    ($count:ident, |$n:ident| $body:block) => {
+        written_out!($count, $n, $body, 0);
+        written_out!($count, $n, $body, 1);
+        written_out!($count, $n, $body, 2);
+        written_out!($count, $n, $body, 3);
+    };
+    ($count:ident, $n:ident, $body:block, $number:literal) => {
+        if $number < $count {
+            let $n = $number;
+            $body
+        }
+    };
+}
+
+/// 64 bytes as a vector.
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn vector(bytes: &[u8; 64]) -> __m512i {
+    // SAFETY: they are the 64 bytes that are read.
+    unsafe { _mm512_loadu_si512(bytes.as_ptr().cast()) }
+}
+
 /// Decodes some steps.
 ///
 /// # Safety
@@ -310,27 +337,74 @@ unsafe fn run_as<const N: usize, const BITS: bool, const ONE: bool>(
             classes[n][of_step[n].get(step).map_or(0, |&class| usize::from(class)) % MOST_CLASSES]
         }
     };
-    let of_bits: [__m256i; N] = std::array::from_fn(|n| {
+    let of_bits: [__m512i; N] = std::array::from_fn(|n| {
         let of_bits = cursors[n].plan.of_bits();
         // SAFETY: the array has the 16 bytes that are read.
-        _mm256_broadcastsi128_si256(unsafe { _mm_loadu_si128(of_bits.as_ptr().cast()) })
+        _mm512_broadcast_i32x4(unsafe { _mm_loadu_si128(of_bits.as_ptr().cast()) })
     });
+    let order: [u8; 64] = std::array::from_fn(|k| (k % LANES * 2 + k / LANES) as u8);
+    let order = vector(&order);
     let starts: [*const u8; N] = std::array::from_fn(|n| cursors[n].plan.bits().as_ptr());
     let mut bits: [*const u8; N] =
         std::array::from_fn(|n| starts[n].wrapping_add(cursors[n].taken));
     let out: [*mut u8; N] = std::array::from_fn(|n| cursors[n].out);
+    let mut step = steps.start;
+    loop {
+        let safe = lanes.iter().map(Lanes::safe_steps).min().unwrap_or(0);
+        let end = step + safe.min(steps.end - step) / 2 * 2;
+        if step == end {
+            break;
+        }
+        while step < end {
+            // Two steps of each stream: their symbols fill a vector.
+            let (mut first, mut second) =
+                ([_mm512_setzero_si512(); 4], [_mm512_setzero_si512(); 4]);
+            written_out!(N, |n| {
+                first[n] = lanes[n].step::<false>(class(n, step).table, u32::MAX);
+            });
+            written_out!(N, |n| {
+                second[n] = lanes[n].step::<false>(class(n, step + 1).table, u32::MAX);
+            });
+            written_out!(N, |n| {
+                let (a, b) = (class(n, step), class(n, step + 1));
+                let both = _mm512_slli_epi16::<8>(second[n]);
+                let both = _mm512_mask_mov_epi8(both, EVEN_BYTES, first[n]);
+                let ranks = _mm512_permutexvar_epi8(order, both);
+                let mut elements = _mm512_permutexvar_epi8(ranks, vector(a.elements));
+                if !ONE {
+                    let later = vector(b.elements);
+                    elements = _mm512_mask_permutexvar_epi8(elements, UPPER_HALF, ranks, later);
+                }
+                if BITS {
+                    // SAFETY: the bit string has as many bits for each step as the class takes.
+                    let fields = unsafe {
+                        let first = a.bits.bytes(bits[n]);
+                        bits[n] = bits[n].wrapping_add(a.bits.step);
+                        let second = b.bits.bytes(bits[n]);
+                        bits[n] = bits[n].wrapping_add(b.bits.step);
+                        _mm512_inserti64x4::<1>(_mm512_castsi256_si512(first), second)
+                    };
+                    elements = _mm512_or_si512(elements, _mm512_shuffle_epi8(of_bits[n], fields));
+                }
+                // SAFETY: there are 32 bytes for each full step.
+                unsafe { _mm512_storeu_si512(out[n].add(LANES * step).cast(), elements) };
+            });
+            step += 2;
+        }
+    }
     alias::run(
         &mut lanes,
-        steps,
+        step..steps.end,
         |n, step| class(n, step).table,
         |n, step, _, ranks| {
             let class = class(n, step);
             let mut elements = look_up_bytes(class.elements, _mm512_cvtepi16_epi8(ranks));
             if BITS {
-                // SAFETY: the bit string has as many bits for each step as `class.bits` takes.
+                // SAFETY: as above.
                 let fields = unsafe { class.bits.bytes(bits[n]) };
                 bits[n] = bits[n].wrapping_add(class.bits.step);
-                elements = _mm256_or_si256(elements, _mm256_shuffle_epi8(of_bits[n], fields));
+                let of_bits = _mm512_castsi512_si256(of_bits[n]);
+                elements = _mm256_or_si256(elements, _mm256_shuffle_epi8(of_bits, fields));
             }
             // SAFETY: there are 32 bytes for each full step.
             unsafe { _mm256_storeu_si256(out[n].add(LANES * step).cast(), elements) };
