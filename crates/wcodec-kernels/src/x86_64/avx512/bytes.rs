@@ -2,7 +2,7 @@
 //! order in which it was coded, and goes to its place from there.
 
 use super::SIDE_BY_SIDE;
-use super::alias::{self, Lanes, look_up_bytes};
+use super::alias::{self, Lanes, vector};
 use super::fused::{self, MOST_BITS, Unpack};
 use crate::blocks::{Block, BlockError, Coded, Source};
 use crate::element::Word as _;
@@ -289,14 +289,6 @@ macro_rules! written_out {
     };
 }
 
-/// 64 bytes as a vector.
-#[inline]
-#[target_feature(enable = "avx512f")]
-fn vector(bytes: &[u8; 64]) -> __m512i {
-    // SAFETY: they are the 64 bytes that are read.
-    unsafe { _mm512_loadu_si512(bytes.as_ptr().cast()) }
-}
-
 /// Decodes some steps.
 ///
 /// # Safety
@@ -367,8 +359,7 @@ unsafe fn run_as<const N: usize, const BITS: bool, const ONE: bool>(
             });
             written_out!(N, |n| {
                 let (a, b) = (class(n, step), class(n, step + 1));
-                let both = _mm512_slli_epi16::<8>(second[n]);
-                let both = _mm512_mask_mov_epi8(both, EVEN_BYTES, first[n]);
+                let both = _mm512_mask_mov_epi8(second[n], EVEN_BYTES, first[n]);
                 let ranks = _mm512_permutexvar_epi8(order, both);
                 let mut elements = _mm512_permutexvar_epi8(ranks, vector(a.elements));
                 if !ONE {
@@ -398,7 +389,8 @@ unsafe fn run_as<const N: usize, const BITS: bool, const ONE: bool>(
         |n, step| class(n, step).table,
         |n, step, _, ranks| {
             let class = class(n, step);
-            let mut elements = look_up_bytes(class.elements, _mm512_cvtepi16_epi8(ranks));
+            let elements = _mm512_permutexvar_epi8(ranks, vector(class.elements));
+            let mut elements = _mm512_cvtepi16_epi8(elements);
             if BITS {
                 // SAFETY: as above.
                 let fields = unsafe { class.bits.bytes(bits[n]) };
