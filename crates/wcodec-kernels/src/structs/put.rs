@@ -23,18 +23,22 @@ pub(crate) struct PutTable {
 
 impl PutTable {
     fn new(pivots: &Pivots, number: usize) -> PutTable {
-        let (group, pivot) = (pivots.group, &pivots.pivots[number]);
+        let pivot = &pivots.pivots[number];
         let mut table = PutTable { place: [0; 256], code: [0; 256], wrong: [false; 256] };
+        let four = |byte: u8| u32::from_ne_bytes([byte; 4]);
+        let places = pivots.places(pivot);
         for told in 0..256 {
             // A group without the pivot says what its first code is.
-            let (place, code) = match pivot.codes.get(told / group) {
-                Some(&code) => (told % group, code),
-                None => (number, ((told - pivots.places(pivot)) as u8).wrapping_add(pivots.bias)),
-            };
-            table.wrong[told] = place < number;
-            let four = |byte: u8| u32::from_ne_bytes([byte; 4]);
-            table.place[told] = four(place.max(number) as u8);
-            table.code[told] = four(code);
+            table.place[told] = four(number as u8);
+            table.code[told] = four((told.wrapping_sub(places) as u8).wrapping_add(pivots.bias));
+        }
+        for (k, &code) in pivot.codes.iter().enumerate() {
+            for place in 0..pivots.group {
+                let told = k * pivots.group + place;
+                table.wrong[told] = place < number;
+                table.place[told] = four(place.max(number) as u8);
+                table.code[told] = four(code);
+            }
         }
         table
     }
