@@ -25,7 +25,7 @@ impl PutTable {
     fn new(pivots: &Pivots, number: usize) -> PutTable {
         let pivot = &pivots.pivots[number];
         let mut table = PutTable { place: [0; 256], code: [0; 256], wrong: [false; 256] };
-        let four = |byte: u8| u32::from_ne_bytes([byte; 4]);
+        let four = |byte: u8| u32::from_le_bytes([byte; 4]);
         let places = pivots.places(pivot);
         for told in 0..256 {
             // A group without the pivot says what its first code is.
