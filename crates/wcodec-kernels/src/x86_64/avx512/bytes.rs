@@ -126,8 +126,7 @@ pub(crate) fn decode_bytes(
     space: &mut BytesSpace,
 ) -> Option<Vec<Result<(), BlockError>>> {
     assert_eq!(level.set(), Set::Avx512);
-    let plans: Vec<Plan<'_>> =
-        blocks.iter().take(SIDE_BY_SIDE).map_while(|block| Plan::of(block)).collect();
+    let plans: Vec<Plan<'_>> = blocks.iter().take(SIDE_BY_SIDE).map_while(Plan::of).collect();
     if plans.len() <= fused::side_by_side(blocks) {
         return None;
     }
