@@ -146,9 +146,9 @@ mod tests {
         let field = (
             1u32..=8,
             prop::sample::select(vec![1usize, 2, 4, 8]),
-            prop::sample::select(vec![1u32, 2, 3, 8, 16, 24, 32, 64]),
-            0..4u8,
-            any::<u8>(),
+            prop::sample::select(vec![1u32, 2, 3, 8, 16, 24, 32, 64, 128]),
+            0..5u8,
+            prop::sample::select(vec![0u8, 0xf8, 0xfe, 1, 7]),
         );
         prop::collection::vec(field, 1..4).prop_map(|fields| {
             let mut at = 0u32;
@@ -179,6 +179,12 @@ mod tests {
                         at = at.next_multiple_of(8);
                         made.push(field(vec![piece(at, 4, &[(count / 2, 8), (2, 4)])]));
                         at += 4 * count;
+                    }
+                    // Four quarters in the bits of the same bytes.
+                    3 if count % 4 == 0 => {
+                        at = at.next_multiple_of(8);
+                        made.push(field(vec![piece(at, 2, &[(count / 4, 8), (4, 2)])]));
+                        at += 2 * count;
                     }
                     // Low bits, one for each byte in turn; a high bit each behind them.
                     _ => {

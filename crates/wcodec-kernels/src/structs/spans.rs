@@ -3,7 +3,12 @@
 
 use super::CodeField;
 use super::runs::Run;
+use crate::Level;
+#[cfg(target_arch = "x86_64")]
+use crate::level::Set;
 use crate::level::compiled_for_levels;
+#[cfg(target_arch = "x86_64")]
+use crate::x86_64::structs::{SpanPart, fill_span};
 
 /// More runs than that are dealt with one by one: a plan of them would take more memory than they are
 /// worth.
@@ -122,10 +127,37 @@ impl Span {
     }
 }
 
+/// Writes a span of structs of `len` bytes; of each field come the bytes of its codes in a struct, and
+/// the codes.
+pub(super) fn fill(
+    level: Level,
+    len: usize,
+    structs: &mut [u8],
+    span: &Span,
+    fields: &[(usize, &[u8])],
+) {
+    #[cfg(target_arch = "x86_64")]
+    if level.set() == Set::Avx512 && span.words > 1 {
+        let part = |part: &Part| {
+            let (stride, codes) = fields[part.field];
+            let Part { code, up, down, mask, flip, .. } = *part;
+            SpanPart { stride, codes: &codes[code..], up, down, mask, flip }
+        };
+        let place = (len, span.byte, 8 * span.words);
+        match &span.parts[..] {
+            [a, b] => return fill_span(level, place, structs, &[part(a), part(b)]),
+            [a, b, c, d] => {
+                let parts = [part(a), part(b), part(c), part(d)];
+                return fill_span(level, place, structs, &parts);
+            }
+            _ => {}
+        }
+    }
+    fill_portable(level, len, structs, span, fields);
+}
+
 compiled_for_levels! {
-    /// Writes a span of structs of `len` bytes; of each field come the bytes of its codes in a struct, and
-    /// the codes.
-    pub(super) fn fill[](len: usize, structs: &mut [u8], span: &Span, fields: &[(usize, &[u8])])[] {
+    fn fill_portable[](len: usize, structs: &mut [u8], span: &Span, fields: &[(usize, &[u8])])[] {
         match span.words {
             1 => span.fill_words::<1>(len, structs, fields),
             2 => span.fill_words::<2>(len, structs, fields),

@@ -102,3 +102,83 @@ fn bits(
         one[at..at + 4].copy_from_slice(&bits.to_le_bytes());
     }
 }
+
+/// A piece of as many codes as a span has bytes, in each struct.
+pub(crate) struct SpanPart<'a> {
+    /// From the codes of a struct to those of the next.
+    pub(crate) stride: usize,
+    /// From the first one on.
+    pub(crate) codes: &'a [u8],
+    /// Where the piece lies in a code, and in a byte of the span.
+    pub(crate) up: u32,
+    pub(crate) down: u32,
+    /// Its bits, lowest first, in every byte.
+    pub(crate) mask: u64,
+    /// The bits of a code to be inverted, in every byte.
+    pub(crate) flip: u64,
+}
+
+/// Twin of the portable loop that writes a span: `place.2` bytes (16, 32 or 64) from byte `place.1` on of each
+/// struct of `place.0` bytes, all of whose bits are those of the parts.
+pub(crate) fn fill_span<const PARTS: usize>(
+    level: Level,
+    place: (usize, usize, usize),
+    structs: &mut [u8],
+    parts: &[SpanPart<'_>; PARTS],
+) {
+    let (len, at, bytes) = place;
+    assert_eq!(level.set(), Set::Avx512);
+    assert!(at + bytes <= len, "the span lies within a struct");
+    let last = (structs.len() / len).saturating_sub(1);
+    assert!(parts.iter().all(|part| last * part.stride + bytes <= part.codes.len()));
+    // SAFETY: the level says that the processor has the instructions; there are codes for all structs.
+    unsafe {
+        match bytes {
+            16 => fill_16(len, at, structs, parts),
+            32 => fill_32(len, at, structs, parts),
+            64 => fill_64(len, at, structs, parts),
+            _ => unreachable!("spans of 16, 32 or 64 bytes"),
+        }
+    }
+}
+
+/// A loop over structs for vectors of one size.
+macro_rules! fill {
+    ($name:ident: $load:ident, $store:ident, $set:ident, $zero:ident, $xor:ident, $right:ident, $and:ident, $left:ident, $or:ident) => {
+        /// # Safety
+        /// The span must lie within a struct; of each part there must be a vector of codes for each struct.
+        #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
+        unsafe fn $name<const PARTS: usize>(
+            len: usize,
+            at: usize,
+            structs: &mut [u8],
+            parts: &[SpanPart<'_>; PARTS],
+        ) {
+            let all = |of: fn(&SpanPart<'_>) -> u64| {
+                std::array::from_fn::<_, PARTS, _>(|p| $set(of(&parts[p]) as i64))
+            };
+            let flips = all(|part| part.flip);
+            let ups = all(|part| part.up.into());
+            let masks = all(|part| part.mask);
+            let downs = all(|part| part.down.into());
+            let mut codes: [*const u8; PARTS] = std::array::from_fn(|p| parts[p].codes.as_ptr());
+            let strides: [usize; PARTS] = std::array::from_fn(|p| parts[p].stride);
+            for one in structs.chunks_exact_mut(len) {
+                let mut sum = $zero();
+                for p in 0..PARTS {
+                    // SAFETY: the caller's promise.
+                    let piece = $xor(unsafe { $load(codes[p].cast()) }, flips[p]);
+                    codes[p] = codes[p].wrapping_add(strides[p]);
+                    let piece = $and($right(piece, ups[p]), masks[p]);
+                    sum = $or(sum, $left(piece, downs[p]));
+                }
+                // SAFETY: the caller's promise.
+                unsafe { $store(one.as_mut_ptr().add(at).cast(), sum) };
+            }
+        }
+    };
+}
+
+fill!(fill_16: _mm_loadu_si128, _mm_storeu_si128, _mm_set1_epi64x, _mm_setzero_si128, _mm_xor_si128, _mm_srlv_epi64, _mm_and_si128, _mm_sllv_epi64, _mm_or_si128);
+fill!(fill_32: _mm256_loadu_si256, _mm256_storeu_si256, _mm256_set1_epi64x, _mm256_setzero_si256, _mm256_xor_si256, _mm256_srlv_epi64, _mm256_and_si256, _mm256_sllv_epi64, _mm256_or_si256);
+fill!(fill_64: _mm512_loadu_si512, _mm512_storeu_si512, _mm512_set1_epi64, _mm512_setzero_si512, _mm512_xor_si512, _mm512_srlv_epi64, _mm512_and_si512, _mm512_sllv_epi64, _mm512_or_si512);
