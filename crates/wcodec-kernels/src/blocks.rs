@@ -109,6 +109,8 @@ pub struct DecodeSpace {
     unpacked: Vec<Vec<u8>>,
     #[cfg(target_arch = "x86_64")]
     strips: Vec<u8>,
+    #[cfg(target_arch = "x86_64")]
+    bytes: x86_64::avx512::BytesSpace,
 }
 
 impl<'a> Block<'a> {
@@ -202,6 +204,14 @@ pub fn decode_blocks(
     let mut verdicts = Vec::with_capacity(blocks.len());
     let mut rest = blocks;
     while !rest.is_empty() {
+        #[cfg(target_arch = "x86_64")]
+        if level.set() == Set::Avx512
+            && let Some(done) = x86_64::avx512::decode_bytes(level, rest, buffers, &mut space.bytes)
+        {
+            rest = &rest[done.len()..];
+            verdicts.extend(done);
+            continue;
+        }
         #[cfg(target_arch = "x86_64")]
         if level.set() == Set::Avx512
             && let Some(done) =

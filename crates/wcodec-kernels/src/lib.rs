@@ -59,8 +59,8 @@ pub use rans::{
 pub use scalar::histogram::{ByteCounts, FieldCounts, MAX_VALUES, histogram};
 pub use slots::{ALIAS_SYMBOLS, DecodeTable, MAX_SYMBOLS, TABLE_BITS, TABLE_SIZE, TableError};
 pub use structs::{
-    Axis, CodeField, MAX_PIVOT_CODES, MAX_PIVOT_GROUP, MAX_PIVOTS, Piece, Pivot, Pivots,
-    gather_codes, scatter_codes,
+    Axis, CodeField, MAX_PIVOT_CODES, MAX_PIVOT_GROUP, MAX_PIVOTS, Piece, Pivot, Pivots, PutPivots,
+    Scatter, gather_codes,
 };
 pub use turn::to_coding_order;
 pub use xxh3::{XXH3_SECRET, XXH3_STRIPE, xxh3_rows};

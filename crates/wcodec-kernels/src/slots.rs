@@ -163,12 +163,15 @@ pub(crate) type Slot = u32;
 #[repr(C, align(64))]
 #[derive(Clone)]
 pub(crate) struct AliasTable {
-    /// Of each bucket: `cut << 10 | alias`. A full bucket has cut 0 and itself as alias.
-    pub(crate) entry: [u16; ALIAS_SYMBOLS],
-    /// Of each bucket: what is added to a slot of the alias to get its position (wrapping).
-    pub(crate) shift: [u16; ALIAS_SYMBOLS],
-    /// Of each rank.
-    pub(crate) frequency: [u16; ALIAS_SYMBOLS],
+    /// Of each bucket: its cut in the highest six bits. A full bucket has cut 0 and itself as alias.
+    pub(crate) cut: [u8; ALIAS_SYMBOLS],
+    /// Of each bucket: its alias.
+    pub(crate) alias: [u8; ALIAS_SYMBOLS],
+    /// Of each bucket: what is added to a slot of the alias to get its position (wrapping), lower and upper
+    /// bytes.
+    pub(crate) shift: [[u8; ALIAS_SYMBOLS]; 2],
+    /// Of each rank, lower and upper bytes.
+    pub(crate) frequency: [[u8; ALIAS_SYMBOLS]; 2],
     /// Of each rank: the symbol.
     pub(crate) symbol: [u16; ALIAS_SYMBOLS],
     /// Of each rank: the output byte.
@@ -208,22 +211,26 @@ impl DecodeTable {
         }
         let alias = (frequencies.len() <= ALIAS_SYMBOLS).then(|| {
             let mut table = Box::new(AliasTable {
-                entry: [0; ALIAS_SYMBOLS],
-                shift: [0; ALIAS_SYMBOLS],
-                frequency: [0; ALIAS_SYMBOLS],
+                cut: [0; ALIAS_SYMBOLS],
+                alias: [0; ALIAS_SYMBOLS],
+                shift: [[0; ALIAS_SYMBOLS]; 2],
+                frequency: [[0; ALIAS_SYMBOLS]; 2],
                 symbol: [0; ALIAS_SYMBOLS],
                 byte: [0; ALIAS_SYMBOLS],
             });
             for (k, bucket) in alias_buckets(frequencies).into_iter().enumerate() {
                 let full = bucket.cut >= BUCKET_SLOTS;
                 let (cut, alias, shift) = match full {
-                    true => (0, k as u16, 0),
-                    false => (bucket.cut, u16::from(bucket.alias), bucket.shift),
+                    true => (0, k as u8, 0),
+                    false => (bucket.cut, bucket.alias, bucket.shift),
                 };
-                table.entry[k] = cut << 10 | alias;
-                table.shift[k] = shift;
+                table.cut[k] = (cut << 2) as u8;
+                table.alias[k] = alias;
+                [table.shift[0][k], table.shift[1][k]] = shift.to_le_bytes();
             }
-            table.frequency[..frequencies.len()].copy_from_slice(frequencies);
+            for (k, frequency) in frequencies.iter().enumerate() {
+                [table.frequency[0][k], table.frequency[1][k]] = frequency.to_le_bytes();
+            }
             table.symbol[..symbols.len()].copy_from_slice(symbols);
             table.byte.copy_from_slice(&bytes[..ALIAS_SYMBOLS]);
             table

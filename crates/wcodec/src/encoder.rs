@@ -121,6 +121,10 @@ pub(crate) fn directory(
     (partners, options): (&Partners, &EncodeOptions),
     observer: &dyn Observer,
 ) -> Result<Directory> {
+    let layouts = match cut {
+        Cut::Layers => pivots::settled(source, &listing.layers, observer)?,
+        Cut::Bytes | Cut::Opaque => Vec::new(),
+    };
     let bases = partners.bases.iter().map(|base| base.base.clone()).collect();
     let entries = listing.entries.clone();
     let ends = entries.iter().scan(0, |at, entry| {
@@ -137,12 +141,9 @@ pub(crate) fn directory(
         match cut {
             Cut::Layers if located.layer.bytes >= least => {
                 planner.opaque_until(located.at)?;
-                match &located.layout {
-                    Some(layout) => {
-                        let layout = pivots::settled(source, located, layout)?;
-                        planner.packings(&located.layer, &layout)?;
-                    }
-                    None => planner.layer(number, &located.layer)?,
+                match layouts.get(number) {
+                    Some(Some(layout)) => planner.packings(&located.layer, layout)?,
+                    _ => planner.layer(number, &located.layer)?,
                 }
             }
             Cut::Layers | Cut::Bytes => planner.waiting.push(located),

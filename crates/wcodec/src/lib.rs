@@ -109,7 +109,7 @@ pub use layer::Layer;
 pub use limits::Limits;
 pub use options::{DecodeOptions, Effort, EncodeOptions, Observer};
 pub use predict::{Predictor, PredictorSet};
-pub use source::write_npy;
+pub use source::{ggml_type, write_npy};
 pub use stats::{DecodeStats, EncodeStats, Stats};
 pub use version::FORMAT_VERSION;
 pub use wcodec_kernels::Prediction;

@@ -5,7 +5,7 @@ use crate::dtype::ElementType;
 use crate::error::{Error, Result, corrupt};
 use crate::layer::Layer;
 use crate::stats::Stats;
-use wcodec_kernels::{CodeField, Level, MAX_PIVOT_GROUP, Pivots, gather_codes, scatter_codes};
+use wcodec_kernels::{CodeField, Level, MAX_PIVOT_GROUP, Pivots, PutPivots, Scatter, gather_codes};
 
 /// Bytes that the segments of one packing may have together: it bounds what a reader must hold.
 pub(crate) const MAX_PACKING_BYTES: u64 = 64 << 20;
@@ -19,7 +19,7 @@ pub(crate) const MAX_PIECES: usize = 8;
 pub(crate) const MAX_AXES: usize = 4;
 
 /// Bytes of structs whose pivots are put back at a time.
-const SCATTER_BYTES: usize = 16 << 10;
+const SCATTER_BYTES: usize = 8 << 10;
 
 /// What a struct of a fixed size consists of.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -161,12 +161,13 @@ impl Layout {
         structs: &mut [u8],
     ) -> Result<()> {
         let len = self.bytes as usize;
+        let scatter = Scatter::new(len, self.fields.iter().map(|field| &field.bits).collect());
         if !self.has_pivots() {
-            let bits = self.fields.iter().map(|field| &field.bits);
-            let fields: Vec<(&CodeField, &[u8])> = bits.zip(streams.iter().copied()).collect();
-            scatter_codes(level, len, &fields, structs);
+            scatter.structs(level, streams, structs);
             return Ok(());
         }
+        let put: Vec<Option<PutPivots>> =
+            self.fields.iter().map(|field| field.pivots.as_ref().map(PutPivots::new)).collect();
         let at_once = (SCATTER_BYTES / len).max(1);
         let bytes: Vec<usize> = self.streams().iter().map(Stream::bytes).collect();
         // Codes with their pivots, of so few structs that the first-level cache holds them.
@@ -177,21 +178,21 @@ impl Layout {
                 .iter()
                 .zip(&bytes)
                 .map(|(stream, bytes)| &stream[first * bytes..(first + count) * bytes]);
-            let mut fields: Vec<(&CodeField, &[u8])> = Vec::with_capacity(self.fields.len());
-            for (field, space) in self.fields.iter().zip(&mut space) {
-                let codes = rest.next().unwrap_or_default();
-                let Some(pivots) = &field.pivots else {
-                    fields.push((&field.bits, codes));
+            let mut codes: Vec<&[u8]> = Vec::with_capacity(self.fields.len());
+            for ((field, put), space) in self.fields.iter().zip(&put).zip(&mut space) {
+                let left = rest.next().unwrap_or_default();
+                let (Some(put), Some(pivots)) = (put, &field.pivots) else {
+                    codes.push(left);
                     continue;
                 };
                 let places: Vec<&[u8]> = rest.by_ref().take(pivots.pivots.len()).collect();
                 space.resize(count * field.bits.codes, 0);
-                if !pivots.put(codes, &places, space) {
+                if !put.put(level, left, &places, space) {
                     return Err(corrupt!("the place of a code is outside its group"));
                 }
-                fields.push((&field.bits, space));
+                codes.push(space);
             }
-            scatter_codes(level, len, &fields, structs);
+            scatter.structs(level, &codes, structs);
         }
         Ok(())
     }
@@ -202,7 +203,7 @@ impl Field {
     fn check(&self, used: &mut [u8]) -> Result<()> {
         let CodeField { codes, size, bias, pieces } = &self.bits;
         let bits = used.len() as u64 * 8;
-        let width: u32 = pieces.iter().map(|piece| piece.width).sum();
+        let width = self.bits.width();
         let taken = (*codes as u64).saturating_mul(width.into());
         if taken > bits || width > self.element.bits() || pieces.iter().any(|p| p.width == 0) {
             return Err(corrupt!("{codes} codes of {width} bits in a struct of {bits}"));
@@ -254,12 +255,16 @@ pub(crate) struct Packing {
 }
 
 impl Packing {
+    /// Whether the elements of a stream count as those of the structs.
+    pub(crate) fn counts(&self, layout: &Layout, stream: &Stream) -> bool {
+        let codes = layout.fields.get(stream.field).map_or(0, |field| field.bits.codes);
+        stream.pivot.is_none() && codes == layout.values as usize
+    }
+
     /// The part of a stream's statistics that counts for the structs: elements only once, where a code
     /// is one of their values.
     pub(crate) fn of_stream(&self, layout: &Layout, stream: &Stream, stats: Stats) -> Stats {
-        let codes = layout.fields.get(stream.field).map_or(0, |field| field.bits.codes);
-        let values = stream.pivot.is_none() && codes == layout.values as usize;
-        let once = |elements: u64| if values { elements } else { 0 };
+        let once = |elements: u64| if self.counts(layout, stream) { elements } else { 0 };
         Stats {
             original_bytes: 0,
             elements: 0,

@@ -10,7 +10,7 @@ use rayon::prelude::*;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 use std::time::Instant;
-use wcodec::{EncodeOptions, Error, ErrorKind, Limits, Reader, Result};
+use wcodec::{EncodeOptions, Error, ErrorKind, Layer, Limits, Reader, Result, ggml_type};
 
 /// Bytes copied to measure memcpy: far above any cache.
 const COPY_BYTES: usize = 128 << 20;
@@ -182,29 +182,65 @@ fn layer_sizes(coded: &[u8]) -> Result<Vec<usize>> {
     Ok(reader.layers().map(|layer| layer.bytes as usize).collect())
 }
 
-/// The layers of each dtype as a safetensors file of their own; dtypes that safetensors does not have
-/// are left out.
+/// The layers of each dtype as a file of their own: of safetensors, or of GGUF if they are of its blocks.
+/// Other dtypes are left out.
 fn split_by_dtype(original: &[u8], options: &EncodeOptions) -> Result<BTreeMap<String, Vec<u8>>> {
     let (coded, _) = wcodec::encode_bytes(original, options, &())?;
     let reader = Reader::open_with(coded.as_slice(), &Limits::unlimited(), &options.bases)?;
-    let mut parts: BTreeMap<String, (Map<String, Value>, Vec<u8>)> = BTreeMap::new();
+    let mut parts: BTreeMap<String, Vec<(Layer, Vec<u8>)>> = BTreeMap::new();
     for (index, layer) in reader.layers().enumerate() {
-        if layer.element().is_none() {
-            continue;
+        if layer.element().is_some() || ggml_type(&layer.dtype).is_some() {
+            let layers = parts.entry(layer.dtype.clone()).or_default();
+            layers.push((layer.clone(), reader.decode_layer(index)?));
         }
-        let (header, data) = parts.entry(layer.dtype.clone()).or_default();
+    }
+    let file = |(dtype, layers): (String, Vec<(Layer, Vec<u8>)>)| {
+        let file = match ggml_type(&dtype) {
+            Some(number) if layers.iter().all(|(layer, _)| layer.element().is_none()) => {
+                gguf(number, &layers)
+            }
+            _ => safetensors(&layers),
+        };
+        (dtype, file)
+    };
+    Ok(parts.into_iter().map(file).collect())
+}
+
+fn safetensors(layers: &[(Layer, Vec<u8>)]) -> Vec<u8> {
+    let (mut header, mut data) = (Map::new(), Vec::new());
+    for (layer, bytes) in layers {
         let start = data.len();
-        data.extend_from_slice(&reader.decode_layer(index)?);
+        data.extend_from_slice(bytes);
         let place = [start, data.len()];
         let entry = json!({ "dtype": layer.dtype, "shape": layer.shape, "data_offsets": place });
         header.insert(layer.name.clone(), entry);
     }
-    let file = |(header, data): (Map<String, Value>, Vec<u8>)| {
-        let header = Value::Object(header).to_string();
-        let mut file = (header.len() as u64).to_le_bytes().to_vec();
-        file.extend_from_slice(header.as_bytes());
-        file.extend_from_slice(&data);
-        file
-    };
-    Ok(parts.into_iter().map(|(dtype, part)| (dtype, file(part))).collect())
+    let header = Value::Object(header).to_string();
+    let mut file = (header.len() as u64).to_le_bytes().to_vec();
+    file.extend_from_slice(header.as_bytes());
+    file.extend_from_slice(&data);
+    file
+}
+
+/// GGUF of version 3 without key-values.
+fn gguf(number: u32, layers: &[(Layer, Vec<u8>)]) -> Vec<u8> {
+    const ALIGNMENT: usize = 32;
+    let pad = |bytes: &mut Vec<u8>| bytes.resize(bytes.len().next_multiple_of(ALIGNMENT), 0);
+    let mut file = b"GGUF\x03\0\0\0".to_vec();
+    file.extend((layers.len() as u64).to_le_bytes());
+    file.extend(0u64.to_le_bytes());
+    let mut data = Vec::new();
+    for (layer, bytes) in layers {
+        file.extend((layer.name.len() as u64).to_le_bytes());
+        file.extend_from_slice(layer.name.as_bytes());
+        file.extend((layer.shape.len() as u32).to_le_bytes());
+        file.extend(layer.shape.iter().rev().flat_map(|dim| dim.to_le_bytes()));
+        file.extend(number.to_le_bytes());
+        file.extend((data.len() as u64).to_le_bytes());
+        data.extend_from_slice(bytes);
+        pad(&mut data);
+    }
+    pad(&mut file);
+    file.extend_from_slice(&data);
+    file
 }

@@ -37,8 +37,15 @@ impl Pivots {
     }
 
     /// The first value that tells of no place.
-    fn places(&self, pivot: &Pivot) -> usize {
+    pub(super) fn places(&self, pivot: &Pivot) -> usize {
         self.group * pivot.codes.len()
+    }
+
+    /// Whether all groups of codes of so many bits have room for what stands in the place of a pivot.
+    #[must_use]
+    pub fn fit_all(&self, width: u32) -> bool {
+        let codes = 1usize.checked_shl(width).unwrap_or(usize::MAX);
+        self.pivots.iter().all(|pivot| codes <= 256 - self.places(pivot))
     }
 
     /// Takes pivots out of groups of codes: appends the codes that are left and, for each pivot, its
@@ -67,56 +74,12 @@ impl Pivots {
         }
         true
     }
-
-    /// Puts pivots back. `false` if a place is not in its group.
-    ///
-    /// # Panics
-    /// If `codes` are not whole groups, or `left` and `places` not what was taken from as many.
-    #[must_use]
-    pub fn put(&self, left: &[u8], places: &[&[u8]], codes: &mut [u8]) -> bool {
-        match (self.group, self.pivots.len()) {
-            (16, 1) => self.put_groups::<16, 1>(left, places, codes),
-            (32, 1) => self.put_groups::<32, 1>(left, places, codes),
-            (32, 2) => self.put_groups::<32, 2>(left, places, codes),
-            _ => self.put_groups::<0, 0>(left, places, codes),
-        }
-    }
-
-    /// As [`Pivots::put`], for groups and pivots of a number that is known, or 0.
-    #[inline(always)]
-    fn put_groups<const GROUP: usize, const PIVOTS: usize>(
-        &self,
-        left: &[u8],
-        places: &[&[u8]],
-        codes: &mut [u8],
-    ) -> bool {
-        let (group, count) =
-            if GROUP > 0 { (GROUP, PIVOTS) } else { (self.group, self.pivots.len()) };
-        let groups = codes.chunks_exact_mut(group).zip(left.chunks_exact(group - count));
-        let mut sound = true;
-        for (number, (codes, left)) in groups.enumerate() {
-            codes[count..].copy_from_slice(left);
-            for first in (0..count).rev() {
-                let told = usize::from(places[first][number]);
-                let pivot = &self.pivots[first];
-                let Some(&code) = pivot.codes.get(told / group) else {
-                    codes[first] = ((told - self.places(pivot)) as u8).wrapping_add(self.bias);
-                    continue;
-                };
-                sound &= told % group >= first;
-                // A place that is wrong is told of at the end.
-                let place = (told % group).max(first);
-                codes[first] = codes[place];
-                codes[place] = code;
-            }
-        }
-        sound
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{Level, PutPivots};
     use proptest::prelude::*;
 
     fn pivots(group: usize, codes: &[&[u8]]) -> Pivots {
@@ -135,9 +98,30 @@ mod tests {
                 prop_assert!(pivots.take(codes, &mut left, &mut places));
                 prop_assert_eq!(left.len(), 1 + codes.len() / group * pivots.left());
                 let places: Vec<&[u8]> = places.iter().map(Vec::as_slice).collect();
-                let mut back = vec![0; codes.len()];
-                prop_assert!(pivots.put(&left[1..], &places, &mut back));
-                prop_assert_eq!(&back, codes);
+                for level in Level::available() {
+                    let mut back = vec![0; codes.len()];
+                    prop_assert!(PutPivots::new(&pivots).put(level, &left[1..], &places, &mut back));
+                    prop_assert_eq!(&back, codes, "{:?}", level);
+                }
+            }
+        }
+    }
+
+    proptest! {
+        /// Whatever the places are.
+        #[test]
+        fn every_level_puts_the_same(left in prop::collection::vec(any::<u8>(), 32 * 9), told in prop::collection::vec(any::<u8>(), 18), wide: bool, two: bool) {
+            let lists: [&[u8]; 2] = [&[11, 10], &[3]];
+            let pivots = pivots(if wide { 32 } else { 16 }, &lists[..1 + usize::from(two)]);
+            let places = [&told[..9], &told[9..]];
+            let put = PutPivots::new(&pivots);
+            let (left, places) = (&left[..9 * pivots.left()], &places[..pivots.pivots.len()]);
+            let mut expected = vec![0; 9 * pivots.group];
+            let sound = put.put(Level::SCALAR, left, places, &mut expected);
+            for level in Level::available() {
+                let mut codes = vec![0; expected.len()];
+                prop_assert_eq!(put.put(level, left, places, &mut codes), sound);
+                prop_assert_eq!(&codes, &expected, "{:?}", level);
             }
         }
     }
@@ -151,8 +135,9 @@ mod tests {
         // No place, and 4 less the bias; the place of the first code before that of the second.
         assert_eq!((left.as_slice(), places[0].as_slice()), (&[1, 2, 8, 0][..], &[7, 2][..]));
         let mut back = [9; 6];
-        assert!(pivots.put(&left, &[&places[0]], &mut back));
+        assert!(PutPivots::new(&pivots).put(Level::SCALAR, &left, &[&places[0]], &mut back));
         assert_eq!(back, codes);
+        assert!(pivots.fit_all(7) && !pivots.fit_all(8));
         // -3 less the bias is 250, for which there is no room behind 6 places.
         assert!(!pivots.take(&[253, 0, 0], &mut left, &mut places));
     }
@@ -162,7 +147,8 @@ mod tests {
         let pivots = pivots(3, &[&[7, 8], &[9]]);
         let mut codes = [0; 3];
         for (first, second, sound) in [(0, 1, true), (5, 2, true), (2, 0, false), (9, 255, true)] {
-            assert_eq!(pivots.put(&[5], &[&[first], &[second]], &mut codes), sound);
+            let put = PutPivots::new(&pivots);
+            assert_eq!(put.put(Level::SCALAR, &[5], &[&[first], &[second]], &mut codes), sound);
         }
     }
 }

@@ -86,7 +86,19 @@ impl Run {
         }
     }
 
-    /// Adds the pieces of codes to structs.
+    /// Whether [`Run::scatter`] sets the bits of its pieces whatever they were.
+    pub(super) fn overwrites(&self) -> bool {
+        matches!(self.shape(), Shape::Whole | Shape::Dense)
+    }
+
+    /// Where a run begins that is a bit of each of 32 codes, and the number of the bit in a code.
+    #[cfg(target_arch = "x86_64")]
+    pub(super) fn bits_of_32(&self) -> Option<(usize, u32)> {
+        let fits = self.width == 1 && self.count == 32 && matches!(self.shape(), Shape::Dense);
+        fits.then_some((self.bit / 8, self.up))
+    }
+
+    /// Puts the pieces of codes into structs, whose bits must be zero unless the run overwrites them.
     #[inline(always)]
     pub(super) fn scatter(
         self,
@@ -209,7 +221,7 @@ impl Run {
                 let eight: [u8; 8] = eight.try_into().unwrap_or_default();
                 let word = u64::from_le_bytes(eight.map(|code| code.wrapping_sub(bias)));
                 let word = squeeze(word >> self.up, self.width).to_le_bytes();
-                packed.iter_mut().zip(word).for_each(|(packed, byte)| *packed |= byte);
+                packed.copy_from_slice(&word[..width]);
             }
         }
     }
@@ -249,6 +261,12 @@ impl Run {
     pub(super) fn words(&self) -> Option<(usize, usize)> {
         let usual = matches!(self.shape(), Shape::Bytes) && matches!(self.count, 8 | 16 | 32 | 64);
         usual.then_some((self.bit / 8, self.count / 8))
+    }
+
+    /// The bit of a code that subtracting `bias` inverts, if it leaves all others of the piece alone.
+    pub(super) fn flip(&self, bias: u8) -> Option<u8> {
+        let lowest = bias & bias.wrapping_neg();
+        (bias == 0 || self.up + self.width <= bias.trailing_zeros() + 1).then_some(lowest)
     }
 
     pub(super) fn mask(&self) -> u64 {

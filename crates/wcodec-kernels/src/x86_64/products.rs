@@ -9,7 +9,7 @@ type Pair<'a> = ([i16; 2], &'a [[i16; 2]]);
 
 const ROUND: i32 = 1 << (PRODUCT_BITS - 1);
 
-/// Twin of [`crate::add_products`] for most of the bytes; returns how many. Each product must have a
+/// Twin of [`crate::add_products`] for all bytes or most; returns how many. Each product must have a
 /// column factor for each byte.
 pub(crate) fn add<'a>(
     level: Level,
@@ -78,7 +78,43 @@ unsafe fn sum_avx512<'a>(
             unsafe { _mm512_storeu_si512(out.as_mut_ptr().cast(), sum) };
         }
     }
-    64 * steps.len()
+    let done = 64 * steps.len();
+    for (step, out) in sums[done..].chunks_mut(16).enumerate() {
+        let some = first_lanes(out.len());
+        // SAFETY: the columns of these sums; as many sums are written.
+        unsafe {
+            let sum = last_sum(products.clone(), first + done + 16 * step, some);
+            _mm512_mask_storeu_epi32(out.as_mut_ptr(), some, sum);
+        }
+    }
+    sums.len()
+}
+
+/// The first lanes of a vector.
+fn first_lanes(count: usize) -> __mmask16 {
+    (u32::MAX >> (32 - count)) as __mmask16
+}
+
+/// The sums of the products for some columns from `first` on, fewer than a whole step has.
+///
+/// # Safety
+/// Each product must have a factor for the columns of `some` lanes.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw")]
+unsafe fn last_sum<'a>(
+    products: impl Iterator<Item = Pair<'a>>,
+    first: usize,
+    some: __mmask16,
+) -> __m512i {
+    let mut sum = _mm512_setzero_si512();
+    for (row, cols) in products {
+        let row = _mm512_set1_epi32(joined(row));
+        // SAFETY: the mask leaves the columns that the caller promises.
+        let cols =
+            unsafe { _mm512_maskz_loadu_epi32(some, cols.as_ptr().wrapping_add(first).cast()) };
+        sum = _mm512_add_epi32(sum, _mm512_madd_epi16(cols, row));
+    }
+    sum
 }
 
 /// # Safety
@@ -147,7 +183,23 @@ unsafe fn add_avx512<'a>(
             }
         }
     }
-    64 * steps.len()
+    let done = 64 * steps.len();
+    for (step, bytes) in bytes[done..].chunks_mut(16).enumerate() {
+        let some = first_lanes(bytes.len());
+        // SAFETY: the columns of these bytes; as many bytes are read and written.
+        unsafe {
+            let sum = last_sum(products.clone(), done + 16 * step, some);
+            let sum = _mm512_add_epi32(sum, _mm512_set1_epi32(ROUND));
+            let mean = _mm512_cvtepi32_epi8(_mm512_srai_epi32::<PRODUCT_BITS>(sum));
+            let before = _mm_maskz_loadu_epi8(some, bytes.as_ptr().cast());
+            let after = match subtract {
+                true => _mm_sub_epi8(before, mean),
+                false => _mm_add_epi8(before, mean),
+            };
+            _mm_mask_storeu_epi8(bytes.as_mut_ptr().cast(), some, after);
+        }
+    }
+    bytes.len()
 }
 
 /// # Safety

@@ -15,6 +15,17 @@ pub(super) struct Elements<'a, R> {
 }
 
 impl<R: ReadAt> Elements<'_, R> {
+    /// How many bytes of a segment come of so many bytes of the original.
+    pub(super) fn of_original(&self, segment: usize, bytes: u64) -> u64 {
+        let packed = self.parts.starting(segment as u32).first().and_then(|part| {
+            let packing = self.directory.packings[part.packing?];
+            let layout = &self.directory.layouts[packing.layout as usize];
+            let stream = *layout.streams().get(segment - part.segments.start)?;
+            Some(bytes / u64::from(layout.bytes) * stream.bytes() as u64)
+        });
+        packed.unwrap_or(bytes)
+    }
+
     /// Some bytes of a segment.
     pub(super) fn read(&self, segment: usize, bytes: &Range<u64>) -> Result<Cow<'_, [u8]>> {
         let part = self.parts.starting(segment as u32).first();

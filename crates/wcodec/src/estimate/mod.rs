@@ -34,8 +34,11 @@ use wcodec_kernels::Level;
 const ENCODED_BYTES: u64 = 96 << 20;
 /// Bytes that are read for the order-0 bounds.
 const READ_BYTES: u64 = 256 << 20;
-/// Bytes of a piece, and most pieces of a segment, that a bound is found on.
+/// Bytes of the original that a piece is read from, and most pieces of a segment, that a bound is found
+/// on.
 const PIECE_BYTES: u64 = 32 << 10;
+/// A small field of structs has at least so many bytes in a piece.
+const MIN_PIECE_BYTES: u64 = 2 << 10;
 const MAX_PIECES: u64 = 32;
 /// What saves less than this part of a layer or a file is not worth the trouble.
 const WORTH: f64 = 0.01;
@@ -222,8 +225,9 @@ fn order0_bytes(
     let bytes = segment.geometry.bytes();
     let mut counts = vec![[0u32; 256]; element.size()];
     let mut seen = 0;
-    let (pieces, length) = match bytes > pieces * PIECE_BYTES {
-        true => (pieces, PIECE_BYTES / size * size),
+    let most = elements.of_original(number, PIECE_BYTES).clamp(MIN_PIECE_BYTES, PIECE_BYTES);
+    let (pieces, length) = match bytes > pieces * most {
+        true => (pieces, most / size * size),
         false => (1, bytes),
     };
     for piece in 0..pieces {

@@ -9,6 +9,7 @@ mod torch;
 mod window;
 mod wire;
 
+pub use gguf::ggml_type;
 pub use npy::write_npy;
 
 use crate::container::entries::Entry;

@@ -1,14 +1,16 @@
 //! Decoding with the alias layout: a table of up to 64 symbols lies in vector registers.
 //!
 //! A vector holds the 32 lanes as 16-bit numbers. State `x` is kept as two of them, `high = x >> 12`
-//! and `low = x & 0xffff` (four bits are in both): the slot is the lowest 12 bits of `low`, and
-//! the product of the state's update is one of 16 x 16 bits. One step, with `b = slot / 64` the
-//! bucket and `t = slot % 64` the place in it:
+//! and `low`, of which the lowest 12 bits are those of `x`: the slot, and the product of the state's update
+//! is one of 16 x 16 bits. Look-ups are of bytes, for which one instruction is enough: numbers of 16 bits take
+//! two, and indices are in both bytes of a lane. One step, with `b = slot / 64` the bucket and
+//! `t = slot % 64` the place in it:
 //!
-//! 1. `e = entry[b]`; the slot belongs to the alias if `t >= e.cut`: with `t` and `cut` in the
-//!    highest six bits of a number this is one comparison, the bits below decide nothing.
-//! 2. The symbol is `e.alias` or `b`; the position `t + shift[b]` or `t`.
-//! 3. `x = frequency[symbol] * high + position`, in two halves, with a carry.
+//! 1. The slot belongs to the alias if `t >= cut[b]`: with `t` and `cut` in the highest six bits of a number
+//!    this is one comparison, the bits below decide nothing.
+//! 2. The symbol is `alias[b]` or `b`; the position `t + shift[b]` or `t`.
+//! 3. `x = frequency[symbol] * high + position`: the lowest 12 bits of the product and the position are
+//!    added, what they carry goes to the bits above.
 //! 4. Lanes with `x >> 12 == 0` take the next words, in lane order: a load, expanded.
 
 use crate::drive::drive;
@@ -39,6 +41,28 @@ fn half(table: &[u16; 64], half: usize) -> __m512i {
     unsafe { _mm512_loadu_si512(numbers.as_ptr().cast()) }
 }
 
+/// What moves the bucket of each of four lanes to the lowest bits of both of its bytes.
+const BUCKET: i64 = 0x3636_2626_1616_0606;
+/// The upper byte of each lane.
+const UPPER_BYTES: __mmask64 = 0xaaaa_aaaa_aaaa_aaaa;
+
+/// 64 bytes as a vector.
+#[inline]
+#[target_feature(enable = "avx512f")]
+pub(super) fn vector(bytes: &[u8; 64]) -> __m512i {
+    // SAFETY: they are the 64 bytes that are read.
+    unsafe { _mm512_loadu_si512(bytes.as_ptr().cast()) }
+}
+
+/// A number for each of the `indices`, which are in the lowest six bits of both bytes of a lane: of its
+/// lower and upper bytes.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vbmi")]
+fn numbers(bytes: &[[u8; 64]; 2], indices: __m512i) -> __m512i {
+    let lower = _mm512_permutexvar_epi8(indices, vector(&bytes[0]));
+    _mm512_mask_permutexvar_epi8(lower, UPPER_BYTES, indices, vector(&bytes[1]))
+}
+
 /// A number of `table` for each of the 16-bit `indices`, of which the lowest six bits count.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw")]
@@ -61,7 +85,7 @@ impl<'a> Lanes<'a> {
 
     /// Steps that the rest of the words is enough for, whatever they take.
     #[inline(always)]
-    fn safe_steps(&self) -> usize {
+    pub(super) fn safe_steps(&self) -> usize {
         self.words.len().saturating_sub(self.taken) / WINDOW
     }
 
@@ -76,32 +100,34 @@ impl<'a> Lanes<'a> {
         unsafe { _mm512_maskz_loadu_epi16(mask, start.cast()) }
     }
 
-    /// Decodes a symbol in each lane of `active`. Returns, in the lowest six bits of each 16-bit
-    /// number, its rank. With `NEAR_END` the words may end, otherwise a whole window of them must
+    /// Decodes a symbol in each lane of `active`. Returns, in the lowest six bits of both bytes of each
+    /// 16-bit number, its rank. With `NEAR_END` the words may end, otherwise a whole window of them must
     /// be left.
     #[inline]
-    #[target_feature(enable = "avx512f,avx512bw,avx512vbmi2,bmi2,popcnt")]
-    fn step<const NEAR_END: bool>(&mut self, table: &AliasTable, active: __mmask32) -> __m512i {
+    #[target_feature(enable = "avx512f,avx512bw,avx512vbmi,avx512vbmi2,bmi2,popcnt")]
+    pub(super) fn step<const NEAR_END: bool>(
+        &mut self,
+        table: &AliasTable,
+        active: __mmask32,
+    ) -> __m512i {
         let (low, high) = (self.low, self.high);
-        let bucket = _mm512_srli_epi16::<6>(low);
+        let bucket = _mm512_multishift_epi64_epi8(_mm512_set1_epi64(BUCKET), low);
         // `t` in the highest six bits, ones below.
         let place = _mm512_shldi_epi16::<10>(low, _mm512_set1_epi16(-1));
-        let entry = look_up(&table.entry, bucket);
-        let aliased = _mm512_cmpge_epu16_mask(place, entry);
-        let rank = _mm512_mask_mov_epi16(bucket, aliased, entry);
-        let shift = _mm512_maskz_permutex2var_epi16(
-            aliased,
-            half(&table.shift, 0),
-            bucket,
-            half(&table.shift, 1),
-        );
-        let position = _mm512_add_epi16(_mm512_and_si512(low, _mm512_set1_epi16(63)), shift);
-        let frequency = look_up(&table.frequency, rank);
-        let sum_low = _mm512_add_epi16(_mm512_mullo_epi16(frequency, high), position);
-        let carry = _mm512_cmplt_epu16_mask(sum_low, position);
-        let sum_high = _mm512_mulhi_epu16(frequency, high);
-        let sum_high = _mm512_mask_sub_epi16(sum_high, carry, sum_high, _mm512_set1_epi16(-1));
-        let moved = _mm512_shldi_epi16::<4>(sum_high, sum_low);
+        let cut = _mm512_permutexvar_epi8(bucket, vector(&table.cut));
+        let aliased = _mm512_cmpge_epu16_mask(place, cut);
+        let alias = _mm512_permutexvar_epi8(bucket, vector(&table.alias));
+        let rank = _mm512_mask_mov_epi16(bucket, aliased, alias);
+        let place = _mm512_and_si512(low, _mm512_set1_epi16(63));
+        let shift = numbers(&table.shift, bucket);
+        let position = _mm512_mask_add_epi16(place, aliased, place, shift);
+        let frequency = numbers(&table.frequency, rank);
+        let product_low = _mm512_mullo_epi16(frequency, high);
+        let product_high =
+            _mm512_shldi_epi16::<4>(_mm512_mulhi_epu16(frequency, high), product_low);
+        let slot = _mm512_and_si512(product_low, _mm512_set1_epi16(0xfff));
+        let sum_low = _mm512_add_epi16(slot, position);
+        let moved = _mm512_add_epi16(product_high, _mm512_srli_epi16::<12>(sum_low));
         let mut short = _mm512_testn_epi16_mask(moved, moved);
         if NEAR_END {
             short &= active;
@@ -146,7 +172,7 @@ impl<'a> Lanes<'a> {
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vbmi,avx512vl")]
 pub(super) fn bytes(table: &AliasTable, ranks: __m512i) -> __m256i {
-    look_up_bytes(&table.byte, _mm512_cvtepi16_epi8(ranks))
+    _mm512_cvtepi16_epi8(_mm512_permutexvar_epi8(ranks, vector(&table.byte)))
 }
 
 /// A byte of `table` for each of the `indices`, of which the lowest six bits count.

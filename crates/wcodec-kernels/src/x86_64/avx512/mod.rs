@@ -1,10 +1,12 @@
 //! AVX-512 with VBMI and VBMI2: Ice Lake, Zen 4 and later.
 
 mod alias;
+mod bytes;
 mod encode;
 mod fused;
 mod wide;
 
+pub(crate) use bytes::{BytesSpace, decode_bytes};
 pub(crate) use fused::decode_fused;
 
 use crate::drive::{Judged, decode_jobs, in_groups};

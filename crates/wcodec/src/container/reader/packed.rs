@@ -22,6 +22,19 @@ struct Piece {
     structs: Range<usize>,
 }
 
+/// So many bytes of a buffer that is used again. What an earlier use left is overwritten, or an error
+/// ends this one.
+fn room(buffer: &mut Vec<u8>, bytes: u64) -> Result<&mut [u8]> {
+    let bytes = to_len(bytes)?;
+    if buffer.len() < bytes {
+        buffer.resize(bytes, 0);
+    }
+    Ok(&mut buffer[..bytes])
+}
+
+/// What a segment of a packing holds, and its number.
+type StreamSegment<'a> = (&'a Stream, usize);
+
 /// Of the codes of all structs those of some; nothing of fields that have none.
 fn part_of<'a>(streams: &[Stream], codes: &[&'a [u8]], structs: Range<usize>) -> Vec<&'a [u8]> {
     let part = |(codes, stream): (&&'a [u8], &Stream)| {
@@ -75,19 +88,13 @@ impl<R: ReadAt> Reader<R> {
             ((stream, segment), packing.structs * size)
         });
         let mut buffer = self.unpacked.take();
-        // What an earlier use left is overwritten, or an error ends this.
-        buffer.resize(to_len(sizes.clone().map(|(_, size)| size).sum())?, 0);
+        let buffer = room(&mut buffer, sizes.clone().map(|(_, size)| size).sum())?;
         let mut stats = packing.totals(layout);
-        let mut codes: Vec<&[u8]> = Vec::with_capacity(streams.len());
-        for ((stream, segment), part) in deal(&mut buffer, sizes)? {
-            if !part.is_empty() {
-                let jobs = self.jobs(segment)?;
-                let parts = deal(&mut *part, jobs.iter().map(|job| (job, job.bytes)))?;
-                let decoded = self.decode_bundles(parts, &Watch::new(&(), 0))?;
-                stats += packing.of_stream(layout, stream, decoded);
-            }
-            codes.push(part);
+        let mut fields = deal(buffer, sizes)?;
+        for counts in [false, true] {
+            stats += self.decode_fields(packing, layout, counts, &mut fields)?;
         }
+        let codes: Vec<&[u8]> = fields.into_iter().map(|(_, part)| &*part).collect();
         let pieces = self.pieces(packing.segment as usize + largest, main)?;
         let sized = pieces.iter().map(|piece| (piece, (piece.structs.len() * len) as u64));
         let decoded = deal(out, sized)?
@@ -100,6 +107,32 @@ impl<R: ReadAt> Reader<R> {
         Ok(stats + packing.of_stream(layout, main, decoded))
     }
 
+    /// Decodes small fields together, so that they fill a kernel: those whose elements count as the structs',
+    /// or all others.
+    fn decode_fields(
+        &self,
+        packing: &Packing,
+        layout: &Layout,
+        counts: bool,
+        fields: &mut [(StreamSegment<'_>, &mut [u8])],
+    ) -> Result<Stats> {
+        let mut jobs: Vec<Vec<Job>> = Vec::new();
+        let mut chosen: Vec<(&Stream, &mut [u8])> = Vec::new();
+        for ((stream, segment), part) in fields {
+            if !part.is_empty() && packing.counts(layout, stream) == counts {
+                jobs.push(self.jobs(*segment)?);
+                chosen.push((*stream, &mut **part));
+            }
+        }
+        let Some(&(stream, _)) = chosen.first() else { return Ok(Stats::default()) };
+        let mut parts = Vec::new();
+        for (jobs, (_, part)) in jobs.iter().zip(chosen) {
+            parts.extend(deal(part, jobs.iter().map(|job| (job, job.bytes)))?);
+        }
+        let decoded = self.decode_bundles(parts, &Watch::new(&(), 0))?;
+        Ok(packing.of_stream(layout, stream, decoded))
+    }
+
     /// Decodes a piece of a stream, and puts its structs together with what the others hold.
     fn decode_piece(
         &self,
@@ -109,12 +142,12 @@ impl<R: ReadAt> Reader<R> {
         out: &mut [u8],
     ) -> Result<Stats> {
         let mut buffer = self.unpacked.take();
-        buffer.resize(to_len(piece.jobs.iter().map(|job| job.bytes).sum())?, 0);
-        let parts = deal(&mut buffer, piece.jobs.iter().map(|job| (job, job.bytes)))?;
+        let buffer = room(&mut buffer, piece.jobs.iter().map(|job| job.bytes).sum())?;
+        let parts = deal(&mut *buffer, piece.jobs.iter().map(|job| (job, job.bytes)))?;
         let stats = self.decode_bundles(parts, &Watch::new(&(), 0))?;
         let mut codes = codes.to_vec();
         if let Some(codes) = codes.get_mut(stream) {
-            *codes = &buffer;
+            *codes = buffer;
         }
         layout.scatter(self.level, &codes, out)?;
         Ok(stats)

@@ -15,6 +15,8 @@ use header::{Cursor, TensorInfo};
 use std::collections::HashSet;
 use types::Content;
 
+pub use types::ggml_type;
+
 const MAGIC: &[u8; 4] = b"GGUF";
 
 /// Whether the first bytes of a file are those of GGUF.

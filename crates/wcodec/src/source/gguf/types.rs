@@ -5,6 +5,9 @@ use crate::dtype::ElementType;
 use crate::packing::{Field, Layout};
 use wcodec_kernels::{Axis, CodeField, Piece, Pivot, Pivots};
 
+/// Above the numbers of all types.
+const MAX_TYPE: u32 = 64;
+
 /// What a tensor of a type consists of.
 #[derive(Clone, Debug)]
 pub(super) enum Content {
@@ -38,6 +41,12 @@ pub(super) fn content(number: u32) -> Option<(&'static str, Content)> {
         })
         .sum();
     Some((name, Content::Blocks(Layout { bytes: bits / 8, values, fields })))
+}
+
+/// The number of a type of ggml by its name, such as `Q4_K`; `None` if there is no such type.
+#[must_use]
+pub fn ggml_type(name: &str) -> Option<u32> {
+    (0..MAX_TYPE).find(|&number| content(number).is_some_and(|(of, _)| of == name))
 }
 
 /// A piece of `width` bits from bit `first` on, at so many places and strides.
@@ -227,6 +236,7 @@ mod tests {
             let size = SIZES.iter().find(|size| size.0 == number);
             assert_eq!(size, Some(&(number, layout.values, layout.bytes)), "{name}");
             layout.checked().unwrap_or_else(|e| panic!("{name}: {e}"));
+            assert_eq!(ggml_type(name), Some(number));
             known += 1;
         }
         assert_eq!(known, SIZES.len());

@@ -13,7 +13,7 @@ use crate::level::Set;
 use crate::merge::Rows;
 use crate::slots::AliasTable;
 use crate::{DecodeTable, Element, LANES, Level, LowBits, Scan, StreamError, Transform};
-use unpack::MOST_BITS;
+pub(super) use unpack::{MOST_BITS, Unpack};
 
 /// Most classes of a block, a power of two.
 const MOST_CLASSES: usize = 64;
@@ -139,6 +139,13 @@ impl<'a> Plan<'a> {
         };
         shape(self) == shape(other)
     }
+}
+
+/// How many of the first blocks [`decode_fused`] would decode.
+pub(super) fn side_by_side(blocks: &[Block<'_>]) -> usize {
+    let mut plans = blocks.iter().take(SIDE_BY_SIDE).map_while(Plan::of);
+    let Some(first) = plans.next() else { return 0 };
+    1 + plans.take_while(|plan| plan.goes_with(&first)).count()
 }
 
 /// Twin of [`crate::decode_blocks`] for the first blocks, up to four; `None` if the first one is not of a

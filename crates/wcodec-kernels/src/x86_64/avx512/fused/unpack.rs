@@ -4,12 +4,12 @@ use crate::LANES;
 use std::arch::x86_64::*;
 
 /// Most bits of a field that [`Unpack`] takes.
-pub(super) const MOST_BITS: u32 = 4;
+pub(in super::super) const MOST_BITS: u32 = 4;
 
 /// How 32 fields of up to 4 bits become bytes.
-pub(super) struct Unpack {
+pub(in super::super) struct Unpack {
     /// Bytes of 32 fields.
-    pub(super) step: usize,
+    pub(in super::super) step: usize,
     present: __mmask16,
     /// For each eight fields, the bytes that hold them.
     spread: __m256i,
@@ -19,7 +19,7 @@ pub(super) struct Unpack {
 
 impl Unpack {
     #[target_feature(enable = "avx2,avx512f")]
-    pub(super) fn new(width: u32) -> Unpack {
+    pub(in super::super) fn new(width: u32) -> Unpack {
         let width = width as usize;
         let spread: [u8; LANES] = std::array::from_fn(|k| (k / 8 * width + k % 8) as u8);
         let shifts: [u8; LANES] = std::array::from_fn(|k| (k % 8 * width) as u8);
@@ -40,7 +40,7 @@ impl Unpack {
     /// `step` bytes must be readable at `packed`.
     #[inline]
     #[target_feature(enable = "avx512f,avx512bw,avx512vbmi,avx512vl")]
-    pub(super) unsafe fn bytes(&self, packed: *const u8) -> __m256i {
+    pub(in super::super) unsafe fn bytes(&self, packed: *const u8) -> __m256i {
         // SAFETY: the mask leaves the bytes that the caller promises to be read.
         let bytes = unsafe { _mm_maskz_loadu_epi8(self.present, packed.cast()) };
         let groups = _mm256_permutexvar_epi8(self.spread, _mm256_castsi128_si256(bytes));
