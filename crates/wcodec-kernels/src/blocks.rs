@@ -1,14 +1,16 @@
 //! Decoding blocks: streams to symbols, residuals to symbols, symbols and raw bits to elements,
 //! straight into the caller's memory.
 
-use crate::merge::{Fields, Rows, merge};
+use crate::merge::{Fields, merge};
 use crate::predict::{Tiling, restore};
+use crate::target::{Piece, Pieces, Target};
 use crate::{
     Classes, DecodeTable, Element, Level, Predictor, Scan, Steps, StreamError, StreamJob, decode,
     packed_len, turn,
 };
 #[cfg(target_arch = "x86_64")]
 use crate::{level::Set, x86_64};
+use std::ops::Range;
 
 /// Where the fields of a plane come from.
 #[derive(Clone, Copy)]
@@ -73,6 +75,8 @@ pub struct Place {
     pub start: usize,
     /// Bytes from one row to the next.
     pub pitch: usize,
+    /// Whether the elements will not be read soon: then they go around the caches, where that can be done.
+    pub streamed: bool,
 }
 
 /// A block to be decoded.
@@ -107,8 +111,10 @@ pub struct DecodeSpace {
     turned: Vec<u8>,
     wide: Vec<u16>,
     unpacked: Vec<Vec<u8>>,
+    /// Elements of a piece.
+    piece: Vec<u8>,
     #[cfg(target_arch = "x86_64")]
-    strips: Vec<u8>,
+    fused: x86_64::avx512::FusedSpace,
 }
 
 impl<'a> Block<'a> {
@@ -120,14 +126,9 @@ impl<'a> Block<'a> {
         Steps::of(coded.scan, self.rows, self.cols)
     }
 
-    pub(crate) fn place_rows(&self) -> Rows {
-        let width = self.cols * self.element.size();
-        Rows { start: self.place.start, pitch: self.place.pitch, rows: self.rows, width }
-    }
-
     /// What the kernels rely on; sizes first, since the others are computed from them.
     fn check(&self, level: Level, buffers: &[&mut [u8]]) {
-        let Place { buffer, start, pitch } = self.place;
+        let Place { buffer, start, pitch, .. } = self.place;
         assert!(self.rows > 0 && self.cols > 0, "blocks must not be empty");
         let elements = self.rows.checked_mul(self.cols);
         let bytes = elements.and_then(|elements| elements.checked_mul(self.element.size()));
@@ -185,10 +186,11 @@ impl<'a> Block<'a> {
 pub const STREAMS_AT_ONCE: usize = 4;
 
 /// Decodes blocks into their buffers; a processor works on several at once, so a caller should hand
-/// over all that it has. Returns a verdict for each.
+/// over all that it has. `each` sees, and may change, all elements of every block on their way to their place; the
+/// row scan gives them in order. Returns a verdict for each block.
 ///
 /// # Errors
-/// If a stream is damaged; what the block's place then holds is unspecified but initialised.
+/// If a stream is damaged; what `each` gets and the block's place then holds is unspecified but initialised.
 ///
 /// # Panics
 /// If a block is not what its fields demand, or does not lie in its buffer.
@@ -197,17 +199,18 @@ pub fn decode_blocks(
     blocks: &[Block<'_>],
     buffers: &mut [&mut [u8]],
     space: &mut DecodeSpace,
+    each: &mut dyn FnMut(Piece<'_>),
 ) -> Vec<Result<(), BlockError>> {
     blocks.iter().for_each(|block| block.check(level, buffers));
+    let mut target = Target { level, blocks, buffers, each };
     let mut verdicts = Vec::with_capacity(blocks.len());
-    let mut rest = blocks;
-    while !rest.is_empty() {
+    while verdicts.len() < blocks.len() {
+        let first = verdicts.len();
         #[cfg(target_arch = "x86_64")]
         if level.set() == Set::Avx512
             && let Some(done) =
-                x86_64::avx512::decode_fused(level, rest, buffers, &mut space.strips)
+                x86_64::avx512::decode_fused(level, first, &mut target, &mut space.fused)
         {
-            rest = &rest[done.len()..];
             verdicts.extend(done);
             continue;
         }
@@ -217,10 +220,9 @@ pub fn decode_blocks(
             streams += block.coded().count();
             streams >= STREAMS_AT_ONCE
         };
+        let rest = &blocks[first..];
         let count = rest.iter().position(enough).map_or(rest.len(), |at| at + 1);
-        let (now, later) = rest.split_at(count);
-        decode_stepwise(level, now, buffers, space, &mut verdicts);
-        rest = later;
+        decode_stepwise(level, first..first + count, &mut target, space, &mut verdicts);
     }
     verdicts
 }
@@ -228,11 +230,12 @@ pub fn decode_blocks(
 /// First all streams of the blocks, then block after block.
 fn decode_stepwise(
     level: Level,
-    blocks: &[Block<'_>],
-    buffers: &mut [&mut [u8]],
+    numbers: Range<usize>,
+    target: &mut Target<'_, '_>,
     space: &mut DecodeSpace,
     verdicts: &mut Vec<Result<(), BlockError>>,
 ) {
+    let blocks = &target.blocks[numbers.clone()];
     let streams: usize = blocks.iter().map(|block| block.coded().count()).sum();
     if space.symbols.len() < streams {
         space.symbols.resize_with(streams, Vec::new);
@@ -251,7 +254,7 @@ fn decode_stepwise(
     }
     let mut results = decode(level, &mut jobs).into_iter();
     let mut used = 0;
-    for block in blocks {
+    for (number, block) in numbers.zip(blocks) {
         let mut verdict = Ok(());
         let coded = block.coded().count();
         for ((plane, ..), result) in block.coded().zip(&mut results) {
@@ -260,24 +263,24 @@ fn decode_stepwise(
             }
         }
         if verdict.is_ok() {
-            let DecodeSpace { symbols, turned, wide, unpacked, .. } = &mut *space;
-            let symbols = &mut symbols[used..used + coded];
-            let out = &mut *buffers[block.place.buffer];
-            finish(level, block, symbols, out, (turned, wide, unpacked));
+            finish(level, number, used..used + coded, target, space);
         }
         used += coded;
         verdicts.push(verdict);
     }
 }
 
-/// Puts a block together whose streams are decoded.
+/// Puts a block together whose streams are decoded, to these symbols.
 fn finish(
     level: Level,
-    block: &Block<'_>,
-    symbols: &mut [Vec<u8>],
-    out: &mut [u8],
-    (turned, wide, unpacked): (&mut Vec<u8>, &mut Vec<u16>, &mut Vec<Vec<u8>>),
+    number: usize,
+    symbols: Range<usize>,
+    target: &mut Target<'_, '_>,
+    space: &mut DecodeSpace,
 ) {
+    let block = &target.blocks[number];
+    let DecodeSpace { symbols: all, turned, wide, unpacked, piece, .. } = space;
+    let symbols = &mut all[symbols];
     let elements = block.elements();
     for (symbols, (_, coded)) in symbols.iter_mut().zip(block.coded()) {
         let Coded { classes, scan, order, low, .. } = coded;
@@ -320,7 +323,19 @@ fn finish(
         restore(level, wide, tiling, *width, predictors);
         *fields = Fields::Wide(wide);
     }
-    merge(level, block.element, &planes, block.place_rows(), out, unpacked);
+    let pieces = Pieces::of(block);
+    let size = block.element.size();
+    if piece.len() < pieces.most() * size {
+        piece.resize(pieces.most() * size, 0);
+    }
+    let mut of_piece = Vec::with_capacity(planes.len());
+    for elements in pieces {
+        of_piece.clear();
+        of_piece.extend(planes.iter().map(|&(w, fields)| (w, fields.of(w, elements.clone()))));
+        let bytes = &mut piece[..elements.len() * size];
+        merge(level, block.element, &of_piece, bytes, unpacked);
+        target.take(number, elements.start, bytes);
+    }
 }
 
 #[cfg(test)]

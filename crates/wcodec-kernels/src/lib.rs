@@ -27,6 +27,7 @@ mod rans;
 pub mod scalar;
 mod slots;
 mod structs;
+mod target;
 mod turn;
 #[cfg(target_arch = "x86_64")]
 mod x86_64;
@@ -62,5 +63,6 @@ pub use structs::{
     Axis, CodeField, MAX_PIVOT_CODES, MAX_PIVOT_GROUP, MAX_PIVOTS, Piece, Pivot, Pivots,
     gather_codes, scatter_codes,
 };
+pub use target::Piece;
 pub use turn::to_coding_order;
-pub use xxh3::{XXH3_SECRET, XXH3_STRIPE, xxh3_rows};
+pub use xxh3::{XXH3_SECRET, XXH3_SHORT, Xxh3};

@@ -17,7 +17,7 @@ pub(crate) fn add<'a>(
     subtract: bool,
     bytes: &mut [u8],
 ) -> usize {
-    assert!(products.clone().all(|(_, cols)| cols.len() == bytes.len()));
+    assert!(products.clone().all(|(_, cols)| cols.len() >= bytes.len()));
     // SAFETY: the level says that the processor has the instructions; there are as many columns as
     // bytes.
     unsafe {
@@ -29,36 +29,29 @@ pub(crate) fn add<'a>(
     }
 }
 
-/// Sets `sums` to the sums of the products for the columns from `first` on, or most of them; returns how
-/// many.
+/// Sets `sums` to the sums of the products for the columns, or most of them; returns how many.
 pub(crate) fn sum<'a>(
     level: Level,
     products: impl Iterator<Item = Pair<'a>> + Clone,
-    first: usize,
     sums: &mut [i32],
 ) -> usize {
-    assert!(
-        products.clone().all(|(_, cols)| {
-            cols.len().checked_sub(first).is_some_and(|left| left >= sums.len())
-        })
-    );
+    assert!(products.clone().all(|(_, cols)| cols.len() >= sums.len()));
     // SAFETY: the level says that the processor has the instructions; there are as many columns as
     // sums.
     unsafe {
         match level.set() {
-            Set::Avx512 => sum_avx512(products, first, sums),
-            Set::Avx2 => sum_avx2(products, first, sums),
+            Set::Avx512 => sum_avx512(products, sums),
+            Set::Avx2 => sum_avx2(products, sums),
             _ => 0,
         }
     }
 }
 
 /// # Safety
-/// Each product must have a column factor for each sum, from `first` on.
+/// Each product must have a column factor for each sum.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
 unsafe fn sum_avx512<'a>(
     products: impl Iterator<Item = Pair<'a>> + Clone,
-    first: usize,
     sums: &mut [i32],
 ) -> usize {
     let (steps, _) = sums.as_chunks_mut::<64>();
@@ -66,7 +59,7 @@ unsafe fn sum_avx512<'a>(
         let mut sums = [_mm512_setzero_si512(); 4];
         for (row, cols) in products.clone() {
             let row = _mm512_set1_epi32(joined(row));
-            let cols = cols.as_ptr().wrapping_add(first + 64 * step);
+            let cols = cols.as_ptr().wrapping_add(64 * step);
             for (k, sum) in sums.iter_mut().enumerate() {
                 // SAFETY: 16 of the columns of this step, of 4 bytes each.
                 let cols = unsafe { _mm512_loadu_si512(cols.add(16 * k).cast()) };
@@ -86,7 +79,6 @@ unsafe fn sum_avx512<'a>(
 #[target_feature(enable = "avx2")]
 unsafe fn sum_avx2<'a>(
     products: impl Iterator<Item = Pair<'a>> + Clone,
-    first: usize,
     sums: &mut [i32],
 ) -> usize {
     let (steps, _) = sums.as_chunks_mut::<32>();
@@ -94,7 +86,7 @@ unsafe fn sum_avx2<'a>(
         let mut sums = [_mm256_setzero_si256(); 4];
         for (row, cols) in products.clone() {
             let row = _mm256_set1_epi32(joined(row));
-            let cols = cols.as_ptr().wrapping_add(first + 32 * step);
+            let cols = cols.as_ptr().wrapping_add(32 * step);
             for (k, sum) in sums.iter_mut().enumerate() {
                 // SAFETY: 8 of the columns of this step, of 4 bytes each.
                 let cols = unsafe { _mm256_loadu_si256(cols.add(8 * k).cast()) };

@@ -5,7 +5,7 @@ mod encode;
 mod fused;
 mod wide;
 
-pub(crate) use fused::decode_fused;
+pub(crate) use fused::{FusedSpace, decode_fused};
 
 use crate::drive::{Judged, decode_jobs, in_groups};
 use crate::level::Set;

@@ -2,7 +2,7 @@
 //! cache, turned, and its rows put together from there.
 
 use super::unpack::{MOST_BITS, Unpack, UnpackHalves};
-use super::{Kind, MOST_CLASSES, Plan};
+use super::{Kind, LINE, MOST_CLASSES, Output, Plan};
 use crate::slots::AliasTable;
 use crate::turn::transpose;
 use crate::x86_64::avx512::alias::{self, Lanes};
@@ -10,39 +10,27 @@ use crate::x86_64::turn::to_rows_avx2;
 use crate::{LANES, Scan, Steps, Transform};
 use std::arch::x86_64::*;
 
-/// Bytes of a line of the cache.
-const LINE: usize = 64;
-
-/// Decodes blocks to their places.
-///
-/// # Safety
-/// The rows of each plan must be writable from its `out` on.
+/// Decodes blocks, row by row.
 #[target_feature(enable = "avx512f,avx512bw,avx512vbmi,avx512vbmi2,avx512vl,bmi2,popcnt")]
-pub(super) unsafe fn decode<const N: usize>(
+pub(super) fn decode<const N: usize>(
     plans: [&Plan<'_>; N],
     lanes: &mut [Lanes<'_>; N],
-    out: [*mut u8; N],
+    out: &mut Output<'_, '_, '_, N>,
     space: &mut Vec<u8>,
 ) {
-    // SAFETY: the caller's promise.
-    unsafe {
-        match plans[0].beside.widths.is_empty() {
-            true => strips::<N, false>(plans, lanes, out, space),
-            false => strips::<N, true>(plans, lanes, out, space),
-        }
+    match plans[0].beside.widths.is_empty() {
+        true => strips::<N, false>(plans, lanes, out, space),
+        false => strips::<N, true>(plans, lanes, out, space),
     }
 }
 
 /// With `BESIDE` some fields have bits beside the stream.
-///
-/// # Safety
-/// As [`decode`].
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vbmi,avx512vbmi2,avx512vl,bmi2,popcnt")]
-unsafe fn strips<const N: usize, const BESIDE: bool>(
+fn strips<const N: usize, const BESIDE: bool>(
     plans: [&Plan<'_>; N],
     all_lanes: &mut [Lanes<'_>; N],
-    out: [*mut u8; N],
+    out: &mut Output<'_, '_, '_, N>,
     space: &mut Vec<u8>,
 ) {
     // Its own copy: a compiler keeps it in registers.
@@ -57,8 +45,7 @@ unsafe fn strips<const N: usize, const BESIDE: bool>(
             Class { table: plan.tables[k], beside: &unpack[width] }
         })
     });
-    let (rows, cols) = (plans[0].rows.rows, plans[0].cols);
-    let row_bytes = plans[0].rows.width;
+    let (rows, cols) = (plans[0].rows, plans[0].cols);
     let finish: [Finish; N] = std::array::from_fn(|n| Finish::new(plans[n]));
     let strip = LANES * cols;
     if space.len() < (N + 1) * strip {
@@ -66,13 +53,8 @@ unsafe fn strips<const N: usize, const BESIDE: bool>(
     }
     let (coded, turned) = space[..(N + 1) * strip].split_at_mut(N * strip);
     let mut beside: [*const u8; N] = plans.map(|plan| plan.beside.packed.as_ptr());
-    let place = |n: usize, position: usize| {
-        out[n].wrapping_add(plans[n].row(position) * plans[n].rows.pitch)
-    };
     for first in (0..rows / LANES * LANES).step_by(LANES) {
         let start = first / LANES * cols;
-        let to: [[*mut u8; LANES]; N] =
-            std::array::from_fn(|n| std::array::from_fn(|row| place(n, first + row)));
         let coded_at: [*mut u8; N] =
             std::array::from_fn(|n| coded.as_mut_ptr().wrapping_add(n * strip));
         let of_step: [&[u8]; N] =
@@ -93,21 +75,14 @@ unsafe fn strips<const N: usize, const BESIDE: bool>(
                     fields = _mm256_add_epi8(fields, unsafe { bits.bytes(beside[n]) });
                     beside[n] = beside[n].wrapping_add(bits.step);
                 }
-                // Rows lie too far from each other for the processor to guess them.
-                let ahead = col / LANES * LINE;
-                if ahead < row_bytes {
-                    let row = to[n][col % LANES];
-                    _mm_prefetch::<_MM_HINT_ET0>(row.wrapping_add(ahead).cast());
-                }
                 // SAFETY: a strip of `coded` has 32 bytes for each column.
                 unsafe { _mm256_storeu_si256(coded_at[n].add(LANES * col).cast(), fields) };
             },
         );
         for n in 0..N {
             to_rows_avx2(&coded[n * strip..][..strip], cols, turned);
-            for (position, (fields, &to)) in (first..).zip(turned.chunks_exact(cols).zip(&to[n])) {
-                // SAFETY: `to` is that row of the plan.
-                unsafe { finish[n].row(plans[n], fields, plans[n].row(position), to) };
+            for (position, fields) in (first..).zip(turned.chunks_exact(cols)) {
+                finish[n].row(plans[n], fields, (n, position), out);
             }
         }
     }
@@ -121,8 +96,7 @@ unsafe fn strips<const N: usize, const BESIDE: bool>(
         plan.beside.add_tail(steps, plan.of_step, 8 * taken, symbols);
         transpose(symbols, height, 0..cols, &mut turned[..height * cols]);
         for (position, fields) in (rows - height..).zip(turned.chunks_exact(cols).take(height)) {
-            // SAFETY: the place is that row of the plan.
-            unsafe { finish[n].row(plan, fields, plan.row(position), place(n, position)) };
+            finish[n].row(plan, fields, (n, position), out);
         }
     }
     *all_lanes = lanes;
@@ -168,14 +142,18 @@ impl Finish {
         }
     }
 
-    /// Writes a row of elements.
-    ///
-    /// # Safety
-    /// `row` must be a row of the plan, and all of it writable from `to` on.
+    /// Puts together the elements of the row at a position of block `n`.
     #[inline]
     #[target_feature(enable = "avx512f,avx512bw,avx512vbmi,avx512vbmi2,avx512vl")]
-    unsafe fn row(&self, plan: &Plan<'_>, fields: &[u8], row: usize, to: *mut u8) {
-        let first = row * fields.len();
+    fn row<const N: usize>(
+        &self,
+        plan: &Plan<'_>,
+        fields: &[u8],
+        (n, position): (usize, usize),
+        out: &mut Output<'_, '_, '_, N>,
+    ) {
+        let first = plan.row(position) * plan.cols;
+        let to = out.room()[n];
         let (fields, _) = fields.as_chunks::<LANES>();
         // Of 32 fields in the packed plane.
         let bytes = match self.kind {
@@ -185,8 +163,8 @@ impl Finish {
         let packed = plan.low.as_ptr().wrapping_add(first / LANES * bytes);
         for (k, fields) in fields.iter().enumerate() {
             let packed = packed.wrapping_add(k * bytes);
-            // SAFETY: 32 fields; the packed plane has `bytes` bytes for each 32 elements; a row has
-            // 32 elements for each 32 fields.
+            // SAFETY: 32 fields; the packed plane has `bytes` bytes for each 32 elements; there is room for
+            // a row.
             unsafe {
                 let fields = _mm256_loadu_si256(fields.as_ptr().cast());
                 match self.kind {
@@ -208,6 +186,7 @@ impl Finish {
                 }
             }
         }
+        out.take_of(n, first..first + plan.cols);
     }
 
     /// Fields at their place in elements of two bytes.

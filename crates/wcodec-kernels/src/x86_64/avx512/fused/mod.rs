@@ -10,11 +10,14 @@ use super::alias::Lanes;
 use crate::blocks::{Block, BlockError, Coded, Source};
 use crate::drive::all_ok;
 use crate::level::Set;
-use crate::merge::Rows;
 use crate::slots::AliasTable;
+use crate::target::{Pieces, Target};
 use crate::{DecodeTable, Element, LANES, Level, LowBits, Scan, StreamError, Transform};
+use std::ops::Range;
 use unpack::MOST_BITS;
 
+/// Bytes of a line of the cache.
+const LINE: usize = 64;
 /// Most classes of a block, a power of two.
 const MOST_CLASSES: usize = 64;
 
@@ -34,9 +37,9 @@ struct Plan<'a> {
     element: Element,
     kind: Kind,
     scan: Scan,
+    rows: usize,
     cols: usize,
-    /// The rows; for the row scan as one if they lie one behind the other.
-    rows: Rows,
+    pieces: Pieces,
     tables: Vec<&'a AliasTable>,
     of_step: &'a [u8],
     stream: &'a [u8],
@@ -84,14 +87,13 @@ impl<'a> Plan<'a> {
             (2, Transform::RotateSign, 8, high) => Kind::HalfHigh { high },
             _ => return None,
         };
-        let rows = block.place_rows();
         let fits = match scan {
             Scan::Row => {
+                let whole = (block.rows * block.cols).is_multiple_of(LANES);
                 // Raw bits of one kind are enough.
-                let row = rows.joined().width / element.size();
                 let one_kind = low.0 == 0 || beside.widths.is_empty() || element.size() == 2;
                 let high = matches!(kind, Kind::HalfHigh { .. });
-                row.is_multiple_of(LANES) && one_kind && (!high || beside.widths.is_empty())
+                whole && one_kind && (!high || beside.widths.is_empty())
             }
             Scan::Column => {
                 let whole = block.cols.is_multiple_of(LANES) && block.rows >= LANES;
@@ -104,8 +106,9 @@ impl<'a> Plan<'a> {
             element,
             kind,
             scan,
+            rows: block.rows,
             cols: block.cols,
-            rows: if scan == Scan::Row { rows.joined() } else { rows },
+            pieces: Pieces::of(block),
             tables,
             of_step: classes.of_step(),
             stream,
@@ -133,23 +136,30 @@ impl<'a> Plan<'a> {
     /// Whether both can be decoded side by side.
     fn goes_with(&self, other: &Plan<'_>) -> bool {
         let shape = |plan: &Plan<'_>| {
-            let Rows { rows, width, .. } = plan.rows;
             let beside = plan.beside.widths.is_empty();
-            (plan.element, plan.kind, plan.scan, plan.shift, plan.cols, rows, width, beside)
+            (plan.element, plan.kind, plan.scan, plan.shift, plan.rows, plan.cols, beside)
         };
         shape(self) == shape(other)
     }
 }
 
-/// Twin of [`crate::decode_blocks`] for the first blocks, up to four; `None` if the first one is not of a
-/// kind that is known here.
+/// Memory to be used again. Its content does not matter.
+#[derive(Default)]
+pub(crate) struct FusedSpace {
+    strips: Vec<u8>,
+    pieces: Vec<u8>,
+}
+
+/// Twin of [`crate::decode_blocks`] for up to four blocks from number `first` on; `None` if that one is not of
+/// a kind that is known here.
 pub(crate) fn decode_fused(
     level: Level,
-    blocks: &[Block<'_>],
-    buffers: &mut [&mut [u8]],
-    space: &mut Vec<u8>,
+    first: usize,
+    target: &mut Target<'_, '_>,
+    space: &mut FusedSpace,
 ) -> Option<Vec<Result<(), BlockError>>> {
     assert_eq!(level.set(), Set::Avx512);
+    let blocks = &target.blocks[first..];
     let mut plans = vec![Plan::of(&blocks[0])?];
     for block in blocks.iter().take(SIDE_BY_SIDE).skip(1) {
         match Plan::of(block) {
@@ -157,21 +167,13 @@ pub(crate) fn decode_fused(
             _ => break,
         }
     }
-    let buffers: Vec<*mut u8> = buffers.iter_mut().map(|buffer| buffer.as_mut_ptr()).collect();
-    let out = |n: usize| {
-        // SAFETY: `Block::check` has seen that the rows of each block lie in its buffer.
-        unsafe { buffers[blocks[n].place.buffer].add(plans[n].rows.start) }
-    };
-    // SAFETY: the level says that the processor has the instructions; the rows of each plan lie in
-    // the buffer of its block.
+    // SAFETY: the level says that the processor has the instructions.
     let verdicts = unsafe {
         match plans.as_slice() {
-            [a, b, c, d] => {
-                decode_group([a, b, c, d], [out(0), out(1), out(2), out(3)], space).to_vec()
-            }
-            [a, b, c] => decode_group([a, b, c], [out(0), out(1), out(2)], space).to_vec(),
-            [a, b] => decode_group([a, b], [out(0), out(1)], space).to_vec(),
-            [a, ..] => decode_group([a], [out(0)], space).to_vec(),
+            [a, b, c, d] => decode_group([a, b, c, d], first, target, space).to_vec(),
+            [a, b, c] => decode_group([a, b, c], first, target, space).to_vec(),
+            [a, b] => decode_group([a, b], first, target, space).to_vec(),
+            [a, ..] => decode_group([a], first, target, space).to_vec(),
             [] => Vec::new(),
         }
     };
@@ -180,32 +182,79 @@ pub(crate) fn decode_fused(
     Some(verdicts.into_iter().map(place).collect())
 }
 
-/// Decodes `N` blocks of one kind and shape side by side, each to its place.
-///
-/// # Safety
-/// The rows of each plan must be writable from its `out` on.
+/// Decodes `N` blocks of one kind and shape side by side, those from number `first` on.
 #[target_feature(enable = "avx512f,avx512bw,avx512vbmi,avx512vbmi2,avx512vl,bmi2,popcnt")]
-unsafe fn decode_group<const N: usize>(
+fn decode_group<const N: usize>(
     plans: [&Plan<'_>; N],
-    out: [*mut u8; N],
-    space: &mut Vec<u8>,
+    first: usize,
+    target: &mut Target<'_, '_>,
+    space: &mut FusedSpace,
 ) -> [Result<(), StreamError>; N] {
     let mut lanes = match all_ok(plans.map(|plan| Lanes::new(plan.stream))) {
         Ok(lanes) => lanes,
         Err(error) if N == 1 => return [Err(error); N],
         // A stream that does not even begin leaves the others to be decoded one by one.
         Err(_) => {
-            // SAFETY: the caller's promise.
-            let alone = |n: usize| unsafe { decode_group([plans[n]], [out[n]], space)[0] };
-            return std::array::from_fn(alone);
+            return std::array::from_fn(|n| decode_group([plans[n]], first + n, target, space)[0]);
         }
     };
-    // SAFETY: the caller's promise.
-    unsafe {
-        match plans[0].scan {
-            Scan::Row => row::decode(plans, &mut lanes, out),
-            Scan::Column => column::decode(plans, &mut lanes, out, space),
-        }
+    let FusedSpace { strips, pieces } = space;
+    let mut out = Output::new(plans, first, target, pieces);
+    match plans[0].scan {
+        Scan::Row => row::decode(plans, &mut lanes, &mut out),
+        Scan::Column => column::decode(plans, &mut lanes, &mut out, strips),
     }
     lanes.map(|lanes| lanes.end())
+}
+
+/// Takes the pieces of `N` blocks.
+struct Output<'s, 't, 'b, const N: usize> {
+    /// Number of the first block.
+    first: usize,
+    target: &'s mut Target<'t, 'b>,
+    /// Room for a piece of each block.
+    room: [&'s mut [u8]; N],
+    size: usize,
+}
+
+impl<'s, 't, 'b, const N: usize> Output<'s, 't, 'b, N> {
+    fn new(
+        plans: [&Plan<'_>; N],
+        first: usize,
+        target: &'s mut Target<'t, 'b>,
+        space: &'s mut Vec<u8>,
+    ) -> Output<'s, 't, 'b, N> {
+        let size = plans[0].element.size();
+        // A row at least: that is what the column scan hands over.
+        let most = (plans[0].pieces.most().max(plans[0].cols) * size).next_multiple_of(LINE);
+        if space.len() < N * most + LINE {
+            space.resize(N * most + LINE, 0);
+        }
+        let start = space.as_ptr().align_offset(LINE).min(LINE);
+        let mut rooms = space[start..].chunks_exact_mut(most);
+        let room = std::array::from_fn(|_| match rooms.next() {
+            Some(room) => room,
+            None => unreachable!("there is room for all pieces"),
+        });
+        Output { first, target, room, size }
+    }
+
+    /// Where the elements of the next piece go, for each block.
+    #[inline(always)]
+    fn room(&mut self) -> [*mut u8; N] {
+        self.room.each_mut().map(|room| room.as_mut_ptr())
+    }
+
+    /// These elements of all blocks are in their room.
+    fn take(&mut self, elements: Range<usize>) {
+        for n in 0..N {
+            self.take_of(n, elements.clone());
+        }
+    }
+
+    /// These elements of block `n` are in its room.
+    fn take_of(&mut self, n: usize, elements: Range<usize>) {
+        let bytes = &mut self.room[n][..elements.len() * self.size];
+        self.target.take(self.first + n, elements.start, bytes);
+    }
 }

@@ -1,0 +1,60 @@
+//! What is done with the elements of a coded block behind its streams, piece by piece, before they are put in
+//! their place.
+
+use super::decode::{BaseRows, BlockJob};
+use crate::checksum::BlockHash;
+use crate::scale::mean::ColumnMeans;
+use wcodec_kernels::{Level, Piece, Prediction, add_base};
+
+/// Means, partners and the hash of one block.
+pub(super) struct Finish<'a> {
+    job: &'a BlockJob<'a>,
+    /// The means of its columns, and the number of its first row in the group.
+    means: Option<(usize, ColumnMeans<'a>)>,
+    base: Option<(Prediction, BaseRows<'a>)>,
+    hash: BlockHash,
+}
+
+impl<'a> Finish<'a> {
+    /// Of a block with this head. `means` tells whether its planes hold what predicted means have left.
+    pub(super) fn new(
+        job: &'a BlockJob<'a>,
+        means: bool,
+        prediction: Option<Prediction>,
+        head: &[u8],
+    ) -> Finish<'a> {
+        let scale = job.side.scale.as_ref().filter(|_| means);
+        let means = scale.zip(job.corner).map(|(scale, (row, col))| {
+            let cols = col..col + job.cols;
+            (row, ColumnMeans::new(job.format.element, &scale.classes.means, cols))
+        });
+        let hash = BlockHash::new(job.stored.id, head, job.rows * job.row_bytes());
+        Finish { job, means, base: prediction.zip(job.base), hash }
+    }
+
+    /// Makes elements of what the streams gave, and hashes them if they are the next ones.
+    pub(super) fn piece(&mut self, level: Level, piece: Piece<'_>) {
+        let Piece { row, col, bytes, .. } = piece;
+        let job = self.job;
+        let (element, width) = (job.format.element, job.row_bytes());
+        let at = row * width + col * element.size();
+        for (row, bytes) in (row..).zip(bytes.chunks_mut(width)) {
+            if let Some((first, means)) = &self.means {
+                means.restore(level, (first + row, col), bytes);
+            }
+            if let Some((prediction, base)) = &self.base {
+                let from = row * base.pitch + col * element.size();
+                let partners = &base.bytes[from..][..bytes.len()];
+                add_base(level, element.kernel(), (*prediction, base.flip), partners, bytes);
+            }
+        }
+        if at + self.hash.missing() == job.rows * width {
+            self.hash.update(level, bytes);
+        }
+    }
+
+    /// The hash, of all elements if they came in order.
+    pub(super) fn into_hash(self) -> BlockHash {
+        self.hash
+    }
+}
