@@ -1,12 +1,12 @@
 //! Decoding blocks: streams to symbols, residuals to symbols, symbols and raw bits to elements,
 //! straight into the caller's memory.
 
-use crate::merge::{Fields, merge};
+use crate::merge::{Fields, Merge};
 use crate::predict::{Tiling, restore};
-use crate::target::{Piece, Pieces, Target};
+use crate::streams::{RowStream, StreamSpace, decode_rows};
+use crate::target::{Decoded, Pieces, Target};
 use crate::{
-    Classes, DecodeTable, Element, Level, Predictor, Scan, Steps, StreamError, StreamJob, decode,
-    packed_len, turn,
+    Classes, DecodeTable, Element, Level, Predictor, Scan, Steps, StreamError, packed_len,
 };
 #[cfg(target_arch = "x86_64")]
 use crate::{level::Set, x86_64};
@@ -108,13 +108,13 @@ pub struct BlockError {
 #[derive(Default)]
 pub struct DecodeSpace {
     symbols: Vec<Vec<u8>>,
-    turned: Vec<u8>,
+    streams: StreamSpace,
     wide: Vec<u16>,
     unpacked: Vec<Vec<u8>>,
     /// Elements of a piece.
     piece: Vec<u8>,
     #[cfg(target_arch = "x86_64")]
-    fused: x86_64::avx512::FusedSpace,
+    fused: x86_64::avx512::Lines,
 }
 
 impl<'a> Block<'a> {
@@ -199,7 +199,7 @@ pub fn decode_blocks(
     blocks: &[Block<'_>],
     buffers: &mut [&mut [u8]],
     space: &mut DecodeSpace,
-    each: &mut dyn FnMut(Piece<'_>),
+    each: &mut dyn FnMut(Decoded<'_>),
 ) -> Vec<Result<(), BlockError>> {
     blocks.iter().for_each(|block| block.check(level, buffers));
     let mut target = Target { level, blocks, buffers, each };
@@ -236,23 +236,22 @@ fn decode_stepwise(
     verdicts: &mut Vec<Result<(), BlockError>>,
 ) {
     let blocks = &target.blocks[numbers.clone()];
-    let streams: usize = blocks.iter().map(|block| block.coded().count()).sum();
-    if space.symbols.len() < streams {
-        space.symbols.resize_with(streams, Vec::new);
+    let count: usize = blocks.iter().map(|block| block.coded().count()).sum();
+    if space.symbols.len() < count {
+        space.symbols.resize_with(count, Vec::new);
     }
     let mut free = space.symbols.iter_mut();
-    let mut jobs = Vec::with_capacity(streams);
+    let mut streams = Vec::with_capacity(count);
     for block in blocks {
+        let Block { rows, cols, .. } = *block;
         for ((_, coded), out) in block.coded().zip(&mut free) {
-            let elements = block.elements();
-            if out.len() < elements {
-                out.resize(elements, 0);
+            if out.len() < block.elements() {
+                out.resize(block.elements(), 0);
             }
-            let (steps, Coded { classes, stream, .. }) = (block.steps(&coded), coded);
-            jobs.push(StreamJob { classes, stream, steps, out: &mut out[..elements] });
+            streams.push(RowStream { coded, rows, cols, out });
         }
     }
-    let mut results = decode(level, &mut jobs).into_iter();
+    let mut results = decode_rows(level, &mut streams, &mut space.streams).into_iter();
     let mut used = 0;
     for (number, block) in numbers.zip(blocks) {
         let mut verdict = Ok(());
@@ -279,22 +278,9 @@ fn finish(
     space: &mut DecodeSpace,
 ) {
     let block = &target.blocks[number];
-    let DecodeSpace { symbols: all, turned, wide, unpacked, piece, .. } = space;
-    let symbols = &mut all[symbols];
+    let DecodeSpace { symbols: all, wide, unpacked, piece, .. } = space;
     let elements = block.elements();
-    for (symbols, (_, coded)) in symbols.iter_mut().zip(block.coded()) {
-        let Coded { classes, scan, order, low, .. } = coded;
-        low.add(level, block.steps(&coded), classes.of_step(), &mut symbols[..elements]);
-        if scan == Scan::Column {
-            if turned.len() < elements {
-                turned.resize(elements, 0);
-            }
-            let out = &mut turned[..elements];
-            turn::to_rows(level, &symbols[..elements], block.cols, order, out);
-            std::mem::swap(symbols, turned);
-        }
-    }
-    let mut symbols = symbols.iter().map(|symbols| &symbols[..elements]);
+    let mut symbols = all[symbols].iter().map(|symbols| &symbols[..elements]);
     let mut planes = Vec::with_capacity(block.planes.len());
     for plane in &block.planes {
         let fields = match plane.source {
@@ -323,17 +309,14 @@ fn finish(
         restore(level, wide, tiling, *width, predictors);
         *fields = Fields::Wide(wide);
     }
-    let pieces = Pieces::of(block);
-    let size = block.element.size();
+    let (pieces, size) = (Pieces::of(block), block.element.size());
     if piece.len() < pieces.most() * size {
         piece.resize(pieces.most() * size, 0);
     }
-    let mut of_piece = Vec::with_capacity(planes.len());
+    let merge = Merge::new(level, block.element, &planes);
     for elements in pieces {
-        of_piece.clear();
-        of_piece.extend(planes.iter().map(|&(w, fields)| (w, fields.of(w, elements.clone()))));
         let bytes = &mut piece[..elements.len() * size];
-        merge(level, block.element, &of_piece, bytes, unpacked);
+        merge.piece(elements.clone(), bytes, unpacked);
         target.take(number, elements.start, bytes);
     }
 }

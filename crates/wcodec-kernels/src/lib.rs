@@ -26,6 +26,7 @@ mod products;
 mod rans;
 pub mod scalar;
 mod slots;
+mod streams;
 mod structs;
 mod target;
 mod turn;
@@ -63,6 +64,6 @@ pub use structs::{
     Axis, CodeField, MAX_PIVOT_CODES, MAX_PIVOT_GROUP, MAX_PIVOTS, Piece, Pivot, Pivots,
     gather_codes, scatter_codes,
 };
-pub use target::Piece;
+pub use target::Decoded;
 pub use turn::to_coding_order;
 pub use xxh3::{XXH3_SECRET, XXH3_SHORT, Xxh3};

@@ -2,6 +2,8 @@
 
 use crate::element::{Transform, Word, with_word};
 use crate::level::compiled_for_levels;
+#[cfg(target_arch = "x86_64")]
+use crate::x86_64;
 use crate::{Element, Level, unpack_bits};
 use std::ops::Range;
 
@@ -45,8 +47,41 @@ pub(crate) type Plane<'a> = (u32, Fields<'a>);
 /// A plane whose fields are bytes, and where they go.
 type Narrow<'a> = (&'a [u8], u32);
 
-/// Puts elements together, as many as `out` has room for. `space` holds bit strings while they are bytes.
-pub(crate) fn merge(
+/// Puts the elements of a block together.
+pub(crate) struct Merge<'p, 'a> {
+    level: Level,
+    element: Element,
+    planes: &'p [Plane<'a>],
+    #[cfg(target_arch = "x86_64")]
+    vectors: Option<x86_64::avx512::Merge<'a>>,
+}
+
+impl<'p, 'a> Merge<'p, 'a> {
+    pub(crate) fn new(level: Level, element: Element, planes: &'p [Plane<'a>]) -> Merge<'p, 'a> {
+        Merge {
+            level,
+            element,
+            planes,
+            #[cfg(target_arch = "x86_64")]
+            vectors: x86_64::avx512::Merge::of(level, element, planes),
+        }
+    }
+
+    /// Puts these elements together, of which the first is a multiple of 32, as is their number unless they are
+    /// the last ones. `space` holds bit strings while they are bytes.
+    pub(crate) fn piece(&self, elements: Range<usize>, out: &mut [u8], space: &mut Vec<Vec<u8>>) {
+        #[cfg(target_arch = "x86_64")]
+        if let Some(vectors) = &self.vectors {
+            return vectors.piece(elements, out);
+        }
+        let planes: Vec<Plane<'_>> =
+            self.planes.iter().map(|&(w, fields)| (w, fields.of(w, elements.clone()))).collect();
+        merge(self.level, self.element, &planes, out, space);
+    }
+}
+
+/// Puts elements together, as many as `out` has room for.
+fn merge(
     level: Level,
     element: Element,
     planes: &[Plane<'_>],

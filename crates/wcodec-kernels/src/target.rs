@@ -1,8 +1,8 @@
 //! Where decoded elements go: piece by piece through the caller's hands, then to their rows.
 
+use crate::{Block, LANES, Level, Place};
 #[cfg(target_arch = "x86_64")]
 use crate::{level::Set, x86_64::stream};
-use crate::{Block, LANES, Level, Place};
 use std::ops::Range;
 
 /// Bytes of a piece: those of all blocks that are decoded side by side fit the first-level cache.
@@ -10,7 +10,7 @@ const PIECE: usize = 4 << 10;
 
 /// Decoded elements of a block, in the first-level cache and not yet at their place: whole rows, one behind
 /// the other, or part of a row.
-pub struct Piece<'a> {
+pub struct Decoded<'a> {
     /// Number of the block among those that are decoded.
     pub block: usize,
     /// The first row.
@@ -69,7 +69,7 @@ pub(crate) struct Target<'t, 'b> {
     pub(crate) blocks: &'t [Block<'t>],
     pub(crate) buffers: &'t mut [&'b mut [u8]],
     /// What the caller does with each piece.
-    pub(crate) each: &'t mut dyn FnMut(Piece<'_>),
+    pub(crate) each: &'t mut dyn FnMut(Decoded<'_>),
 }
 
 impl Drop for Target<'_, '_> {
@@ -86,7 +86,7 @@ impl Target<'_, '_> {
     pub(crate) fn take(&mut self, block: usize, first: usize, bytes: &mut [u8]) {
         let of = &self.blocks[block];
         let (row, col) = (first / of.cols, first % of.cols);
-        (self.each)(Piece { block, row, col, bytes });
+        (self.each)(Decoded { block, row, col, bytes });
         let Place { buffer, start, pitch, streamed } = of.place;
         let size = of.element.size();
         let out = &mut self.buffers[buffer][start + row * pitch + col * size..];

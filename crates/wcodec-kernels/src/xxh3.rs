@@ -197,7 +197,7 @@ mod tests {
                         hash.update(level, now);
                     }
                 }
-                prop_assert_eq!(hash.and_then(|hash| hash.finish()), expected, "{:?}", level);
+                prop_assert_eq!(hash.map(|hash| hash.finish()), expected, "{:?}", level);
             }
         }
     }

@@ -295,7 +295,7 @@ fn check(made: &[Made], random: &mut Random, intact: bool) -> Result<Vec<bool>, 
             let mut views: Vec<&mut [u8]> = buffers.iter_mut().map(Vec::as_mut_slice).collect();
             // Sees everything once, and changes it.
             let mut seen = vec![0; blocks.len()];
-            let mut each = |Piece { block, row, col, bytes }: Piece<'_>| {
+            let mut each = |Decoded { block, row, col, bytes }: Decoded<'_>| {
                 let width = blocks[block].cols * blocks[block].element.size();
                 let at = row * width + col * blocks[block].element.size();
                 if in_order(&blocks[block]) {

@@ -16,8 +16,8 @@ use crate::stats::Stats;
 use std::cell::RefCell;
 use wcodec_kernels::predict::Tiling;
 use wcodec_kernels::{
-    Block, Classes, Coded, DecodeSpace, DecodeTable, Level, LowBits, Piece, Place, STREAMS_AT_ONCE,
-    Source, Steps, Tiles,
+    Block, Classes, Coded, DecodeSpace, DecodeTable, Decoded, Level, LowBits, Place,
+    STREAMS_AT_ONCE, Source, Steps, Tiles,
 };
 
 /// What all blocks of a segment have in common.
@@ -182,7 +182,7 @@ fn decode_coded(
             numbers.push(number);
         }
     }
-    let mut each = |piece: Piece<'_>| finishes[piece.block].piece(level, piece);
+    let mut each = |piece: Decoded<'_>| finishes[piece.block].piece(level, piece);
     let verdicts =
         wcodec_kernels::decode_blocks(level, &blocks, buffers, &mut scratch.space, &mut each);
     let hashes: Vec<BlockHash> = finishes.into_iter().map(Finish::into_hash).collect();
@@ -351,16 +351,8 @@ impl<'a> CodedBlock<'a> {
             cols: job.cols,
             planes: planes.collect(),
             tiles: tiles.map(|(tiling, predictors)| Tiles { tiling: *tiling, predictors }),
-            // What comes out of order is read again, to be hashed.
-            place: Place { streamed: job.place.streamed && self.in_order(), ..job.place },
+            place: job.place,
         }
-    }
-
-    /// Whether its rows are decoded in their order.
-    fn in_order(&self) -> bool {
-        !self.tables.iter().flatten().any(
-            |tables| matches!(tables, PlaneTables::Classes { block, .. } if !block.order.is_empty()),
-        )
     }
 
     /// What is to be done with its elements behind the streams.

@@ -4,7 +4,7 @@
 use super::decode::{BaseRows, BlockJob};
 use crate::checksum::BlockHash;
 use crate::scale::mean::ColumnMeans;
-use wcodec_kernels::{Level, Piece, Prediction, add_base};
+use wcodec_kernels::{Decoded, Level, Prediction, add_base};
 
 /// Means, partners and the hash of one block.
 pub(super) struct Finish<'a> {
@@ -33,8 +33,8 @@ impl<'a> Finish<'a> {
     }
 
     /// Makes elements of what the streams gave, and hashes them if they are the next ones.
-    pub(super) fn piece(&mut self, level: Level, piece: Piece<'_>) {
-        let Piece { row, col, bytes, .. } = piece;
+    pub(super) fn piece(&mut self, level: Level, piece: Decoded<'_>) {
+        let Decoded { row, col, bytes, .. } = piece;
         let job = self.job;
         let (element, width) = (job.format.element, job.row_bytes());
         let at = row * width + col * element.size();

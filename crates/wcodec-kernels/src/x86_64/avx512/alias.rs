@@ -142,21 +142,14 @@ impl<'a> Lanes<'a> {
     }
 }
 
-/// The output bytes of ranks.
+/// A byte of `table` for each of the ranks.
 #[inline]
-#[target_feature(enable = "avx512f,avx512bw,avx512vbmi,avx512vl")]
-pub(super) fn bytes(table: &AliasTable, ranks: __m512i) -> __m256i {
-    look_up_bytes(&table.byte, _mm512_cvtepi16_epi8(ranks))
-}
-
-/// A byte of `table` for each of the `indices`, of which the lowest six bits count.
-#[inline]
-#[target_feature(enable = "avx512f,avx512bw,avx512vbmi,avx512vl")]
-pub(super) fn look_up_bytes(table: &[u8; 64], indices: __m256i) -> __m256i {
-    let (halves, _) = table.as_chunks::<32>();
-    // SAFETY: each half has the 32 bytes that are read.
-    let half = |half: &[u8; 32]| unsafe { _mm256_loadu_si256(half.as_ptr().cast()) };
-    _mm256_permutex2var_epi8(half(&halves[0]), indices, half(&halves[1]))
+#[target_feature(enable = "avx512f,avx512bw,avx512vbmi")]
+pub(super) fn look_up_bytes(table: &[u8; 64], ranks: __m512i) -> __m256i {
+    // SAFETY: the table has the 64 bytes that are read.
+    let table = unsafe { _mm512_loadu_si512(table.as_ptr().cast()) };
+    // In the lower halves; what the upper ones give is dropped.
+    _mm512_cvtepi16_epi8(_mm512_permutexvar_epi8(ranks, table))
 }
 
 /// Writes the output bytes of the ranks of a step.
@@ -167,7 +160,7 @@ pub(super) fn look_up_bytes(table: &[u8; 64], indices: __m256i) -> __m256i {
 #[target_feature(enable = "avx512f,avx512bw,avx512vbmi,avx512vl")]
 unsafe fn store(out: *mut u8, table: &AliasTable, ranks: __m512i) {
     // SAFETY: the caller's promise.
-    unsafe { _mm256_storeu_si256(out.cast(), bytes(table, ranks)) };
+    unsafe { _mm256_storeu_si256(out.cast(), look_up_bytes(&table.byte, ranks)) };
 }
 
 drive! {

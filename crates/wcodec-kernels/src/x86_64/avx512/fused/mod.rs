@@ -1,12 +1,12 @@
-//! Alias tables and elements of one or two bytes: from streams to elements without buffers of whole
-//! blocks in between.
+//! Row scan, alias tables and elements of one or two bytes: from streams to elements without buffers of
+//! whole blocks in between.
 
-mod column;
 mod row;
-mod unpack;
 
-use super::SIDE_BY_SIDE;
 use super::alias::Lanes;
+use super::line::{LINE, Lines};
+use super::unpack::MOST_BITS;
+use super::{MOST_CLASSES, SIDE_BY_SIDE};
 use crate::blocks::{Block, BlockError, Coded, Source};
 use crate::drive::all_ok;
 use crate::level::Set;
@@ -14,12 +14,6 @@ use crate::slots::AliasTable;
 use crate::target::{Pieces, Target};
 use crate::{DecodeTable, Element, LANES, Level, LowBits, Scan, StreamError, Transform};
 use std::ops::Range;
-use unpack::MOST_BITS;
-
-/// Bytes of a line of the cache.
-const LINE: usize = 64;
-/// Most classes of a block, a power of two.
-const MOST_CLASSES: usize = 64;
 
 /// What the elements of a block are put together from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,15 +30,12 @@ enum Kind {
 struct Plan<'a> {
     element: Element,
     kind: Kind,
-    scan: Scan,
     rows: usize,
     cols: usize,
     pieces: Pieces,
     tables: Vec<&'a AliasTable>,
     of_step: &'a [u8],
     stream: &'a [u8],
-    /// The rows in the order of the column scan; empty for their own.
-    order: &'a [u32],
     /// Bits of the fields that lie beside the stream.
     beside: LowBits<'a>,
     /// Raw planes below the fields.
@@ -54,8 +45,6 @@ struct Plan<'a> {
     shift: u32,
     /// What all elements have in common there.
     constant: u16,
-    /// What the bytes of the tables are distances from.
-    base: u16,
 }
 
 impl<'a> Plan<'a> {
@@ -67,7 +56,7 @@ impl<'a> Plan<'a> {
         }
         let (first, below) = block.planes.split_first()?;
         let Source::Coded(coded) = first.source else { return None };
-        let Coded { classes, stream, scan, order, low: beside } = coded;
+        let Coded { classes, stream, scan, low: beside, .. } = coded;
         let tables = classes.tables().map(DecodeTable::alias).collect::<Option<Vec<_>>>()?;
         let mut shift = element.bits() - first.width;
         let field_shift = shift;
@@ -87,38 +76,26 @@ impl<'a> Plan<'a> {
             (2, Transform::RotateSign, 8, high) => Kind::HalfHigh { high },
             _ => return None,
         };
-        let fits = match scan {
-            Scan::Row => {
-                let whole = (block.rows * block.cols).is_multiple_of(LANES);
-                // Raw bits of one kind are enough.
-                let one_kind = low.0 == 0 || beside.widths.is_empty() || element.size() == 2;
-                let high = matches!(kind, Kind::HalfHigh { .. });
-                whole && one_kind && (!high || beside.widths.is_empty())
-            }
-            Scan::Column => {
-                let whole = block.cols.is_multiple_of(LANES) && block.rows >= LANES;
-                whole && !matches!(kind, Kind::HalfHigh { .. }) && coded.classes.base().is_some()
-            }
-        };
+        let whole = (block.rows * block.cols).is_multiple_of(LANES);
+        // Raw bits of one kind are enough.
+        let one_kind = low.0 == 0 || element.size() == 2 && !matches!(kind, Kind::HalfHigh { .. });
+        let fits = scan == Scan::Row && whole && (one_kind || beside.widths.is_empty());
         let few = tables.len() <= MOST_CLASSES;
         let narrow = beside.widths.iter().all(|&width| u32::from(width) <= MOST_BITS);
         (fits && few && narrow).then_some(Plan {
             element,
             kind,
-            scan,
             rows: block.rows,
             cols: block.cols,
             pieces: Pieces::of(block),
             tables,
             of_step: classes.of_step(),
             stream,
-            order,
             beside,
             low: low.1,
             high: high.1,
             shift: field_shift,
             constant,
-            base: classes.base().unwrap_or(0),
         })
     }
 
@@ -128,26 +105,14 @@ impl<'a> Plan<'a> {
         self.of_step.get(step).map_or(0, |&class| usize::from(class))
     }
 
-    /// The row that the column scan takes at this position.
-    fn row(&self, position: usize) -> usize {
-        self.order.get(position).map_or(position, |&row| row as usize)
-    }
-
     /// Whether both can be decoded side by side.
     fn goes_with(&self, other: &Plan<'_>) -> bool {
         let shape = |plan: &Plan<'_>| {
             let beside = plan.beside.widths.is_empty();
-            (plan.element, plan.kind, plan.scan, plan.shift, plan.rows, plan.cols, beside)
+            (plan.element, plan.kind, plan.shift, plan.rows, plan.cols, beside)
         };
         shape(self) == shape(other)
     }
-}
-
-/// Memory to be used again. Its content does not matter.
-#[derive(Default)]
-pub(crate) struct FusedSpace {
-    strips: Vec<u8>,
-    pieces: Vec<u8>,
 }
 
 /// Twin of [`crate::decode_blocks`] for up to four blocks from number `first` on; `None` if that one is not of
@@ -156,7 +121,7 @@ pub(crate) fn decode_fused(
     level: Level,
     first: usize,
     target: &mut Target<'_, '_>,
-    space: &mut FusedSpace,
+    space: &mut Lines,
 ) -> Option<Vec<Result<(), BlockError>>> {
     assert_eq!(level.set(), Set::Avx512);
     let blocks = &target.blocks[first..];
@@ -188,7 +153,7 @@ fn decode_group<const N: usize>(
     plans: [&Plan<'_>; N],
     first: usize,
     target: &mut Target<'_, '_>,
-    space: &mut FusedSpace,
+    space: &mut Lines,
 ) -> [Result<(), StreamError>; N] {
     let mut lanes = match all_ok(plans.map(|plan| Lanes::new(plan.stream))) {
         Ok(lanes) => lanes,
@@ -198,12 +163,7 @@ fn decode_group<const N: usize>(
             return std::array::from_fn(|n| decode_group([plans[n]], first + n, target, space)[0]);
         }
     };
-    let FusedSpace { strips, pieces } = space;
-    let mut out = Output::new(plans, first, target, pieces);
-    match plans[0].scan {
-        Scan::Row => row::decode(plans, &mut lanes, &mut out),
-        Scan::Column => column::decode(plans, &mut lanes, &mut out, strips),
-    }
+    row::decode(plans, &mut lanes, &mut Output::new(plans, first, target, space));
     lanes.map(|lanes| lanes.end())
 }
 
@@ -222,16 +182,11 @@ impl<'s, 't, 'b, const N: usize> Output<'s, 't, 'b, N> {
         plans: [&Plan<'_>; N],
         first: usize,
         target: &'s mut Target<'t, 'b>,
-        space: &'s mut Vec<u8>,
+        space: &'s mut Lines,
     ) -> Output<'s, 't, 'b, N> {
         let size = plans[0].element.size();
-        // A row at least: that is what the column scan hands over.
-        let most = (plans[0].pieces.most().max(plans[0].cols) * size).next_multiple_of(LINE);
-        if space.len() < N * most + LINE {
-            space.resize(N * most + LINE, 0);
-        }
-        let start = space.as_ptr().align_offset(LINE).min(LINE);
-        let mut rooms = space[start..].chunks_exact_mut(most);
+        let lines = (plans[0].pieces.most() * size).div_ceil(LINE);
+        let mut rooms = space.take(N * lines).chunks_exact_mut(lines * LINE);
         let room = std::array::from_fn(|_| match rooms.next() {
             Some(room) => room,
             None => unreachable!("there is room for all pieces"),
@@ -247,14 +202,9 @@ impl<'s, 't, 'b, const N: usize> Output<'s, 't, 'b, N> {
 
     /// These elements of all blocks are in their room.
     fn take(&mut self, elements: Range<usize>) {
-        for n in 0..N {
-            self.take_of(n, elements.clone());
+        for (n, room) in self.room.iter_mut().enumerate() {
+            let bytes = &mut room[..elements.len() * self.size];
+            self.target.take(self.first + n, elements.start, bytes);
         }
-    }
-
-    /// These elements of block `n` are in its room.
-    fn take_of(&mut self, n: usize, elements: Range<usize>) {
-        let bytes = &mut self.room[n][..elements.len() * self.size];
-        self.target.take(self.first + n, elements.start, bytes);
     }
 }

@@ -1,10 +1,10 @@
 //! Row scan: a step is 32 elements of a row.
 
-use super::unpack::{MOST_BITS, Unpack, UnpackHalves};
 use super::{Kind, MOST_CLASSES, Output, Plan};
 use crate::element::Word as _;
 use crate::slots::AliasTable;
 use crate::x86_64::avx512::alias::{self, Lanes, look_up, look_up_bytes};
+use crate::x86_64::avx512::unpack::{MOST_BITS, Unpack, UnpackHalves};
 use crate::{LANES, Transform};
 use std::arch::x86_64::*;
 
@@ -136,7 +136,7 @@ fn bytes<'t, const N: usize, const BITS: bool>(
             |n, step| class(n, step).table,
             |n, step, _, ranks| {
                 let Class { values, bits: unpack, .. } = class(n, step);
-                let mut bytes = look_up_bytes(&values.bytes, _mm512_cvtepi16_epi8(ranks));
+                let mut bytes = look_up_bytes(&values.bytes, ranks);
                 if BITS {
                     // SAFETY: the bit string has as many bits for each element as `unpack` takes.
                     let fields = unsafe { unpack.bytes(bits[n]) };
@@ -165,8 +165,8 @@ fn halves<'t, const N: usize, const BESIDE: bool, const LOW_BYTE: bool, const HI
         Kind::HalfHigh { high } => (8, high),
         Kind::Byte { .. } => return,
     };
-    let low_bits = UnpackHalves::new(low_width, 0);
-    let high_bits = UnpackHalves::new(high_width, 8);
+    let low_bits = UnpackHalves::new(low_width);
+    let high_bits = UnpackHalves::new(high_width);
     let shift = _mm_cvtsi32_si128(plans[0].shift as i32);
     let mut beside: [*const u8; N] = plans.map(|plan| plan.beside.packed.as_ptr());
     let mut low: [*const u8; N] = plans.map(|plan| plan.low.as_ptr());
@@ -193,12 +193,12 @@ fn halves<'t, const N: usize, const BESIDE: bool, const LOW_BYTE: bool, const HI
                     u = _mm512_or_si512(u, _mm512_cvtepu8_epi16(bytes));
                 } else {
                     // SAFETY: the packed plane has 4 bytes a step for each bit of a field.
-                    u = unsafe { low_bits.add(low[n], u) };
+                    u = unsafe { low_bits.add(low[n], u, false) };
                     low[n] = low[n].wrapping_add(low_bits.step);
                 }
                 if HIGH {
                     // SAFETY: as above.
-                    u = unsafe { high_bits.add(high[n], u) };
+                    u = unsafe { high_bits.add(high[n], u, true) };
                     high[n] = high[n].wrapping_add(high_bits.step);
                 }
                 let elements = _mm512_shldi_epi16::<15>(u, u);
