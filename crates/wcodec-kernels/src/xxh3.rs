@@ -50,7 +50,7 @@ impl Xxh3 {
     #[must_use]
     pub fn new(secret: [u8; XXH3_SECRET], len: usize) -> Option<Xxh3> {
         let [a, b, c, d, e] = PRIME64;
-        (len > XXH3_SHORT).then_some(Xxh3 {
+        (len > XXH3_SHORT).then(|| Xxh3 {
             secret,
             sums: [PRIME32[2], a, b, c, d, PRIME32[1], e, PRIME32[0]],
             place: 0,

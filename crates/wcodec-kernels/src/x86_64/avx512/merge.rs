@@ -1,4 +1,4 @@
-//! Elements of one or two bytes out of coded fields and raw bits below them.
+//! Elements of up to four bytes out of coded fields and what lies below them.
 
 use super::unpack::{MOST_BITS, Unpack, UnpackHalves};
 use crate::level::Set;
@@ -14,6 +14,8 @@ enum Kind {
     Byte { raw: u32 },
     /// Two bytes whose sign is rotated: a field, below it 0 to 8 raw bits.
     Half { low: u32 },
+    /// Four bytes whose sign is rotated: the upper two as in `Half`, below them two planes of bytes.
+    Word { low: u32 },
 }
 
 /// The planes of a block, ready to be put together.
@@ -22,13 +24,49 @@ pub(crate) struct Merge<'a> {
     transform: Transform,
     fields: &'a [u8],
     packed: &'a [u8],
+    /// The bytes of the lower half of a word, from the lowest; empty where all are the same.
+    lower: [&'a [u8]; 2],
     shift: __m512i,
     /// The bits of a byte that a shifted field may have.
     shifted: __m256i,
     /// What all elements have in common, the base of the fields among it.
     constant: __m512i,
+    lower_constant: __m512i,
     raw: Unpack,
     low: UnpackHalves,
+}
+
+/// What one pass over the planes finds.
+#[derive(Default)]
+struct Parts<'a> {
+    /// Where the field begins in its byte or half.
+    shift: u32,
+    constant: u32,
+    /// Raw bits right above `begin`, and how many there are.
+    packed: (u32, &'a [u8]),
+    lower: [&'a [u8]; 2],
+}
+
+impl<'a> Parts<'a> {
+    /// Of planes below the first, of which the last ones from `begin` on are bytes; `None` if they are not.
+    fn of(planes: &[Plane<'a>], mut shift: u32, begin: u32) -> Option<Parts<'a>> {
+        let mut parts = Parts { shift: shift - begin, ..Parts::default() };
+        for &(width, fields) in planes {
+            shift -= width;
+            let lower = (shift < begin).then(|| (shift as usize / 8, width, shift % 8));
+            match (fields, lower) {
+                (Fields::Constant(value), _) => parts.constant |= u32::from(value) << shift,
+                (Fields::Packed(bits), None) if shift == begin => parts.packed = (width, bits),
+                (Fields::Packed(bytes), Some((place, 8, 0))) => parts.lower[place] = bytes,
+                (Fields::Bytes(bytes, base), Some((place, 8, 0))) => {
+                    parts.lower[place] = bytes;
+                    parts.constant |= u32::from(base) << shift;
+                }
+                _ => return None,
+            }
+        }
+        Some(parts)
+    }
 }
 
 impl<'a> Merge<'a> {
@@ -37,49 +75,45 @@ impl<'a> Merge<'a> {
         let (&(width, Fields::Bytes(fields, base)), below) = planes.split_first()? else {
             return None;
         };
-        if level.set() != Set::Avx512 || element.size() > 2 || !fields.len().is_multiple_of(LANES) {
+        if level.set() != Set::Avx512 || element.size() > 4 || !fields.len().is_multiple_of(LANES) {
             return None;
         }
-        let field_shift = element.bits() - width;
-        let mut shift = field_shift;
-        let (mut constant, mut low, mut packed) = (base << shift, 0, &[][..]);
-        for &(width, fields) in below {
-            shift -= width;
-            match fields {
-                Fields::Constant(value) => constant |= value << shift,
-                Fields::Packed(bits) if shift == 0 => (low, packed) = (width, bits),
-                _ => return None,
-            }
-        }
+        let begin = element.bits() - element.bits().min(16);
+        let shift = element.bits().checked_sub(width).filter(|&shift| shift >= begin)?;
+        let mut parts = Parts::of(below, shift, begin)?;
+        parts.constant |= u32::from(base) << shift;
+        let low = parts.packed.0;
         let kind = match (element.size(), element.transform()) {
             (1, _) if low <= MOST_BITS => Kind::Byte { raw: low },
             (2, Transform::RotateSign) => Kind::Half { low },
+            (4, Transform::RotateSign) => Kind::Word { low },
             _ => return None,
         };
         // SAFETY: the level says that the processor has the instructions.
-        unsafe { Some(Merge::new(kind, element, (fields, packed), field_shift, constant)) }
+        unsafe { Some(Merge::new(kind, element, fields, &parts)) }
     }
 
     #[target_feature(enable = "avx2,avx512f,avx512bw")]
-    fn new(
-        kind: Kind,
-        element: Element,
-        (fields, packed): (&'a [u8], &'a [u8]),
-        shift: u32,
-        constant: u16,
-    ) -> Merge<'a> {
+    fn new(kind: Kind, element: Element, fields: &'a [u8], parts: &Parts<'a>) -> Merge<'a> {
         let (raw, low) = match kind {
             Kind::Byte { raw } => (raw, 0),
-            Kind::Half { low } => (0, low),
+            Kind::Half { low } | Kind::Word { low } => (0, low),
+        };
+        let Parts { shift, constant, packed: (_, packed), lower } = *parts;
+        let (constant, lower_constant) = match kind {
+            Kind::Word { .. } => (constant >> 16, constant),
+            _ => (constant, 0),
         };
         Merge {
             kind,
             transform: element.transform(),
             fields,
             packed,
+            lower,
             shift: _mm512_set1_epi16(shift as i16),
             shifted: _mm256_set1_epi8(u8::MAX.unbounded_shl(shift) as i8),
             constant: _mm512_set1_epi16(constant as i16),
+            lower_constant: _mm512_set1_epi16(lower_constant as i16),
             raw: Unpack::new(raw),
             low: UnpackHalves::new(low),
         }
@@ -87,24 +121,33 @@ impl<'a> Merge<'a> {
 
     /// Puts these elements, whole steps, together.
     pub(crate) fn piece(&self, elements: Range<usize>, out: &mut [u8]) {
-        let (first, fields) = (elements.start, &self.fields[elements]);
+        let (first, fields) = (elements.start, &self.fields[elements.clone()]);
         assert!(first.is_multiple_of(LANES) && fields.len().is_multiple_of(LANES), "whole steps");
         let (size, bits) = match self.kind {
             Kind::Byte { raw } => (1, raw),
             Kind::Half { low } => (2, low),
+            Kind::Word { low } => (4, low),
         };
         assert_eq!(out.len(), size * fields.len(), "room for all elements");
         // Of 32 fields in the packed plane.
         let bytes = LANES / 8 * bits as usize;
         let packed = &self.packed[first / LANES * bytes..][..fields.len() / LANES * bytes];
+        let lower = self.lower.map(|bytes| bytes.get(elements.clone()).unwrap_or_default());
+        assert!(lower.iter().all(|bytes| bytes.is_empty() || bytes.len() == fields.len()));
         // SAFETY: a `Merge` is made at this level only; the packed plane has `bytes` bytes for each 32 fields.
-        unsafe { self.steps(fields.as_chunks().0, packed, out) };
+        unsafe { self.steps(fields.as_chunks().0, packed, lower, out) };
     }
 
     /// # Safety
-    /// `packed` and `out` must have what belongs to the fields.
+    /// `packed`, `lower` unless empty, and `out` must have what belongs to the fields.
     #[target_feature(enable = "avx512f,avx512bw,avx512vbmi,avx512vbmi2,avx512vl")]
-    unsafe fn steps(&self, fields: &[[u8; LANES]], packed: &[u8], out: &mut [u8]) {
+    unsafe fn steps(
+        &self,
+        fields: &[[u8; LANES]],
+        packed: &[u8],
+        lower: [&[u8]; 2],
+        out: &mut [u8],
+    ) {
         let bytes = packed.len() / fields.len().max(1);
         let out = out.as_mut_ptr();
         for (k, fields) in fields.iter().enumerate() {
@@ -118,20 +161,56 @@ impl<'a> Merge<'a> {
                         _mm256_storeu_si256(out.add(k * LANES).cast(), elements);
                     }
                     Kind::Half { low } => {
-                        let field = _mm512_sllv_epi16(_mm512_cvtepu8_epi16(fields), self.shift);
-                        let u = _mm512_add_epi16(field, self.constant);
-                        let u = if low == 8 {
-                            let low = _mm256_loadu_si256(packed.cast());
-                            _mm512_or_si512(u, _mm512_cvtepu8_epi16(low))
-                        } else {
-                            self.low.add(packed, u, false)
-                        };
+                        let u = self.half(fields, low, packed);
                         let elements = _mm512_shldi_epi16::<15>(u, u);
                         _mm512_storeu_si512(out.add(2 * k * LANES).cast(), elements);
+                    }
+                    Kind::Word { low } => {
+                        let upper = self.half(fields, low, packed);
+                        let lower = lower.map(|bytes| bytes.get(k * LANES..).unwrap_or_default());
+                        let [first, second] = words(self.lower(lower), upper);
+                        let out = out.add(4 * k * LANES);
+                        _mm512_storeu_si512(out.cast(), _mm512_ror_epi32::<1>(first));
+                        _mm512_storeu_si512(out.add(64).cast(), _mm512_ror_epi32::<1>(second));
                     }
                 }
             }
         }
+    }
+
+    /// Two bytes of an element, before the sign is rotated.
+    ///
+    /// # Safety
+    /// The raw bits of 32 elements must be readable at `packed`.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw,avx512vbmi,avx512vl")]
+    unsafe fn half(&self, fields: __m256i, low: u32, packed: *const u8) -> __m512i {
+        let field = _mm512_sllv_epi16(_mm512_cvtepu8_epi16(fields), self.shift);
+        let u = _mm512_add_epi16(field, self.constant);
+        // SAFETY: the caller's promise.
+        unsafe {
+            if low == 8 {
+                let low = _mm256_loadu_si256(packed.cast());
+                _mm512_or_si512(u, _mm512_cvtepu8_epi16(low))
+            } else {
+                self.low.add(packed, u, false)
+            }
+        }
+    }
+
+    /// The lower halves of words.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw")]
+    fn lower(&self, bytes: [&[u8]; 2]) -> __m512i {
+        let wide = |bytes: &[u8]| match bytes.first_chunk::<LANES>() {
+            // SAFETY: there are 32 bytes.
+            Some(bytes) => unsafe {
+                _mm512_cvtepu8_epi16(_mm256_loadu_si256(bytes.as_ptr().cast()))
+            },
+            None => _mm512_setzero_si512(),
+        };
+        let second = _mm512_slli_epi16::<8>(wide(bytes[1]));
+        _mm512_add_epi16(_mm512_add_epi16(self.lower_constant, wide(bytes[0])), second)
     }
 
     /// Elements of one byte.
@@ -160,4 +239,27 @@ impl<'a> Merge<'a> {
             }
         }
     }
+}
+
+/// The numbers of halves that make up words, lower ones first; upper ones begin at 32.
+const WORDS: [[u16; LANES]; 2] = {
+    let mut indices = [[0; LANES]; 2];
+    let mut k = 0;
+    while k < LANES {
+        indices[0][k] = (k / 2 + k % 2 * LANES) as u16;
+        indices[1][k] = indices[0][k] + LANES as u16 / 2;
+        k += 1;
+    }
+    indices
+};
+
+/// Words of these halves, in order.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw")]
+pub(super) fn words(lower: __m512i, upper: __m512i) -> [__m512i; 2] {
+    WORDS.map(|indices| {
+        // SAFETY: the array has the 64 bytes that are read.
+        let indices = unsafe { _mm512_loadu_si512(indices.as_ptr().cast()) };
+        _mm512_permutex2var_epi16(lower, indices, upper)
+    })
 }

@@ -1,4 +1,4 @@
-//! Row scan, alias tables and elements of one or two bytes: from streams to elements without buffers of
+//! Row scan, alias tables and elements of up to four bytes: from streams to elements without buffers of
 //! whole blocks in between.
 
 mod row;
@@ -24,6 +24,8 @@ enum Kind {
     Half { low: u32 },
     /// The same with 8 raw bits, and 1 to 7 more above them.
     HalfHigh { high: u32 },
+    /// Four bytes whose sign is rotated: a field, below it 0 to 8 raw bits, then two bytes.
+    Word { upper: u32 },
 }
 
 /// A block that can be decoded here.
@@ -41,7 +43,9 @@ struct Plan<'a> {
     /// Raw planes below the fields.
     low: &'a [u8],
     high: &'a [u8],
-    /// Where the field begins in an element before the sign is rotated to its place.
+    upper: &'a [u8],
+    /// Where the field begins in an element, or in the upper half of a word, before the sign is rotated to its
+    /// place.
     shift: u32,
     /// What all elements have in common there.
     constant: u16,
@@ -51,7 +55,7 @@ impl<'a> Plan<'a> {
     /// The plan of a block; `None` if it is of another kind.
     fn of(block: &Block<'a>) -> Option<Plan<'a>> {
         let element = block.element;
-        if block.tiles.is_some() || element.size() > 2 {
+        if block.tiles.is_some() || element.size() > 4 {
             return None;
         }
         let (first, below) = block.planes.split_first()?;
@@ -60,13 +64,15 @@ impl<'a> Plan<'a> {
         let tables = classes.tables().map(DecodeTable::alias).collect::<Option<Vec<_>>>()?;
         let mut shift = element.bits() - first.width;
         let field_shift = shift;
-        let (mut constant, mut low, mut high) = (0, (0, &[][..]), (0, &[][..]));
+        let (mut constant, none) = (0, (0, &[][..]));
+        let (mut low, mut high, mut upper) = (none, none, none);
         for plane in below {
             shift -= plane.width;
             match (plane.source, shift) {
-                (Source::Constant(value), _) => constant |= value << shift,
+                (Source::Constant(value), _) => constant |= u32::from(value) << shift,
                 (Source::Packed(bits), 0) => low = (plane.width, bits),
                 (Source::Packed(bits), 8) => high = (plane.width, bits),
+                (Source::Packed(bits), 16) => upper = (plane.width, bits),
                 _ => return None,
             }
         }
@@ -74,11 +80,14 @@ impl<'a> Plan<'a> {
             (1, _, raw @ 0..=4, 0) => Kind::Byte { raw },
             (2, Transform::RotateSign, low, 0) => Kind::Half { low },
             (2, Transform::RotateSign, 8, high) => Kind::HalfHigh { high },
+            (4, Transform::RotateSign, 8, 8) if field_shift >= 16 => Kind::Word { upper: upper.0 },
             _ => return None,
         };
+        // Of words, fields are put together with the upper half.
+        let below_half = element.bits() - element.bits().min(16);
         let whole = (block.rows * block.cols).is_multiple_of(LANES);
         // Raw bits of one kind are enough.
-        let one_kind = low.0 == 0 || element.size() == 2 && !matches!(kind, Kind::HalfHigh { .. });
+        let one_kind = low.0 == 0 || matches!(kind, Kind::Half { .. } | Kind::Word { .. });
         let fits = scan == Scan::Row && whole && (one_kind || beside.widths.is_empty());
         let few = tables.len() <= MOST_CLASSES;
         let narrow = beside.widths.iter().all(|&width| u32::from(width) <= MOST_BITS);
@@ -94,8 +103,9 @@ impl<'a> Plan<'a> {
             beside,
             low: low.1,
             high: high.1,
-            shift: field_shift,
-            constant,
+            upper: upper.1,
+            shift: field_shift - below_half,
+            constant: (constant >> below_half) as u16,
         })
     }
 

@@ -4,6 +4,7 @@ use super::{Kind, MOST_CLASSES, Output, Plan};
 use crate::element::Word as _;
 use crate::slots::AliasTable;
 use crate::x86_64::avx512::alias::{self, Lanes, look_up, look_up_bytes};
+use crate::x86_64::avx512::merge::words as of_halves;
 use crate::x86_64::avx512::unpack::{MOST_BITS, Unpack, UnpackHalves};
 use crate::{LANES, Transform};
 use std::arch::x86_64::*;
@@ -44,7 +45,7 @@ pub(super) fn decode<const N: usize>(
         std::array::from_fn(|width| Unpack::new(width as u32));
     let raw = match plans[0].kind {
         Kind::Byte { raw } => raw as usize,
-        Kind::Half { .. } | Kind::HalfHigh { .. } => 0,
+        Kind::Half { .. } | Kind::HalfHigh { .. } | Kind::Word { .. } => 0,
     };
     // Blocks of a group share tables, and what these come to.
     let first = |n: usize| {
@@ -102,6 +103,8 @@ fn decode_with<'t, const N: usize>(
         (Kind::Half { .. }, false) => halves::<N, false, false, false>(&plans, lanes, out, class),
         (Kind::Half { .. }, true) => halves::<N, true, false, false>(&plans, lanes, out, class),
         (Kind::HalfHigh { .. }, _) => halves::<N, false, true, true>(&plans, lanes, out, class),
+        (Kind::Word { upper }, false) => words::<N, false>(&plans, upper, lanes, out, class),
+        (Kind::Word { upper }, true) => words::<N, true>(&plans, upper, lanes, out, class),
     }
     *all_lanes = own;
 }
@@ -163,11 +166,11 @@ fn halves<'t, const N: usize, const BESIDE: bool, const LOW_BYTE: bool, const HI
     let (low_width, high_width) = match plans[0].kind {
         Kind::Half { low } => (low, 0),
         Kind::HalfHigh { high } => (8, high),
-        Kind::Byte { .. } => return,
+        Kind::Byte { .. } | Kind::Word { .. } => return,
     };
     let low_bits = UnpackHalves::new(low_width);
     let high_bits = UnpackHalves::new(high_width);
-    let shift = _mm_cvtsi32_si128(plans[0].shift as i32);
+    let shift = _mm512_set1_epi16(plans[0].shift as i16);
     let mut beside: [*const u8; N] = plans.map(|plan| plan.beside.packed.as_ptr());
     let mut low: [*const u8; N] = plans.map(|plan| plan.low.as_ptr());
     let mut high: [*const u8; N] = plans.map(|plan| plan.high.as_ptr());
@@ -184,7 +187,7 @@ fn halves<'t, const N: usize, const BESIDE: bool, const LOW_BYTE: bool, const HI
                     // SAFETY: the bit string has as many bits for each element as `bits` takes.
                     let fields = unsafe { bits.bytes(beside[n]) };
                     beside[n] = beside[n].wrapping_add(bits.step);
-                    u = _mm512_or_si512(u, _mm512_sll_epi16(_mm512_cvtepu8_epi16(fields), shift));
+                    u = _mm512_or_si512(u, _mm512_sllv_epi16(_mm512_cvtepu8_epi16(fields), shift));
                 }
                 if LOW_BYTE {
                     // SAFETY: the packed plane has a byte for each element.
@@ -206,6 +209,59 @@ fn halves<'t, const N: usize, const BESIDE: bool, const LOW_BYTE: bool, const HI
                 unsafe {
                     _mm512_storeu_si512(room[n].add((step - first) * 2 * LANES).cast(), elements)
                 };
+            },
+        );
+        out.take(elements);
+    }
+}
+
+/// Elements of four bytes, rotated, with `width` raw bits below the field.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vbmi,avx512vbmi2,avx512vl,bmi2,popcnt")]
+fn words<'t, const N: usize, const BESIDE: bool>(
+    plans: &[&Plan<'_>; N],
+    width: u32,
+    lanes: &mut [Lanes<'_>; N],
+    out: &mut Output<'_, '_, '_, N>,
+    class: impl Fn(usize, usize) -> Class<'t>,
+) {
+    let upper_bits = UnpackHalves::new(width);
+    let shift = _mm512_set1_epi16(plans[0].shift as i16);
+    let mut beside: [*const u8; N] = plans.map(|plan| plan.beside.packed.as_ptr());
+    let mut upper: [*const u8; N] = plans.map(|plan| plan.upper.as_ptr());
+    for elements in plans[0].pieces.clone() {
+        let (first, room) = (elements.start / LANES, out.room());
+        alias::run(
+            lanes,
+            first..elements.end / LANES,
+            |n, step| class(n, step).table,
+            |n, step, _, ranks| {
+                let Class { values, bits, .. } = class(n, step);
+                let mut u = look_up(&values.halves, ranks);
+                if BESIDE {
+                    // SAFETY: the bit string has as many bits for each element as `bits` takes.
+                    let fields = unsafe { bits.bytes(beside[n]) };
+                    beside[n] = beside[n].wrapping_add(bits.step);
+                    u = _mm512_or_si512(u, _mm512_sllv_epi16(_mm512_cvtepu8_epi16(fields), shift));
+                }
+                // SAFETY: the packed plane has 4 bytes a step for each bit of a field.
+                u = unsafe { upper_bits.add(upper[n], u, false) };
+                upper[n] = upper[n].wrapping_add(upper_bits.step);
+                // SAFETY: both planes have a byte for each element.
+                let lower = unsafe {
+                    let low = plans[n].low.as_ptr().add(step * LANES);
+                    let high = plans[n].high.as_ptr().add(step * LANES);
+                    let low = _mm512_cvtepu8_epi16(_mm256_loadu_si256(low.cast()));
+                    let high = _mm512_cvtepu8_epi16(_mm256_loadu_si256(high.cast()));
+                    _mm512_or_si512(low, _mm512_slli_epi16::<8>(high))
+                };
+                let [a, b] = of_halves(lower, u).map(|words| _mm512_ror_epi32::<1>(words));
+                // SAFETY: the room is enough for each step of a piece.
+                unsafe {
+                    let to = room[n].add((step - first) * 4 * LANES);
+                    _mm512_storeu_si512(to.cast(), a);
+                    _mm512_storeu_si512(to.add(2 * LANES).cast(), b);
+                }
             },
         );
         out.take(elements);
