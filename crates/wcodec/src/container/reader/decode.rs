@@ -24,7 +24,7 @@ use wcodec_kernels::{Place, STREAMS_AT_ONCE};
 pub(super) const BATCH_BYTES: u64 = 8 << 20;
 
 /// Output of at least so many bytes will have left the caches before it is read.
-const STREAMED_BYTES: u64 = 64 << 20;
+const STREAMED_BYTES: u64 = 16 << 20;
 /// Bytes of small jobs that are decoded together.
 const BUNDLE_BYTES: u64 = 1 << 20;
 /// Blocks that one thread decodes: some rounds of the widest kernel.
