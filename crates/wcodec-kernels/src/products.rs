@@ -125,6 +125,14 @@ pub fn predict_signs(
     assert!(bytes.len() / element.size() <= cols.cols - first, "a column for each element");
     assert!(mantissa + 2 < element.bits(), "a sign, an exponent and a mantissa");
     let rows = &cols.pairs_of(rows)[..rows.len().div_ceil(2)];
+    let done = match (signs, element.size()) {
+        #[cfg(target_arch = "x86_64")]
+        (Signs::Restore, 2) => {
+            crate::x86_64::signs::restore(level, mantissa, cols.with_row(rows, first), bytes)
+        }
+        _ => 0,
+    };
+    let (first, bytes) = (first + done, &mut bytes[done * element.size()..]);
     let mut sums = [0; COLUMNS];
     for (chunk, bytes) in bytes.chunks_mut(COLUMNS * element.size()).enumerate() {
         let sums = &mut sums[..bytes.len() / element.size()];

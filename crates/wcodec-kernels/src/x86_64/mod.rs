@@ -9,5 +9,6 @@ pub(crate) mod avx512;
 pub(crate) mod map;
 pub(crate) mod pack;
 pub(crate) mod products;
+pub(crate) mod signs;
 pub(crate) mod stream;
 pub(crate) mod turn;

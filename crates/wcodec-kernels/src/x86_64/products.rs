@@ -5,7 +5,7 @@ use crate::{Level, products::PRODUCT_BITS};
 use std::arch::x86_64::*;
 
 /// The factors of a row for two products, and those of the columns.
-type Pair<'a> = ([i16; 2], &'a [[i16; 2]]);
+pub(super) type Pair<'a> = ([i16; 2], &'a [[i16; 2]]);
 
 const ROUND: i32 = 1 << (PRODUCT_BITS - 1);
 
@@ -47,6 +47,30 @@ pub(crate) fn sum<'a>(
     }
 }
 
+/// The sums of the products for 64 columns, added to `start`.
+///
+/// # Safety
+/// Each product must have factors for 64 columns from `first` on.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw")]
+pub(super) unsafe fn sums_of_64<'a>(
+    products: impl Iterator<Item = Pair<'a>>,
+    first: usize,
+    start: __m512i,
+) -> [__m512i; 4] {
+    let mut sums = [start; 4];
+    for (row, cols) in products {
+        let row = _mm512_set1_epi32(joined(row));
+        let cols = cols.as_ptr().wrapping_add(first);
+        for (k, sum) in sums.iter_mut().enumerate() {
+            // SAFETY: 16 of the columns, of 4 bytes each.
+            let cols = unsafe { _mm512_loadu_si512(cols.add(16 * k).cast()) };
+            *sum = _mm512_add_epi32(*sum, _mm512_madd_epi16(cols, row));
+        }
+    }
+    sums
+}
+
 /// # Safety
 /// Each product must have a column factor for each sum.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
@@ -56,16 +80,8 @@ unsafe fn sum_avx512<'a>(
 ) -> usize {
     let (steps, _) = sums.as_chunks_mut::<64>();
     for (step, out) in steps.iter_mut().enumerate() {
-        let mut sums = [_mm512_setzero_si512(); 4];
-        for (row, cols) in products.clone() {
-            let row = _mm512_set1_epi32(joined(row));
-            let cols = cols.as_ptr().wrapping_add(64 * step);
-            for (k, sum) in sums.iter_mut().enumerate() {
-                // SAFETY: 16 of the columns of this step, of 4 bytes each.
-                let cols = unsafe { _mm512_loadu_si512(cols.add(16 * k).cast()) };
-                *sum = _mm512_add_epi32(*sum, _mm512_madd_epi16(cols, row));
-            }
-        }
+        // SAFETY: the caller's promise.
+        let sums = unsafe { sums_of_64(products.clone(), 64 * step, _mm512_setzero_si512()) };
         for (out, sum) in out.as_chunks_mut::<16>().0.iter_mut().zip(sums) {
             // SAFETY: 16 sums have the 64 bytes that are written.
             unsafe { _mm512_storeu_si512(out.as_mut_ptr().cast(), sum) };
@@ -116,16 +132,8 @@ unsafe fn add_avx512<'a>(
 ) -> usize {
     let (steps, _) = bytes.as_chunks_mut::<64>();
     for (step, bytes) in steps.iter_mut().enumerate() {
-        let mut sums = [_mm512_set1_epi32(ROUND); 4];
-        for (row, cols) in products.clone() {
-            let row = _mm512_set1_epi32(joined(row));
-            let cols = cols.as_ptr().wrapping_add(64 * step);
-            for (k, sum) in sums.iter_mut().enumerate() {
-                // SAFETY: 16 of the columns of this step, of 4 bytes each.
-                let cols = unsafe { _mm512_loadu_si512(cols.add(16 * k).cast()) };
-                *sum = _mm512_add_epi32(*sum, _mm512_madd_epi16(cols, row));
-            }
-        }
+        // SAFETY: the caller's promise.
+        let sums = unsafe { sums_of_64(products.clone(), 64 * step, _mm512_set1_epi32(ROUND)) };
         for (bytes, sum) in bytes.as_chunks_mut::<16>().0.iter_mut().zip(sums) {
             let mean = _mm512_cvtepi32_epi8(_mm512_srai_epi32::<PRODUCT_BITS>(sum));
             // SAFETY: 16 bytes are read and written.
