@@ -142,14 +142,13 @@ impl<'a> Lanes<'a> {
     }
 }
 
-/// A byte of `table` for each of the ranks.
+/// A byte of `table` for each of the ranks, in the lower halves of numbers; the upper ones mean nothing.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vbmi")]
-pub(super) fn look_up_bytes(table: &[u8; 64], ranks: __m512i) -> __m256i {
+pub(super) fn look_up_lower(table: &[u8; 64], ranks: __m512i) -> __m512i {
     // SAFETY: the table has the 64 bytes that are read.
     let table = unsafe { _mm512_loadu_si512(table.as_ptr().cast()) };
-    // In the lower halves; what the upper ones give is dropped.
-    _mm512_cvtepi16_epi8(_mm512_permutexvar_epi8(ranks, table))
+    _mm512_permutexvar_epi8(ranks, table)
 }
 
 /// Writes the output bytes of the ranks of a step.
@@ -159,8 +158,9 @@ pub(super) fn look_up_bytes(table: &[u8; 64], ranks: __m512i) -> __m256i {
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vbmi,avx512vl")]
 unsafe fn store(out: *mut u8, table: &AliasTable, ranks: __m512i) {
+    let bytes = _mm512_cvtepi16_epi8(look_up_lower(&table.byte, ranks));
     // SAFETY: the caller's promise.
-    unsafe { _mm256_storeu_si256(out.cast(), look_up_bytes(&table.byte, ranks)) };
+    unsafe { _mm256_storeu_si256(out.cast(), bytes) };
 }
 
 drive! {

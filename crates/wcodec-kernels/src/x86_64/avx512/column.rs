@@ -4,7 +4,7 @@
 use super::alias::{self, Lanes};
 use super::line::{LINE, Lines};
 use super::turn::to_rows;
-use super::unpack::{MOST_BITS, UnpackHalves};
+use super::unpack::{MOST_BITS, Placed};
 use super::{MOST_CLASSES, SIDE_BY_SIDE};
 use crate::drive::all_ok;
 use crate::level::Set;
@@ -107,8 +107,8 @@ fn decode_group<const N: usize>(group: [&mut Strips<'_, '_>; N], space: &mut Lin
 #[derive(Clone, Copy)]
 struct Class<'a> {
     table: &'a AliasTable,
-    /// Of the bits beside the stream.
-    beside: &'a UnpackHalves,
+    /// Of the bits beside the stream, in the first and in the second column of a line.
+    beside: &'a [Placed; 2],
 }
 
 /// With `BESIDE` some fields have bits beside the stream.
@@ -121,8 +121,8 @@ fn decode_strips<const N: usize, const BESIDE: bool>(
 ) {
     // Its own copy: a compiler keeps it in registers.
     let mut lanes = *all_lanes;
-    let unpack: [UnpackHalves; MOST_BITS as usize + 1] =
-        std::array::from_fn(|width| UnpackHalves::new(width as u32));
+    let unpack: [[Placed; 2]; MOST_BITS as usize + 1] =
+        std::array::from_fn(|width| [0, 8].map(|place| Placed::new(width as u32, place)));
     let classes: [[Class<'_>; MOST_CLASSES]; N] = std::array::from_fn(|n| {
         let Strips { stream, tables, .. } = &*group[n];
         std::array::from_fn(|k| {
@@ -167,9 +167,9 @@ fn decode_strips<const N: usize, const BESIDE: bool>(
                     }
                 };
                 if BESIDE {
-                    let bits = class(n, col).beside;
+                    let bits = &class(n, col).beside[col % 2];
                     // SAFETY: the bit string has as many bits for each element as `bits` takes.
-                    fields = _mm512_add_epi8(fields, unsafe { bits.halves(beside[n], second) });
+                    fields = _mm512_add_epi8(fields, unsafe { bits.fields(beside[n]) });
                     beside[n] = beside[n].wrapping_add(bits.step);
                 }
                 // SAFETY: as above.

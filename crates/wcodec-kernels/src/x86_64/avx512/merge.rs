@@ -1,6 +1,6 @@
 //! Elements of up to four bytes out of coded fields and what lies below them.
 
-use super::unpack::{MOST_BITS, Unpack, UnpackHalves};
+use super::unpack::{MOST_BITS, Placed, Unpack};
 use crate::level::Set;
 use crate::merge::{Fields, Plane};
 use crate::{Element, LANES, Level, Transform};
@@ -33,7 +33,7 @@ pub(crate) struct Merge<'a> {
     constant: __m512i,
     lower_constant: __m512i,
     raw: Unpack,
-    low: UnpackHalves,
+    low: Placed,
 }
 
 /// What one pass over the planes finds.
@@ -100,10 +100,13 @@ impl<'a> Merge<'a> {
             Kind::Half { low } | Kind::Word { low } => (0, low),
         };
         let Parts { shift, constant, packed: (_, packed), lower } = *parts;
-        let (constant, lower_constant) = match kind {
-            Kind::Word { .. } => (constant >> 16, constant),
-            _ => (constant, 0),
+        // Numbers of 16 bits are put together with the sign where it belongs; words are rotated at last.
+        let (constant, lower_constant, right) = match kind {
+            Kind::Byte { .. } => (constant as u16, 0, 0),
+            Kind::Half { .. } => ((constant as u16).rotate_right(1), 0, 1),
+            Kind::Word { .. } => ((constant >> 16) as u16, constant as u16, 0),
         };
+        let shift = shift - right;
         Merge {
             kind,
             transform: element.transform(),
@@ -115,7 +118,7 @@ impl<'a> Merge<'a> {
             constant: _mm512_set1_epi16(constant as i16),
             lower_constant: _mm512_set1_epi16(lower_constant as i16),
             raw: Unpack::new(raw),
-            low: UnpackHalves::new(low),
+            low: Placed::new(low, 16 - right),
         }
     }
 
@@ -160,13 +163,12 @@ impl<'a> Merge<'a> {
                         let elements = self.bytes(fields, raw, packed);
                         _mm256_storeu_si256(out.add(k * LANES).cast(), elements);
                     }
-                    Kind::Half { low } => {
-                        let u = self.half(fields, low, packed);
-                        let elements = _mm512_shldi_epi16::<15>(u, u);
+                    Kind::Half { .. } => {
+                        let elements = self.half(fields, packed);
                         _mm512_storeu_si512(out.add(2 * k * LANES).cast(), elements);
                     }
-                    Kind::Word { low } => {
-                        let upper = self.half(fields, low, packed);
+                    Kind::Word { .. } => {
+                        let upper = self.half(fields, packed);
                         let lower = lower.map(|bytes| bytes.get(k * LANES..).unwrap_or_default());
                         let [first, second] = words(self.lower(lower), upper);
                         let out = out.add(4 * k * LANES);
@@ -178,24 +180,16 @@ impl<'a> Merge<'a> {
         }
     }
 
-    /// Two bytes of an element, before the sign is rotated.
+    /// Fields and raw bits as numbers of 16 bits.
     ///
     /// # Safety
     /// The raw bits of 32 elements must be readable at `packed`.
     #[inline]
     #[target_feature(enable = "avx512f,avx512bw,avx512vbmi,avx512vl")]
-    unsafe fn half(&self, fields: __m256i, low: u32, packed: *const u8) -> __m512i {
+    unsafe fn half(&self, fields: __m256i, packed: *const u8) -> __m512i {
         let field = _mm512_sllv_epi16(_mm512_cvtepu8_epi16(fields), self.shift);
-        let u = _mm512_add_epi16(field, self.constant);
         // SAFETY: the caller's promise.
-        unsafe {
-            if low == 8 {
-                let low = _mm256_loadu_si256(packed.cast());
-                _mm512_or_si512(u, _mm512_cvtepu8_epi16(low))
-            } else {
-                self.low.add(packed, u, false)
-            }
-        }
+        unsafe { self.low.put(packed, _mm512_add_epi16(field, self.constant)) }
     }
 
     /// The lower halves of words.

@@ -3,15 +3,15 @@
 use super::{Kind, MOST_CLASSES, Output, Plan};
 use crate::element::Word as _;
 use crate::slots::AliasTable;
-use crate::x86_64::avx512::alias::{self, Lanes, look_up, look_up_bytes};
+use crate::x86_64::avx512::alias::{self, Lanes, look_up, look_up_lower};
 use crate::x86_64::avx512::merge::words as of_halves;
-use crate::x86_64::avx512::unpack::{MOST_BITS, Unpack, UnpackHalves};
+use crate::x86_64::avx512::unpack::{MOST_BITS, Placed};
 use crate::{LANES, Transform};
 use std::arch::x86_64::*;
 
 /// What a symbol adds to an element, by rank.
 struct Values {
-    /// In elements of two bytes, before the sign is rotated to its place.
+    /// In elements of two bytes, and the upper halves of words.
     halves: [u16; 64],
     /// In elements of one byte.
     bytes: [u8; 64],
@@ -21,8 +21,27 @@ impl Values {
     fn of(plan: &Plan<'_>, table: &AliasTable) -> Values {
         let halves = table.symbol.map(|symbol| (symbol << plan.shift) | plan.constant);
         let transform = plan.element.transform();
-        Values { halves, bytes: halves.map(|u| (u as u8).inverse(transform)) }
+        let bytes = halves.map(|u| match rotates_bytes(plan) {
+            true => u as u8,
+            false => (u as u8).inverse(transform),
+        });
+        Values { halves: halves.map(|u| u.rotate_right(rotation(plan.kind))), bytes }
     }
+}
+
+/// Bits by which numbers of 16 bits are rotated to the right, so that signs come to their place. Words are rotated as a
+/// whole.
+fn rotation(kind: Kind) -> u32 {
+    match kind {
+        Kind::Half { .. } | Kind::HalfHigh { .. } => 1,
+        Kind::Byte { .. } | Kind::Word { .. } => 0,
+    }
+}
+
+/// Whether elements of one byte are rotated once they are put together.
+fn rotates_bytes(plan: &Plan<'_>) -> bool {
+    let bits = plan.kind != Kind::Byte { raw: 0 } || !plan.beside.widths.is_empty();
+    bits && plan.element.transform() == Transform::RotateSign
 }
 
 /// What a step decodes with.
@@ -31,7 +50,7 @@ struct Class<'a> {
     table: &'a AliasTable,
     values: &'a Values,
     /// Of the bits beside the stream; of raw bits where a field has none beside.
-    bits: &'a Unpack,
+    bits: &'a Placed,
 }
 
 /// Decodes blocks, piece by piece.
@@ -41,12 +60,14 @@ pub(super) fn decode<const N: usize>(
     lanes: &mut [Lanes<'_>; N],
     out: &mut Output<'_, '_, '_, N>,
 ) {
-    let unpack: [Unpack; MOST_BITS as usize + 1] =
-        std::array::from_fn(|width| Unpack::new(width as u32));
-    let raw = match plans[0].kind {
+    let (kind, beside) = (plans[0].kind, !plans[0].beside.widths.is_empty());
+    let raw = match kind {
         Kind::Byte { raw } => raw as usize,
         Kind::Half { .. } | Kind::HalfHigh { .. } | Kind::Word { .. } => 0,
     };
+    let place = if beside { plans[0].shift } else { 0 };
+    let unpack: [Placed; MOST_BITS as usize + 1] =
+        std::array::from_fn(|width| Placed::new(width as u32, place + 16 - rotation(kind)));
     // Blocks of a group share tables, and what these come to.
     let first = |n: usize| {
         let like = |plan: &Plan<'_>| {
@@ -96,13 +117,13 @@ fn decode_with<'t, const N: usize>(
     match (plans[0].kind, beside) {
         (Kind::Byte { raw: 0 }, false) => bytes::<N, false>(&plans, lanes, out, class),
         (Kind::Byte { .. }, _) => bytes::<N, true>(&plans, lanes, out, class),
-        (Kind::Half { low: 8 }, false) => {
-            halves::<N, false, true, false>(&plans, lanes, out, class);
+        (Kind::Half { low }, false) => {
+            halves::<N, false, false>(&plans, (low, 0), lanes, out, class)
         }
-        (Kind::Half { low: 8 }, true) => halves::<N, true, true, false>(&plans, lanes, out, class),
-        (Kind::Half { .. }, false) => halves::<N, false, false, false>(&plans, lanes, out, class),
-        (Kind::Half { .. }, true) => halves::<N, true, false, false>(&plans, lanes, out, class),
-        (Kind::HalfHigh { .. }, _) => halves::<N, false, true, true>(&plans, lanes, out, class),
+        (Kind::Half { low }, true) => halves::<N, true, false>(&plans, (low, 0), lanes, out, class),
+        (Kind::HalfHigh { high }, _) => {
+            halves::<N, false, true>(&plans, (8, high), lanes, out, class)
+        }
         (Kind::Word { upper }, false) => words::<N, false>(&plans, upper, lanes, out, class),
         (Kind::Word { upper }, true) => words::<N, true>(&plans, upper, lanes, out, class),
     }
@@ -118,15 +139,7 @@ fn bytes<'t, const N: usize, const BITS: bool>(
     out: &mut Output<'_, '_, '_, N>,
     class: impl Fn(usize, usize) -> Class<'t>,
 ) {
-    // What bits add to an element, by their value.
-    let rotate = plans[0].element.transform() == Transform::RotateSign;
-    let shift = if plans[0].beside.widths.is_empty() { 0 } else { plans[0].shift };
-    let of_bits: [u8; 16] = std::array::from_fn(|bits| {
-        let u = (bits as u8).unbounded_shl(shift);
-        if rotate { u.rotate_right(1) } else { u }
-    });
-    // SAFETY: the array has the 16 bytes that are read.
-    let of_bits = _mm256_broadcastsi128_si256(unsafe { _mm_loadu_si128(of_bits.as_ptr().cast()) });
+    let rotate = rotates_bytes(plans[0]);
     let mut bits: [*const u8; N] = plans.map(|plan| match plan.beside.widths {
         [] => plan.low.as_ptr(),
         _ => plan.beside.packed.as_ptr(),
@@ -139,13 +152,20 @@ fn bytes<'t, const N: usize, const BITS: bool>(
             |n, step| class(n, step).table,
             |n, step, _, ranks| {
                 let Class { values, bits: unpack, .. } = class(n, step);
-                let mut bytes = look_up_bytes(&values.bytes, ranks);
+                let mut numbers = look_up_lower(&values.bytes, ranks);
                 if BITS {
                     // SAFETY: the bit string has as many bits for each element as `unpack` takes.
-                    let fields = unsafe { unpack.bytes(bits[n]) };
+                    numbers = unsafe { unpack.put(bits[n], numbers) };
                     bits[n] = bits[n].wrapping_add(unpack.step);
-                    bytes = _mm256_or_si256(bytes, _mm256_shuffle_epi8(of_bits, fields));
                 }
+                if BITS && rotate {
+                    let up = _mm512_slli_epi16::<7>(numbers);
+                    let top = _mm512_set1_epi16(0x80);
+                    let down = _mm512_srli_epi16::<1>(numbers);
+                    // The bits of `up` where `top` has ones, those of `down` elsewhere.
+                    numbers = _mm512_ternarylogic_epi32::<0xca>(top, up, down);
+                }
+                let bytes = _mm512_cvtepi16_epi8(numbers);
                 // SAFETY: the room is enough for each step of a piece.
                 unsafe { _mm256_storeu_si256(room[n].add((step - first) * LANES).cast(), bytes) };
             },
@@ -154,23 +174,18 @@ fn bytes<'t, const N: usize, const BITS: bool>(
     }
 }
 
-/// Elements of two bytes, rotated.
+/// Elements of two bytes, rotated, with so many raw bits below the field, and above these.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vbmi,avx512vbmi2,avx512vl,bmi2,popcnt")]
-fn halves<'t, const N: usize, const BESIDE: bool, const LOW_BYTE: bool, const HIGH: bool>(
+fn halves<'t, const N: usize, const BESIDE: bool, const HIGH: bool>(
     plans: &[&Plan<'_>; N],
+    (low_width, high_width): (u32, u32),
     lanes: &mut [Lanes<'_>; N],
     out: &mut Output<'_, '_, '_, N>,
     class: impl Fn(usize, usize) -> Class<'t>,
 ) {
-    let (low_width, high_width) = match plans[0].kind {
-        Kind::Half { low } => (low, 0),
-        Kind::HalfHigh { high } => (8, high),
-        Kind::Byte { .. } | Kind::Word { .. } => return,
-    };
-    let low_bits = UnpackHalves::new(low_width);
-    let high_bits = UnpackHalves::new(high_width);
-    let shift = _mm512_set1_epi16(plans[0].shift as i16);
+    let low_bits = Placed::new(low_width, 15);
+    let high_bits = Placed::new(high_width, 7);
     let mut beside: [*const u8; N] = plans.map(|plan| plan.beside.packed.as_ptr());
     let mut low: [*const u8; N] = plans.map(|plan| plan.low.as_ptr());
     let mut high: [*const u8; N] = plans.map(|plan| plan.high.as_ptr());
@@ -182,33 +197,25 @@ fn halves<'t, const N: usize, const BESIDE: bool, const LOW_BYTE: bool, const HI
             |n, step| class(n, step).table,
             |n, step, _, ranks| {
                 let Class { values, bits, .. } = class(n, step);
-                let mut u = look_up(&values.halves, ranks);
-                if BESIDE {
-                    // SAFETY: the bit string has as many bits for each element as `bits` takes.
-                    let fields = unsafe { bits.bytes(beside[n]) };
-                    beside[n] = beside[n].wrapping_add(bits.step);
-                    u = _mm512_or_si512(u, _mm512_sllv_epi16(_mm512_cvtepu8_epi16(fields), shift));
-                }
-                if LOW_BYTE {
-                    // SAFETY: the packed plane has a byte for each element.
-                    let bytes = unsafe { _mm256_loadu_si256(low[n].cast()) };
-                    low[n] = low[n].wrapping_add(LANES);
-                    u = _mm512_or_si512(u, _mm512_cvtepu8_epi16(bytes));
-                } else {
-                    // SAFETY: the packed plane has 4 bytes a step for each bit of a field.
-                    u = unsafe { low_bits.add(low[n], u, false) };
+                let mut halves = look_up(&values.halves, ranks);
+                // SAFETY: bit strings have as many bits for each element as are taken here.
+                unsafe {
+                    if BESIDE {
+                        halves = bits.put(beside[n], halves);
+                        beside[n] = beside[n].wrapping_add(bits.step);
+                    }
+                    halves = low_bits.put(low[n], halves);
                     low[n] = low[n].wrapping_add(low_bits.step);
+                    if HIGH {
+                        halves = high_bits.put(high[n], halves);
+                        high[n] = high[n].wrapping_add(high_bits.step);
+                    }
                 }
-                if HIGH {
-                    // SAFETY: as above.
-                    u = unsafe { high_bits.add(high[n], u, true) };
-                    high[n] = high[n].wrapping_add(high_bits.step);
-                }
-                let elements = _mm512_shldi_epi16::<15>(u, u);
                 // SAFETY: the room is enough for each step of a piece.
                 unsafe {
-                    _mm512_storeu_si512(room[n].add((step - first) * 2 * LANES).cast(), elements)
-                };
+                    let to = room[n].add((step - first) * 2 * LANES);
+                    _mm512_storeu_si512(to.cast(), halves);
+                }
             },
         );
         out.take(elements);
@@ -225,8 +232,7 @@ fn words<'t, const N: usize, const BESIDE: bool>(
     out: &mut Output<'_, '_, '_, N>,
     class: impl Fn(usize, usize) -> Class<'t>,
 ) {
-    let upper_bits = UnpackHalves::new(width);
-    let shift = _mm512_set1_epi16(plans[0].shift as i16);
+    let upper_bits = Placed::new(width, 0);
     let mut beside: [*const u8; N] = plans.map(|plan| plan.beside.packed.as_ptr());
     let mut upper: [*const u8; N] = plans.map(|plan| plan.upper.as_ptr());
     for elements in plans[0].pieces.clone() {
@@ -237,16 +243,16 @@ fn words<'t, const N: usize, const BESIDE: bool>(
             |n, step| class(n, step).table,
             |n, step, _, ranks| {
                 let Class { values, bits, .. } = class(n, step);
-                let mut u = look_up(&values.halves, ranks);
-                if BESIDE {
-                    // SAFETY: the bit string has as many bits for each element as `bits` takes.
-                    let fields = unsafe { bits.bytes(beside[n]) };
-                    beside[n] = beside[n].wrapping_add(bits.step);
-                    u = _mm512_or_si512(u, _mm512_sllv_epi16(_mm512_cvtepu8_epi16(fields), shift));
+                let mut upper_half = look_up(&values.halves, ranks);
+                // SAFETY: bit strings have as many bits for each element as are taken here.
+                unsafe {
+                    if BESIDE {
+                        upper_half = bits.put(beside[n], upper_half);
+                        beside[n] = beside[n].wrapping_add(bits.step);
+                    }
+                    upper_half = upper_bits.put(upper[n], upper_half);
+                    upper[n] = upper[n].wrapping_add(upper_bits.step);
                 }
-                // SAFETY: the packed plane has 4 bytes a step for each bit of a field.
-                u = unsafe { upper_bits.add(upper[n], u, false) };
-                upper[n] = upper[n].wrapping_add(upper_bits.step);
                 // SAFETY: both planes have a byte for each element.
                 let lower = unsafe {
                     let low = plans[n].low.as_ptr().add(step * LANES);
@@ -255,7 +261,7 @@ fn words<'t, const N: usize, const BESIDE: bool>(
                     let high = _mm512_cvtepu8_epi16(_mm256_loadu_si256(high.cast()));
                     _mm512_or_si512(low, _mm512_slli_epi16::<8>(high))
                 };
-                let [a, b] = of_halves(lower, u).map(|words| _mm512_ror_epi32::<1>(words));
+                let [a, b] = of_halves(lower, upper_half).map(|words| _mm512_ror_epi32::<1>(words));
                 // SAFETY: the room is enough for each step of a piece.
                 unsafe {
                     let to = room[n].add((step - first) * 4 * LANES);
