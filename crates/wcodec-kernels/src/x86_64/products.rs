@@ -124,27 +124,37 @@ fn joined([a, b]: [i16; 2]) -> i32 {
 
 /// # Safety
 /// Each product must have a column factor for each byte.
-#[target_feature(enable = "avx512f,avx512bw,avx512vl")]
+#[target_feature(enable = "avx512f,avx512bw,avx512vbmi")]
 unsafe fn add_avx512<'a>(
     products: impl Iterator<Item = Pair<'a>> + Clone,
     subtract: bool,
     bytes: &mut [u8],
 ) -> usize {
+    // Where the whole parts of two sums begin, in each pair of bytes.
+    let windows: [u8; 64] = std::array::from_fn(|k| (k % 2 * 32) as u8 + PRODUCT_BITS as u8);
+    let order: [u8; 64] = std::array::from_fn(|k| (k % 16 / 2 * 8 + k / 16 * 2 + k % 2) as u8);
+    // SAFETY: both arrays have the 64 bytes that are read.
+    let load = |bytes: &[u8; 64]| unsafe { _mm512_loadu_si512(bytes.as_ptr().cast()) };
+    let (windows, order) = (load(&windows), load(&order));
     let (steps, _) = bytes.as_chunks_mut::<64>();
     for (step, bytes) in steps.iter_mut().enumerate() {
         // SAFETY: the caller's promise.
         let sums = unsafe { sums_of_64(products.clone(), 64 * step, _mm512_set1_epi32(ROUND)) };
-        for (bytes, sum) in bytes.as_chunks_mut::<16>().0.iter_mut().zip(sums) {
-            let mean = _mm512_cvtepi32_epi8(_mm512_srai_epi32::<PRODUCT_BITS>(sum));
-            // SAFETY: 16 bytes are read and written.
-            unsafe {
-                let before = _mm_loadu_si128(bytes.as_ptr().cast());
-                let after = match subtract {
-                    true => _mm_sub_epi8(before, mean),
-                    false => _mm_add_epi8(before, mean),
-                };
-                _mm_storeu_si128(bytes.as_mut_ptr().cast(), after);
-            }
+        // Two means of each eight bytes, from all four vectors side by side; then in the order of the columns.
+        let mut means = _mm512_multishift_epi64_epi8(windows, sums[0]);
+        for (k, sum) in sums.into_iter().enumerate().skip(1) {
+            let mask = 0x0303_0303_0303_0303 << (2 * k);
+            means = _mm512_mask_multishift_epi64_epi8(means, mask, windows, sum);
+        }
+        let means = _mm512_permutexvar_epi8(order, means);
+        // SAFETY: 64 bytes are read and written.
+        unsafe {
+            let before = _mm512_loadu_si512(bytes.as_ptr().cast());
+            let after = match subtract {
+                true => _mm512_sub_epi8(before, means),
+                false => _mm512_add_epi8(before, means),
+            };
+            _mm512_storeu_si512(bytes.as_mut_ptr().cast(), after);
         }
     }
     64 * steps.len()
