@@ -31,11 +31,11 @@ pub(crate) fn decode_rows(
     streams: &mut [RowStream<'_>],
     space: &mut StreamSpace,
 ) -> Vec<Result<(), StreamError>> {
-    let mut verdicts = vec![None; streams.len()];
-    #[cfg(target_arch = "x86_64")]
-    if level.set() == Set::Avx512 {
-        x86_64::avx512::decode_columns(level, streams, &mut verdicts, &mut space.strips);
-    }
+    let verdicts = match level.set() {
+        #[cfg(target_arch = "x86_64")]
+        Set::Avx512 => x86_64::avx512::decode_columns(level, streams, &mut space.strips),
+        _ => vec![None; streams.len()],
+    };
     let mut open: Vec<&mut RowStream<'_>> = streams
         .iter_mut()
         .zip(&verdicts)

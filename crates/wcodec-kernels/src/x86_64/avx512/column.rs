@@ -28,11 +28,11 @@ struct Strips<'j, 'a> {
 pub(crate) fn decode_columns(
     level: Level,
     streams: &mut [RowStream<'_>],
-    verdicts: &mut [Option<Result<(), StreamError>>],
     space: &mut Lines,
-) {
+) -> Vec<Option<Result<(), StreamError>>> {
     assert_eq!(level.set(), Set::Avx512);
-    let fitting = streams.iter_mut().zip(verdicts).filter_map(|(stream, verdict)| {
+    let mut verdicts = vec![None; streams.len()];
+    let fitting = streams.iter_mut().zip(&mut verdicts).filter_map(|(stream, verdict)| {
         let low = stream.coded.low.widths;
         let narrow = low.iter().all(|&width| u32::from(width) <= MOST_BITS);
         let tables = stream.coded.classes.tables().map(DecodeTable::alias);
@@ -58,6 +58,7 @@ pub(crate) fn decode_columns(
             }
         }
     }
+    verdicts
 }
 
 impl Strips<'_, '_> {
