@@ -1,6 +1,7 @@
 //! Decoding blocks: streams to symbols, residuals to symbols, symbols and raw bits to elements,
 //! straight into the caller's memory.
 
+use crate::lines::{LINE, Lines};
 use crate::merge::{Fields, Merge};
 use crate::predict::{Tiling, restore};
 use crate::streams::{RowStream, StreamSpace, decode_rows};
@@ -111,10 +112,8 @@ pub struct DecodeSpace {
     streams: StreamSpace,
     wide: Vec<u16>,
     unpacked: Vec<Vec<u8>>,
-    /// Elements of a piece.
-    piece: Vec<u8>,
-    #[cfg(target_arch = "x86_64")]
-    fused: x86_64::avx512::Lines,
+    /// Elements of pieces.
+    pieces: Lines,
 }
 
 impl<'a> Block<'a> {
@@ -186,11 +185,12 @@ impl<'a> Block<'a> {
 pub const STREAMS_AT_ONCE: usize = 4;
 
 /// Decodes blocks into their buffers; a processor works on several at once, so a caller should hand
-/// over all that it has. `each` sees, and may change, all elements of every block on their way to their place; the
-/// row scan gives them in order. Returns a verdict for each block.
+/// over all that it has. `each` sees, and may change, all elements of every block on their way to their place, in
+/// row-major order. Returns a verdict for each block.
 ///
 /// # Errors
-/// If a stream is damaged; what `each` gets and the block's place then holds is unspecified but initialised.
+/// If a stream is damaged; what `each` gets, if anything, and what the block's place then holds is unspecified but
+/// initialised.
 ///
 /// # Panics
 /// If a block is not what its fields demand, or does not lie in its buffer.
@@ -209,7 +209,7 @@ pub fn decode_blocks(
         #[cfg(target_arch = "x86_64")]
         if level.set() == Set::Avx512
             && let Some(done) =
-                x86_64::avx512::decode_fused(level, first, &mut target, &mut space.fused)
+                x86_64::avx512::decode_fused(level, first, &mut target, &mut space.pieces)
         {
             verdicts.extend(done);
             continue;
@@ -278,7 +278,7 @@ fn finish(
     space: &mut DecodeSpace,
 ) {
     let block = &target.blocks[number];
-    let DecodeSpace { symbols: all, wide, unpacked, piece, .. } = space;
+    let DecodeSpace { symbols: all, wide, unpacked, pieces: room, .. } = space;
     let elements = block.elements();
     let mut symbols = all[symbols].iter().map(|symbols| &symbols[..elements]);
     let mut planes = Vec::with_capacity(block.planes.len());
@@ -310,12 +310,10 @@ fn finish(
         *fields = Fields::Wide(wide);
     }
     let (pieces, size) = (Pieces::of(block), block.element.size());
-    if piece.len() < pieces.most() * size {
-        piece.resize(pieces.most() * size, 0);
-    }
+    let room = room.take((pieces.most() * size).div_ceil(LINE));
     let merge = Merge::new(level, block.element, &planes);
     for elements in pieces {
-        let bytes = &mut piece[..elements.len() * size];
+        let bytes = &mut room[..elements.len() * size];
         merge.piece(elements.clone(), bytes, unpacked);
         target.take(number, elements.start, bytes);
     }

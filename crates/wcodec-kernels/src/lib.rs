@@ -17,6 +17,7 @@ mod encode_table;
 mod fields;
 mod floats;
 mod level;
+mod lines;
 mod low;
 mod map;
 mod merge;

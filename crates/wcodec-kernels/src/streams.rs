@@ -3,7 +3,7 @@
 use crate::blocks::Coded;
 use crate::{Level, Scan, Steps, StreamError, StreamJob, decode, turn};
 #[cfg(target_arch = "x86_64")]
-use crate::{level::Set, x86_64};
+use crate::{level::Set, lines::Lines, x86_64};
 
 /// A stream, and where its fields go.
 pub(crate) struct RowStream<'a> {
@@ -21,7 +21,7 @@ pub(crate) struct RowStream<'a> {
 pub(crate) struct StreamSpace {
     turned: Vec<u8>,
     #[cfg(target_arch = "x86_64")]
-    strips: x86_64::avx512::Lines,
+    strips: Lines,
 }
 
 /// Decodes streams side by side. Returns a verdict for each; of damaged streams the output is unspecified but

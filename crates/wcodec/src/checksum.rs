@@ -53,11 +53,6 @@ impl BlockHash {
         }
     }
 
-    /// How many bytes are still to come.
-    pub(crate) fn missing(&self) -> usize {
-        self.missing
-    }
-
     /// The checksum; `None` as long as bytes are missing.
     pub(crate) fn finish(&self) -> Option<u64> {
         match &self.hash {

@@ -166,7 +166,7 @@ fn decode_with(
     results
 }
 
-/// Decodes those of the blocks that are coded, and hashes them on the way if their rows come in order.
+/// Decodes those of the blocks that are coded, and hashes them on the way.
 fn decode_coded(
     level: Level,
     jobs: &[BlockJob<'_>],
@@ -202,7 +202,7 @@ struct Parsed<'a> {
     /// Bytes of the head, which goes into the checksum.
     head: usize,
     coded: Option<CodedBlock<'a>>,
-    /// Of what was hashed while it was decoded.
+    /// Of what was hashed while it was decoded: all coded blocks.
     hash: Option<BlockHash>,
 }
 

@@ -32,12 +32,11 @@ impl<'a> Finish<'a> {
         Finish { job, means, base: prediction.zip(job.base), hash }
     }
 
-    /// Makes elements of what the streams gave, and hashes them if they are the next ones.
+    /// Makes elements of the next piece of what the streams gave, and hashes them.
     pub(super) fn piece(&mut self, level: Level, piece: Decoded<'_>) {
         let Decoded { row, col, bytes, .. } = piece;
         let job = self.job;
         let (element, width) = (job.format.element, job.row_bytes());
-        let at = row * width + col * element.size();
         for (row, bytes) in (row..).zip(bytes.chunks_mut(width)) {
             if let Some((first, means)) = &self.means {
                 means.restore(level, (first + row, col), bytes);
@@ -48,12 +47,10 @@ impl<'a> Finish<'a> {
                 add_base(level, element.kernel(), (*prediction, base.flip), partners, bytes);
             }
         }
-        if at + self.hash.missing() == job.rows * width {
-            self.hash.update(level, bytes);
-        }
+        self.hash.update(level, bytes);
     }
 
-    /// The hash, of all elements if they came in order.
+    /// The hash of what has come.
     pub(super) fn into_hash(self) -> BlockHash {
         self.hash
     }

@@ -2,12 +2,12 @@
 //! cache and turned; its rows go to their places among the fields of the block.
 
 use super::alias::{self, Lanes};
-use super::line::{LINE, Lines};
 use super::turn::to_rows;
 use super::unpack::{MOST_BITS, Placed};
 use super::{MOST_CLASSES, SIDE_BY_SIDE};
 use crate::drive::all_ok;
 use crate::level::Set;
+use crate::lines::{LINE, Lines};
 use crate::slots::AliasTable;
 use crate::streams::RowStream;
 use crate::{DecodeTable, LANES, Level, Scan, Steps, StreamError};

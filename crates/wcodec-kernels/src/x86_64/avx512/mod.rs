@@ -4,7 +4,6 @@ mod alias;
 mod column;
 mod encode;
 mod fused;
-mod line;
 mod merge;
 mod turn;
 mod unpack;
@@ -12,7 +11,6 @@ mod wide;
 
 pub(crate) use column::decode_columns;
 pub(crate) use fused::decode_fused;
-pub(crate) use line::Lines;
 pub(crate) use merge::Merge;
 
 use crate::drive::{Judged, decode_jobs, in_groups};

@@ -4,8 +4,8 @@
 //! transposed. Three rounds of interleaving vectors `k` and `k + 4` transpose 8 x 8 of them in each
 //! quarter of eight vectors.
 
-use super::line::LINE;
 use crate::LANES;
+use crate::lines::LINE;
 use std::arch::x86_64::*;
 
 /// Columns that are turned at a time.

@@ -4,12 +4,12 @@
 mod row;
 
 use super::alias::Lanes;
-use super::line::{LINE, Lines};
 use super::unpack::MOST_BITS;
 use super::{MOST_CLASSES, SIDE_BY_SIDE};
 use crate::blocks::{Block, BlockError, Coded, Source};
 use crate::drive::all_ok;
 use crate::level::Set;
+use crate::lines::{LINE, Lines};
 use crate::slots::AliasTable;
 use crate::target::{Pieces, Target};
 use crate::{DecodeTable, Element, LANES, Level, LowBits, Scan, StreamError, Transform};

@@ -1,12 +1,12 @@
 //! Memory in lines of the cache.
 
 /// Bytes of a line.
-pub(super) const LINE: usize = 64;
+pub(crate) const LINE: usize = 64;
 
 /// One line, where vectors are written in one go.
 #[derive(Clone, Copy)]
 #[repr(C, align(64))]
-pub(super) struct Line([u8; LINE]);
+struct Line([u8; LINE]);
 
 /// Memory to be used again. Its content does not matter.
 #[derive(Default)]
@@ -14,7 +14,7 @@ pub(crate) struct Lines(Vec<Line>);
 
 impl Lines {
     /// So many lines, one behind the other.
-    pub(super) fn take(&mut self, count: usize) -> &mut [u8] {
+    pub(crate) fn take(&mut self, count: usize) -> &mut [u8] {
         if self.0.len() < count {
             self.0.resize(count, Line([0; LINE]));
         }
