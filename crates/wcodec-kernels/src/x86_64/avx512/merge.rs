@@ -1,6 +1,6 @@
 //! Elements of up to four bytes out of coded fields and what lies below them.
 
-use super::unpack::{MOST_BITS, Placed, Unpack};
+use super::unpack::{Placed, rotate_lower};
 use crate::level::Set;
 use crate::merge::{Fields, Plane};
 use crate::{Element, LANES, Level, Transform};
@@ -10,29 +10,26 @@ use std::ops::Range;
 /// What elements are put together from.
 #[derive(Clone, Copy)]
 enum Kind {
-    /// One byte: a field, below it 0 to 4 raw bits.
-    Byte { raw: u32 },
+    /// One byte: a field, below it raw bits.
+    Byte { rotate: bool },
     /// Two bytes whose sign is rotated: a field, below it 0 to 8 raw bits.
-    Half { low: u32 },
+    Half,
     /// Four bytes whose sign is rotated: the upper two as in `Half`, below them two planes of bytes.
-    Word { low: u32 },
+    Word,
 }
 
 /// The planes of a block, ready to be put together.
 pub(crate) struct Merge<'a> {
     kind: Kind,
-    transform: Transform,
     fields: &'a [u8],
     packed: &'a [u8],
     /// The bytes of the lower half of a word, from the lowest; empty where all are the same.
     lower: [&'a [u8]; 2],
     shift: __m512i,
-    /// The bits of a byte that a shifted field may have.
-    shifted: __m256i,
     /// What all elements have in common, the base of the fields among it.
     constant: __m512i,
     lower_constant: __m512i,
-    raw: Unpack,
+    /// The packed bits.
     low: Placed,
 }
 
@@ -53,7 +50,7 @@ impl<'a> Parts<'a> {
         let mut parts = Parts { shift: shift - begin, ..Parts::default() };
         for &(width, fields) in planes {
             shift -= width;
-            let lower = (shift < begin).then(|| (shift as usize / 8, width, shift % 8));
+            let lower = (shift < begin).then_some((shift as usize / 8, width, shift % 8));
             match (fields, lower) {
                 (Fields::Constant(value), _) => parts.constant |= u32::from(value) << shift,
                 (Fields::Packed(bits), None) if shift == begin => parts.packed = (width, bits),
@@ -82,42 +79,39 @@ impl<'a> Merge<'a> {
         let shift = element.bits().checked_sub(width).filter(|&shift| shift >= begin)?;
         let mut parts = Parts::of(below, shift, begin)?;
         parts.constant |= u32::from(base) << shift;
-        let low = parts.packed.0;
         let kind = match (element.size(), element.transform()) {
-            (1, _) if low <= MOST_BITS => Kind::Byte { raw: low },
-            (2, Transform::RotateSign) => Kind::Half { low },
-            (4, Transform::RotateSign) => Kind::Word { low },
+            (1, Transform::RotateSign) => Kind::Byte { rotate: true },
+            (1, Transform::Identity) => Kind::Byte { rotate: false },
+            (1, Transform::FlipSign) => {
+                // Adding the highest bit inverts it; what it carries is dropped.
+                parts.constant += 0x80;
+                Kind::Byte { rotate: false }
+            }
+            (2, Transform::RotateSign) => Kind::Half,
+            (4, Transform::RotateSign) => Kind::Word,
             _ => return None,
         };
         // SAFETY: the level says that the processor has the instructions.
-        unsafe { Some(Merge::new(kind, element, fields, &parts)) }
+        unsafe { Some(Merge::new(kind, fields, &parts)) }
     }
 
-    #[target_feature(enable = "avx2,avx512f,avx512bw")]
-    fn new(kind: Kind, element: Element, fields: &'a [u8], parts: &Parts<'a>) -> Merge<'a> {
-        let (raw, low) = match kind {
-            Kind::Byte { raw } => (raw, 0),
-            Kind::Half { low } | Kind::Word { low } => (0, low),
-        };
-        let Parts { shift, constant, packed: (_, packed), lower } = *parts;
-        // Numbers of 16 bits are put together with the sign where it belongs; words are rotated at last.
+    #[target_feature(enable = "avx512f,avx512bw")]
+    fn new(kind: Kind, fields: &'a [u8], parts: &Parts<'a>) -> Merge<'a> {
+        let Parts { shift, constant, packed: (low, packed), lower } = *parts;
+        // Numbers of 16 bits are put together with the sign where it belongs; others are rotated at last.
         let (constant, lower_constant, right) = match kind {
             Kind::Byte { .. } => (constant as u16, 0, 0),
-            Kind::Half { .. } => ((constant as u16).rotate_right(1), 0, 1),
-            Kind::Word { .. } => ((constant >> 16) as u16, constant as u16, 0),
+            Kind::Half => ((constant as u16).rotate_right(1), 0, 1),
+            Kind::Word => ((constant >> 16) as u16, constant as u16, 0),
         };
-        let shift = shift - right;
         Merge {
             kind,
-            transform: element.transform(),
             fields,
             packed,
             lower,
-            shift: _mm512_set1_epi16(shift as i16),
-            shifted: _mm256_set1_epi8(u8::MAX.unbounded_shl(shift) as i8),
+            shift: _mm512_set1_epi16((shift - right) as i16),
             constant: _mm512_set1_epi16(constant as i16),
             lower_constant: _mm512_set1_epi16(lower_constant as i16),
-            raw: Unpack::new(raw),
             low: Placed::new(low, 16 - right),
         }
     }
@@ -126,18 +120,18 @@ impl<'a> Merge<'a> {
     pub(crate) fn piece(&self, elements: Range<usize>, out: &mut [u8]) {
         let (first, fields) = (elements.start, &self.fields[elements.clone()]);
         assert!(first.is_multiple_of(LANES) && fields.len().is_multiple_of(LANES), "whole steps");
-        let (size, bits) = match self.kind {
-            Kind::Byte { raw } => (1, raw),
-            Kind::Half { low } => (2, low),
-            Kind::Word { low } => (4, low),
+        let size = match self.kind {
+            Kind::Byte { .. } => 1,
+            Kind::Half => 2,
+            Kind::Word => 4,
         };
         assert_eq!(out.len(), size * fields.len(), "room for all elements");
-        // Of 32 fields in the packed plane.
-        let bytes = LANES / 8 * bits as usize;
-        let packed = &self.packed[first / LANES * bytes..][..fields.len() / LANES * bytes];
+        let (step, steps) = (self.low.step, fields.len() / LANES);
+        let packed = &self.packed[first / LANES * step..][..steps * step];
         let lower = self.lower.map(|bytes| bytes.get(elements.clone()).unwrap_or_default());
         assert!(lower.iter().all(|bytes| bytes.is_empty() || bytes.len() == fields.len()));
-        // SAFETY: a `Merge` is made at this level only; the packed plane has `bytes` bytes for each 32 fields.
+        // SAFETY: a `Merge` is made at this level only; there are as many raw bits,
+        // bytes and room as the fields need.
         unsafe { self.steps(fields.as_chunks().0, packed, lower, out) };
     }
 
@@ -151,26 +145,23 @@ impl<'a> Merge<'a> {
         lower: [&[u8]; 2],
         out: &mut [u8],
     ) {
-        let bytes = packed.len() / fields.len().max(1);
         let out = out.as_mut_ptr();
         for (k, fields) in fields.iter().enumerate() {
-            let packed = packed.as_ptr().wrapping_add(k * bytes);
+            let packed = packed.as_ptr().wrapping_add(k * self.low.step);
             // SAFETY: 32 fields, and as the caller promises.
             unsafe {
                 let fields = _mm256_loadu_si256(fields.as_ptr().cast());
+                let numbers = self.half(fields, packed);
                 match self.kind {
-                    Kind::Byte { raw } => {
-                        let elements = self.bytes(fields, raw, packed);
-                        _mm256_storeu_si256(out.add(k * LANES).cast(), elements);
+                    Kind::Byte { rotate } => {
+                        let numbers = if rotate { rotate_lower(numbers) } else { numbers };
+                        let bytes = _mm512_cvtepi16_epi8(numbers);
+                        _mm256_storeu_si256(out.add(k * LANES).cast(), bytes);
                     }
-                    Kind::Half { .. } => {
-                        let elements = self.half(fields, packed);
-                        _mm512_storeu_si512(out.add(2 * k * LANES).cast(), elements);
-                    }
-                    Kind::Word { .. } => {
-                        let upper = self.half(fields, packed);
+                    Kind::Half => _mm512_storeu_si512(out.add(2 * k * LANES).cast(), numbers),
+                    Kind::Word => {
                         let lower = lower.map(|bytes| bytes.get(k * LANES..).unwrap_or_default());
-                        let [first, second] = words(self.lower(lower), upper);
+                        let [first, second] = words(self.lower(lower), numbers);
                         let out = out.add(4 * k * LANES);
                         _mm512_storeu_si512(out.cast(), _mm512_ror_epi32::<1>(first));
                         _mm512_storeu_si512(out.add(64).cast(), _mm512_ror_epi32::<1>(second));
@@ -205,33 +196,6 @@ impl<'a> Merge<'a> {
         };
         let second = _mm512_slli_epi16::<8>(wide(bytes[1]));
         _mm512_add_epi16(_mm512_add_epi16(self.lower_constant, wide(bytes[0])), second)
-    }
-
-    /// Elements of one byte.
-    ///
-    /// # Safety
-    /// The raw bits of 32 elements must be readable at `packed`.
-    #[inline]
-    #[target_feature(enable = "avx512f,avx512bw,avx512vbmi,avx512vl")]
-    unsafe fn bytes(&self, fields: __m256i, raw: u32, packed: *const u8) -> __m256i {
-        let constant = _mm256_broadcastb_epi8(_mm512_castsi512_si128(self.constant));
-        let shift = _mm512_castsi512_si256(self.shift);
-        // What the shift moves over from the byte below goes again.
-        let mut u = _mm256_and_si256(_mm256_sllv_epi16(fields, shift), self.shifted);
-        if raw > 0 {
-            // SAFETY: the caller's promise.
-            u = _mm256_or_si256(u, unsafe { self.raw.bytes(packed) });
-        }
-        u = _mm256_add_epi8(u, constant);
-        match self.transform {
-            Transform::Identity => u,
-            Transform::FlipSign => _mm256_xor_si256(u, _mm256_set1_epi8(i8::MIN)),
-            Transform::RotateSign => {
-                let sign = _mm256_and_si256(_mm256_slli_epi16::<7>(u), _mm256_set1_epi8(i8::MIN));
-                let rest = _mm256_and_si256(_mm256_srli_epi16::<1>(u), _mm256_set1_epi8(i8::MAX));
-                _mm256_or_si256(sign, rest)
-            }
-        }
     }
 }
 

@@ -1,54 +1,12 @@
-//! Fields of a few bits, packed, to bytes and to their place in numbers of 16 bits.
+//! Packed fields of a few bits, to their place in numbers of 16 bits.
 
 use crate::LANES;
 use std::arch::x86_64::*;
 
-/// Most bits of a field that [`Unpack`] takes.
-pub(super) const MOST_BITS: u32 = 4;
+/// Most bits of a field.
+pub(super) const MOST_BITS: u32 = 8;
 
-/// How 32 fields of up to 4 bits become bytes.
-pub(super) struct Unpack {
-    /// Bytes of 32 fields.
-    pub(super) step: usize,
-    present: __mmask16,
-    /// For each eight fields, the bytes that hold them.
-    spread: __m256i,
-    shifts: __m256i,
-    mask: __m256i,
-}
-
-impl Unpack {
-    #[target_feature(enable = "avx2,avx512f")]
-    pub(super) fn new(width: u32) -> Unpack {
-        let width = width as usize;
-        let spread: [u8; LANES] = std::array::from_fn(|k| (k / 8 * width + k % 8) as u8);
-        let shifts: [u8; LANES] = std::array::from_fn(|k| (k % 8 * width) as u8);
-        // SAFETY: both arrays have the 32 bytes that are read.
-        let load = |bytes: &[u8; LANES]| unsafe { _mm256_loadu_si256(bytes.as_ptr().cast()) };
-        Unpack {
-            step: 4 * width,
-            present: ((1u32 << (4 * width)) - 1) as __mmask16,
-            spread: load(&spread),
-            shifts: load(&shifts),
-            mask: _mm256_set1_epi8((1 << width) - 1),
-        }
-    }
-
-    /// 32 fields.
-    ///
-    /// # Safety
-    /// `step` bytes must be readable at `packed`.
-    #[inline]
-    #[target_feature(enable = "avx512f,avx512bw,avx512vbmi,avx512vl")]
-    pub(super) unsafe fn bytes(&self, packed: *const u8) -> __m256i {
-        // SAFETY: the mask leaves the bytes that the caller promises to be read.
-        let bytes = unsafe { _mm_maskz_loadu_epi8(self.present, packed.cast()) };
-        let groups = _mm256_permutexvar_epi8(self.spread, _mm256_castsi128_si256(bytes));
-        _mm256_and_si256(_mm256_multishift_epi64_epi8(self.shifts, groups), self.mask)
-    }
-}
-
-/// How 32 fields of up to 8 bits come to their place in numbers of 16 bits.
+/// How 32 fields of up to [`MOST_BITS`] bits come to their place in numbers of 16 bits.
 pub(super) struct Placed {
     /// Bytes of 32 fields.
     pub(super) step: usize,
@@ -122,6 +80,15 @@ impl Placed {
         let fours = _mm512_permutexvar_epi8(self.spread, _mm512_castsi256_si512(bytes));
         _mm512_multishift_epi64_epi8(self.windows, fours)
     }
+}
+
+/// Rotates the lower halves of numbers right by one bit; the upper ones then mean nothing.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw")]
+pub(super) fn rotate_lower(numbers: __m512i) -> __m512i {
+    let (up, down) = (_mm512_slli_epi16::<7>(numbers), _mm512_srli_epi16::<1>(numbers));
+    // The bits of the first where the mask has ones, of the second elsewhere.
+    _mm512_ternarylogic_epi32::<0xca>(_mm512_set1_epi16(0x80), up, down)
 }
 
 #[cfg(test)]

@@ -18,7 +18,7 @@ use std::ops::Range;
 /// What the elements of a block are put together from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
-    /// One byte: a field, below it 0 to 4 raw bits.
+    /// One byte: a field, below it 0 to 7 raw bits.
     Byte { raw: u32 },
     /// Two bytes whose sign is rotated: a field, below it 0 to 8 raw bits.
     Half { low: u32 },
@@ -77,7 +77,7 @@ impl<'a> Plan<'a> {
             }
         }
         let kind = match (element.size(), element.transform(), low.0, high.0) {
-            (1, _, raw @ 0..=4, 0) => Kind::Byte { raw },
+            (1, _, raw, 0) => Kind::Byte { raw },
             (2, Transform::RotateSign, low, 0) => Kind::Half { low },
             (2, Transform::RotateSign, 8, high) => Kind::HalfHigh { high },
             (4, Transform::RotateSign, 8, 8) if field_shift >= 16 => Kind::Word { upper: upper.0 },

@@ -5,7 +5,7 @@ use crate::element::Word as _;
 use crate::slots::AliasTable;
 use crate::x86_64::avx512::alias::{self, Lanes, look_up, look_up_lower};
 use crate::x86_64::avx512::merge::words as of_halves;
-use crate::x86_64::avx512::unpack::{MOST_BITS, Placed};
+use crate::x86_64::avx512::unpack::{MOST_BITS, Placed, rotate_lower};
 use crate::{LANES, Transform};
 use std::arch::x86_64::*;
 
@@ -159,11 +159,7 @@ fn bytes<'t, const N: usize, const BITS: bool>(
                     bits[n] = bits[n].wrapping_add(unpack.step);
                 }
                 if BITS && rotate {
-                    let up = _mm512_slli_epi16::<7>(numbers);
-                    let top = _mm512_set1_epi16(0x80);
-                    let down = _mm512_srli_epi16::<1>(numbers);
-                    // The bits of `up` where `top` has ones, those of `down` elsewhere.
-                    numbers = _mm512_ternarylogic_epi32::<0xca>(top, up, down);
+                    numbers = rotate_lower(numbers);
                 }
                 let bytes = _mm512_cvtepi16_epi8(numbers);
                 // SAFETY: the room is enough for each step of a piece.
