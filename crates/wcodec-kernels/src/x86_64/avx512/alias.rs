@@ -172,3 +172,18 @@ drive! {
     },
     symbols: __m512i
 }
+
+/// As [`run`], with the lanes in registers: those of the caller, whose address is known to other code, stay in
+/// memory.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vbmi,avx512vbmi2,avx512vl,bmi2,popcnt")]
+pub(super) fn run_in_registers<'t, const N: usize>(
+    lanes: &mut [Lanes<'_>; N],
+    steps: std::ops::Range<usize>,
+    table: impl Fn(usize, usize) -> &'t AliasTable,
+    sink: impl FnMut(usize, usize, &AliasTable, __m512i),
+) {
+    let mut own = *lanes;
+    run(&mut own, steps, table, sink);
+    *lanes = own;
+}

@@ -117,11 +117,9 @@ struct Class<'a> {
 #[target_feature(enable = "avx512f,avx512bw,avx512vbmi,avx512vbmi2,avx512vl,bmi2,popcnt")]
 fn decode_strips<const N: usize, const BESIDE: bool>(
     group: &mut [&mut Strips<'_, '_>; N],
-    all_lanes: &mut [Lanes<'_>; N],
+    lanes: &mut [Lanes<'_>; N],
     space: &mut Lines,
 ) {
-    // Its own copy: a compiler keeps it in registers.
-    let mut lanes = *all_lanes;
     let unpack: [[Placed; 2]; MOST_BITS as usize + 1] =
         std::array::from_fn(|width| [0, 8].map(|place| Placed::new(width as u32, place)));
     let classes: [[Class<'_>; MOST_CLASSES]; N] = std::array::from_fn(|n| {
@@ -149,8 +147,8 @@ fn decode_strips<const N: usize, const BESIDE: bool>(
             &classes[n][class % MOST_CLASSES]
         };
         let at: [*mut u8; N] = std::array::from_fn(|n| coded.as_mut_ptr().wrapping_add(n * strip));
-        alias::run(
-            &mut lanes,
+        alias::run_in_registers(
+            lanes,
             0..cols,
             |n, col| class(n, col).table,
             |n, col, table, ranks| {
@@ -186,7 +184,6 @@ fn decode_strips<const N: usize, const BESIDE: bool>(
         let taken = beside[n] as usize - packed[n].as_ptr() as usize;
         decode_tail(strips, &mut lanes[n], 8 * taken, &mut coded[n * strip..][..strip]);
     }
-    *all_lanes = lanes;
 }
 
 /// Decodes the last rows, fewer than 32, whose low bits begin at bit `bit`.

@@ -106,13 +106,10 @@ pub(super) fn decode<const N: usize>(
 #[target_feature(enable = "avx512f,avx512bw,avx512vbmi,avx512vbmi2,avx512vl,bmi2,popcnt")]
 fn decode_with<'t, const N: usize>(
     plans: [&'t Plan<'_>; N],
-    all_lanes: &mut [Lanes<'_>; N],
+    lanes: &mut [Lanes<'_>; N],
     out: &mut Output<'_, '_, '_, N>,
     class: impl Fn(usize, usize) -> Class<'t>,
 ) {
-    // Its own copy: a compiler keeps it in registers.
-    let mut own = *all_lanes;
-    let lanes = &mut own;
     let beside = !plans[0].beside.widths.is_empty();
     match (plans[0].kind, beside) {
         (Kind::Byte { raw: 0 }, false) => bytes::<N, false>(&plans, lanes, out, class),
@@ -127,7 +124,6 @@ fn decode_with<'t, const N: usize>(
         (Kind::Word { upper }, false) => words::<N, false>(&plans, upper, lanes, out, class),
         (Kind::Word { upper }, true) => words::<N, true>(&plans, upper, lanes, out, class),
     }
-    *all_lanes = own;
 }
 
 /// Elements of one byte, with `BITS` those beside the stream or raw ones.
@@ -146,7 +142,7 @@ fn bytes<'t, const N: usize, const BITS: bool>(
     });
     for elements in plans[0].pieces.clone() {
         let (first, room) = (elements.start / LANES, out.room());
-        alias::run(
+        alias::run_in_registers(
             lanes,
             first..elements.end / LANES,
             |n, step| class(n, step).table,
@@ -187,7 +183,7 @@ fn halves<'t, const N: usize, const BESIDE: bool, const HIGH: bool>(
     let mut high: [*const u8; N] = plans.map(|plan| plan.high.as_ptr());
     for elements in plans[0].pieces.clone() {
         let (first, room) = (elements.start / LANES, out.room());
-        alias::run(
+        alias::run_in_registers(
             lanes,
             first..elements.end / LANES,
             |n, step| class(n, step).table,
@@ -233,7 +229,7 @@ fn words<'t, const N: usize, const BESIDE: bool>(
     let mut upper: [*const u8; N] = plans.map(|plan| plan.upper.as_ptr());
     for elements in plans[0].pieces.clone() {
         let (first, room) = (elements.start / LANES, out.room());
-        alias::run(
+        alias::run_in_registers(
             lanes,
             first..elements.end / LANES,
             |n, step| class(n, step).table,
