@@ -207,10 +207,13 @@ pub fn decode_blocks(
     while verdicts.len() < blocks.len() {
         let first = verdicts.len();
         #[cfg(target_arch = "x86_64")]
-        if level.set() == Set::Avx512
-            && let Some(done) =
+        if let Some(done) = match level.set() {
+            Set::Avx512 => {
                 x86_64::avx512::decode_fused(level, first, &mut target, &mut space.pieces)
-        {
+            }
+            Set::Avx2 => x86_64::avx2::decode_fused(level, first, &mut target, &mut space.pieces),
+            Set::Scalar => None,
+        } {
             verdicts.extend(done);
             continue;
         }

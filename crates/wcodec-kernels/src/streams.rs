@@ -34,6 +34,8 @@ pub(crate) fn decode_rows(
     let verdicts = match level.set() {
         #[cfg(target_arch = "x86_64")]
         Set::Avx512 => x86_64::avx512::decode_columns(level, streams, &mut space.strips),
+        #[cfg(target_arch = "x86_64")]
+        Set::Avx2 => x86_64::avx2::decode_columns(level, streams, &mut space.strips),
         _ => vec![None; streams.len()],
     };
     let mut open: Vec<&mut RowStream<'_>> = streams

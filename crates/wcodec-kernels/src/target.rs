@@ -92,7 +92,7 @@ impl Target<'_, '_> {
         let out = &mut self.buffers[buffer][start + row * pitch + col * size..];
         let copy = |from: &[u8], to: &mut [u8]| match (self.level.set(), streamed) {
             #[cfg(target_arch = "x86_64")]
-            (Set::Avx512, true) => stream::copy(self.level, from, to),
+            (Set::Avx2 | Set::Avx512, true) => stream::copy(self.level, from, to),
             _ => to.copy_from_slice(from),
         };
         if pitch == of.cols * size || bytes.len() <= of.cols * size {

@@ -7,6 +7,7 @@
 pub(crate) mod avx2;
 pub(crate) mod avx512;
 pub(crate) mod map;
+mod output;
 pub(crate) mod pack;
 pub(crate) mod products;
 pub(crate) mod signs;

@@ -10,7 +10,7 @@ const LINE: usize = 64;
 /// Copies bytes to memory that will not be read soon. [`fence`] must be called before another thread may
 /// read it.
 pub(crate) fn copy(level: Level, from: &[u8], to: &mut [u8]) {
-    assert_eq!(level.set(), Set::Avx512);
+    assert!(level.set() >= Set::Avx2);
     assert_eq!(from.len(), to.len(), "as many bytes as there is room for");
     let skip = to.as_ptr().align_offset(LINE).min(to.len());
     let ((from_head, from), (to_head, to)) = (from.split_at(skip), to.split_at_mut(skip));
@@ -24,13 +24,15 @@ pub(crate) fn copy(level: Level, from: &[u8], to: &mut [u8]) {
 
 /// # Safety
 /// `to` must be aligned to lines.
-#[target_feature(enable = "avx512f")]
+#[target_feature(enable = "avx2")]
 unsafe fn copy_lines(from: &[[u8; LINE]], to: &mut [[u8; LINE]]) {
     for (from, to) in from.iter().zip(to) {
         // SAFETY: both are the 64 bytes of a line, of which the caller promises that `to` is aligned.
         unsafe {
-            let line = _mm512_loadu_si512(from.as_ptr().cast());
-            _mm512_stream_si512(to.as_mut_ptr().cast(), line);
+            let first = _mm256_loadu_si256(from.as_ptr().cast());
+            let second = _mm256_loadu_si256(from.as_ptr().add(LINE / 2).cast());
+            _mm256_stream_si256(to.as_mut_ptr().cast(), first);
+            _mm256_stream_si256(to.as_mut_ptr().add(LINE / 2).cast(), second);
         }
     }
 }
@@ -48,7 +50,7 @@ mod tests {
 
     #[test]
     fn every_byte_is_copied_at_any_alignment() {
-        let Some(level) = Level::available().find(|level| level.set() == Set::Avx512) else {
+        let Some(level) = Level::available().find(|level| level.set() >= Set::Avx2) else {
             return;
         };
         for (start, len) in [(0, 0), (0, 64), (1, 64), (3, 7), (5, 1000), (63, 129), (64, 4096)] {

@@ -9,11 +9,11 @@ use super::{MOST_CLASSES, SIDE_BY_SIDE};
 use crate::blocks::{Block, BlockError, Coded, Source};
 use crate::drive::all_ok;
 use crate::level::Set;
-use crate::lines::{LINE, Lines};
+use crate::lines::Lines;
 use crate::slots::AliasTable;
 use crate::target::{Pieces, Target};
+use crate::x86_64::output::Output;
 use crate::{DecodeTable, Element, LANES, Level, LowBits, Scan, StreamError, Transform};
-use std::ops::Range;
 
 /// What the elements of a block are put together from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -173,48 +173,7 @@ fn decode_group<const N: usize>(
             return std::array::from_fn(|n| decode_group([plans[n]], first + n, target, space)[0]);
         }
     };
-    row::decode(plans, &mut lanes, &mut Output::new(plans, first, target, space));
+    let pieces = &plans[0].pieces;
+    row::decode(plans, &mut lanes, &mut Output::new(pieces, first, target, space));
     lanes.map(|lanes| lanes.end())
-}
-
-/// Takes the pieces of `N` blocks.
-struct Output<'s, 't, 'b, const N: usize> {
-    /// Number of the first block.
-    first: usize,
-    target: &'s mut Target<'t, 'b>,
-    /// Room for a piece of each block.
-    room: [&'s mut [u8]; N],
-    size: usize,
-}
-
-impl<'s, 't, 'b, const N: usize> Output<'s, 't, 'b, N> {
-    fn new(
-        plans: [&Plan<'_>; N],
-        first: usize,
-        target: &'s mut Target<'t, 'b>,
-        space: &'s mut Lines,
-    ) -> Output<'s, 't, 'b, N> {
-        let size = plans[0].element.size();
-        let lines = (plans[0].pieces.most() * size).div_ceil(LINE);
-        let mut rooms = space.take(N * lines).chunks_exact_mut(lines * LINE);
-        let room = std::array::from_fn(|_| match rooms.next() {
-            Some(room) => room,
-            None => unreachable!("there is room for all pieces"),
-        });
-        Output { first, target, room, size }
-    }
-
-    /// Where the elements of the next piece go, for each block.
-    #[inline(always)]
-    fn room(&mut self) -> [*mut u8; N] {
-        self.room.each_mut().map(|room| room.as_mut_ptr())
-    }
-
-    /// These elements of all blocks are in their room.
-    fn take(&mut self, elements: Range<usize>) {
-        for (n, room) in self.room.iter_mut().enumerate() {
-            let bytes = &mut room[..elements.len() * self.size];
-            self.target.take(self.first + n, elements.start, bytes);
-        }
-    }
 }

@@ -1,11 +1,12 @@
 //! Row scan: a step is 32 elements of a row.
 
-use super::{Kind, MOST_CLASSES, Output, Plan};
+use super::{Kind, MOST_CLASSES, Plan};
 use crate::element::Word as _;
 use crate::slots::AliasTable;
 use crate::x86_64::avx512::alias::{self, Lanes, look_up, look_up_lower};
 use crate::x86_64::avx512::merge::words as of_halves;
 use crate::x86_64::avx512::unpack::{MOST_BITS, Placed, rotate_lower};
+use crate::x86_64::output::Output;
 use crate::{LANES, Transform};
 use std::arch::x86_64::*;
 
