@@ -122,11 +122,9 @@ fn decode_group<'a, S: Stepper<'a>, const N: usize>(
 #[target_feature(enable = "avx2,popcnt")]
 fn decode_strips<'a, S: Stepper<'a>, const N: usize>(
     group: &mut [&mut Strips<'_, 'a, S::Table>; N],
-    all_lanes: &mut [S; N],
+    lanes: &mut [S; N],
     space: &mut Lines,
 ) {
-    // Its own copy: a compiler keeps it in registers.
-    let mut lanes = *all_lanes;
     let has_beside = !group[0].stream.coded.low.widths.is_empty();
     let low = std::array::from_fn::<_, N, _>(|n| group[n].stream.coded.low);
     let mut beside = Beside::of(low.each_ref());
@@ -149,7 +147,7 @@ fn decode_strips<'a, S: Stepper<'a>, const N: usize>(
             }
         };
         // SAFETY: this function has the same instructions.
-        unsafe { S::run(&mut lanes, 0..cols, |n, col| class(n, col).1, sink) };
+        unsafe { S::run(lanes, 0..cols, |n, col| class(n, col).1, sink) };
         for (strips, coded) in group.iter_mut().zip(coded.chunks_exact(strip)) {
             to_rows_avx2(coded, cols, turned);
             transpose(coded, LANES, cols / 16 * 16..cols, turned);
@@ -171,5 +169,4 @@ fn decode_strips<'a, S: Stepper<'a>, const N: usize>(
             strips.row(position).copy_from_slice(fields);
         }
     }
-    *all_lanes = lanes;
 }

@@ -120,7 +120,7 @@ fn deal(pattern: u8) -> __m128i {
     unsafe { _mm_load_si128(DEALS.0[usize::from(pattern)].as_ptr().cast()) }
 }
 
-/// 16 bytes that a step may read from `left`, and zeros behind its end.
+/// What a step may read of `left`, and zeros behind its end.
 fn padded(left: &[u8]) -> [u8; WINDOW] {
     let mut window = [0; WINDOW];
     let count = left.len().min(WINDOW);

@@ -28,12 +28,10 @@ pub(super) fn decode<'a, S: Stepper<'a>, const N: usize>(
 #[target_feature(enable = "avx2,popcnt")]
 fn decode_with<'a, S: Stepper<'a>, const N: usize>(
     plans: [&Plan<'a, S::Table>; N],
-    all_lanes: &mut [S; N],
+    lanes: &mut [S; N],
     out: &mut Output<'_, '_, '_, N>,
     class: impl Fn(usize, usize) -> (usize, &'a S::Table),
 ) {
-    // Its own copy: a compiler keeps it in registers.
-    let mut lanes = *all_lanes;
     let has_beside = !plans[0].beside.widths.is_empty();
     let mut beside = Beside::of(plans.map(|plan| &plan.beside));
     let finish: [Finish; N] = std::array::from_fn(|n| Finish::new(plans[n]));
@@ -54,8 +52,7 @@ fn decode_with<'a, S: Stepper<'a>, const N: usize>(
             at[n] = at[n].wrapping_add(step_bytes);
         };
         // SAFETY: this function has the same instructions.
-        unsafe { S::run(&mut lanes, steps, |n, step| class(n, step).1, sink) };
+        unsafe { S::run(lanes, steps, |n, step| class(n, step).1, sink) };
         out.take(piece);
     }
-    *all_lanes = lanes;
 }
