@@ -1,14 +1,17 @@
 //! Decoding blocks: streams to symbols, residuals to symbols, symbols and raw bits to elements,
 //! straight into the caller's memory.
 
-use crate::merge::{Fields, Rows, merge};
+use crate::lines::{LINE, Lines};
+use crate::merge::{Fields, Merge};
 use crate::predict::{Tiling, restore};
+use crate::streams::{RowStream, StreamSpace, decode_rows};
+use crate::target::{Decoded, Pieces, Target};
 use crate::{
-    Classes, DecodeTable, Element, Level, Predictor, Scan, Steps, StreamError, StreamJob, decode,
-    packed_len, turn,
+    Classes, DecodeTable, Element, Level, Predictor, Scan, Steps, StreamError, packed_len,
 };
 #[cfg(target_arch = "x86_64")]
 use crate::{level::Set, x86_64};
+use std::ops::Range;
 
 /// Where the fields of a plane come from.
 #[derive(Clone, Copy)]
@@ -73,6 +76,8 @@ pub struct Place {
     pub start: usize,
     /// Bytes from one row to the next.
     pub pitch: usize,
+    /// Whether the elements will not be read soon: then they go around the caches, where that can be done.
+    pub streamed: bool,
 }
 
 /// A block to be decoded.
@@ -104,11 +109,11 @@ pub struct BlockError {
 #[derive(Default)]
 pub struct DecodeSpace {
     symbols: Vec<Vec<u8>>,
-    turned: Vec<u8>,
+    streams: StreamSpace,
     wide: Vec<u16>,
     unpacked: Vec<Vec<u8>>,
-    #[cfg(target_arch = "x86_64")]
-    strips: Vec<u8>,
+    /// Elements of pieces.
+    pieces: Lines,
     #[cfg(target_arch = "x86_64")]
     bytes: x86_64::avx512::BytesSpace,
 }
@@ -122,14 +127,9 @@ impl<'a> Block<'a> {
         Steps::of(coded.scan, self.rows, self.cols)
     }
 
-    pub(crate) fn place_rows(&self) -> Rows {
-        let width = self.cols * self.element.size();
-        Rows { start: self.place.start, pitch: self.place.pitch, rows: self.rows, width }
-    }
-
     /// What the kernels rely on; sizes first, since the others are computed from them.
     fn check(&self, level: Level, buffers: &[&mut [u8]]) {
-        let Place { buffer, start, pitch } = self.place;
+        let Place { buffer, start, pitch, .. } = self.place;
         assert!(self.rows > 0 && self.cols > 0, "blocks must not be empty");
         let elements = self.rows.checked_mul(self.cols);
         let bytes = elements.and_then(|elements| elements.checked_mul(self.element.size()));
@@ -187,10 +187,12 @@ impl<'a> Block<'a> {
 pub const STREAMS_AT_ONCE: usize = 4;
 
 /// Decodes blocks into their buffers; a processor works on several at once, so a caller should hand
-/// over all that it has. Returns a verdict for each.
+/// over all that it has. `each` sees, and may change, all elements of every block on their way to their place, in
+/// row-major order. Returns a verdict for each block.
 ///
 /// # Errors
-/// If a stream is damaged; what the block's place then holds is unspecified but initialised.
+/// If a stream is damaged; what `each` gets, if anything, and what the block's place then holds is unspecified but
+/// initialised.
 ///
 /// # Panics
 /// If a block is not what its fields demand, or does not lie in its buffer.
@@ -199,25 +201,29 @@ pub fn decode_blocks(
     blocks: &[Block<'_>],
     buffers: &mut [&mut [u8]],
     space: &mut DecodeSpace,
+    each: &mut dyn FnMut(Decoded<'_>),
 ) -> Vec<Result<(), BlockError>> {
     blocks.iter().for_each(|block| block.check(level, buffers));
+    let mut target = Target { level, blocks, buffers, each };
     let mut verdicts = Vec::with_capacity(blocks.len());
-    let mut rest = blocks;
-    while !rest.is_empty() {
+    while verdicts.len() < blocks.len() {
+        let first = verdicts.len();
         #[cfg(target_arch = "x86_64")]
         if level.set() == Set::Avx512
-            && let Some(done) = x86_64::avx512::decode_bytes(level, rest, buffers, &mut space.bytes)
+            && let Some(done) =
+                x86_64::avx512::decode_bytes(level, first, &mut target, &mut space.bytes)
         {
-            rest = &rest[done.len()..];
             verdicts.extend(done);
             continue;
         }
         #[cfg(target_arch = "x86_64")]
-        if level.set() == Set::Avx512
-            && let Some(done) =
-                x86_64::avx512::decode_fused(level, rest, buffers, &mut space.strips)
-        {
-            rest = &rest[done.len()..];
+        if let Some(done) = match level.set() {
+            Set::Avx512 => {
+                x86_64::avx512::decode_fused(level, first, &mut target, &mut space.pieces)
+            }
+            Set::Avx2 => x86_64::avx2::decode_fused(level, first, &mut target, &mut space.pieces),
+            Set::Scalar => None,
+        } {
             verdicts.extend(done);
             continue;
         }
@@ -227,10 +233,9 @@ pub fn decode_blocks(
             streams += block.coded().count();
             streams >= STREAMS_AT_ONCE
         };
+        let rest = &blocks[first..];
         let count = rest.iter().position(enough).map_or(rest.len(), |at| at + 1);
-        let (now, later) = rest.split_at(count);
-        decode_stepwise(level, now, buffers, space, &mut verdicts);
-        rest = later;
+        decode_stepwise(level, first..first + count, &mut target, space, &mut verdicts);
     }
     verdicts
 }
@@ -238,30 +243,30 @@ pub fn decode_blocks(
 /// First all streams of the blocks, then block after block.
 fn decode_stepwise(
     level: Level,
-    blocks: &[Block<'_>],
-    buffers: &mut [&mut [u8]],
+    numbers: Range<usize>,
+    target: &mut Target<'_, '_>,
     space: &mut DecodeSpace,
     verdicts: &mut Vec<Result<(), BlockError>>,
 ) {
-    let streams: usize = blocks.iter().map(|block| block.coded().count()).sum();
-    if space.symbols.len() < streams {
-        space.symbols.resize_with(streams, Vec::new);
+    let blocks = &target.blocks[numbers.clone()];
+    let count: usize = blocks.iter().map(|block| block.coded().count()).sum();
+    if space.symbols.len() < count {
+        space.symbols.resize_with(count, Vec::new);
     }
     let mut free = space.symbols.iter_mut();
-    let mut jobs = Vec::with_capacity(streams);
+    let mut streams = Vec::with_capacity(count);
     for block in blocks {
+        let Block { rows, cols, .. } = *block;
         for ((_, coded), out) in block.coded().zip(&mut free) {
-            let elements = block.elements();
-            if out.len() < elements {
-                out.resize(elements, 0);
+            if out.len() < block.elements() {
+                out.resize(block.elements(), 0);
             }
-            let (steps, Coded { classes, stream, .. }) = (block.steps(&coded), coded);
-            jobs.push(StreamJob { classes, stream, steps, out: &mut out[..elements] });
+            streams.push(RowStream { coded, rows, cols, out });
         }
     }
-    let mut results = decode(level, &mut jobs).into_iter();
+    let mut results = decode_rows(level, &mut streams, &mut space.streams).into_iter();
     let mut used = 0;
-    for block in blocks {
+    for (number, block) in numbers.zip(blocks) {
         let mut verdict = Ok(());
         let coded = block.coded().count();
         for ((plane, ..), result) in block.coded().zip(&mut results) {
@@ -270,38 +275,25 @@ fn decode_stepwise(
             }
         }
         if verdict.is_ok() {
-            let DecodeSpace { symbols, turned, wide, unpacked, .. } = &mut *space;
-            let symbols = &mut symbols[used..used + coded];
-            let out = &mut *buffers[block.place.buffer];
-            finish(level, block, symbols, out, (turned, wide, unpacked));
+            finish(level, number, used..used + coded, target, space);
         }
         used += coded;
         verdicts.push(verdict);
     }
 }
 
-/// Puts a block together whose streams are decoded.
+/// Puts a block together whose streams are decoded, to these symbols.
 fn finish(
     level: Level,
-    block: &Block<'_>,
-    symbols: &mut [Vec<u8>],
-    out: &mut [u8],
-    (turned, wide, unpacked): (&mut Vec<u8>, &mut Vec<u16>, &mut Vec<Vec<u8>>),
+    number: usize,
+    symbols: Range<usize>,
+    target: &mut Target<'_, '_>,
+    space: &mut DecodeSpace,
 ) {
+    let block = &target.blocks[number];
+    let DecodeSpace { symbols: all, wide, unpacked, pieces: room, .. } = space;
     let elements = block.elements();
-    for (symbols, (_, coded)) in symbols.iter_mut().zip(block.coded()) {
-        let Coded { classes, scan, order, low, .. } = coded;
-        low.add(level, block.steps(&coded), classes.of_step(), &mut symbols[..elements]);
-        if scan == Scan::Column {
-            if turned.len() < elements {
-                turned.resize(elements, 0);
-            }
-            let out = &mut turned[..elements];
-            turn::to_rows(level, &symbols[..elements], block.cols, order, out);
-            std::mem::swap(symbols, turned);
-        }
-    }
-    let mut symbols = symbols.iter().map(|symbols| &symbols[..elements]);
+    let mut symbols = all[symbols].iter().map(|symbols| &symbols[..elements]);
     let mut planes = Vec::with_capacity(block.planes.len());
     for plane in &block.planes {
         let fields = match plane.source {
@@ -330,7 +322,14 @@ fn finish(
         restore(level, wide, tiling, *width, predictors);
         *fields = Fields::Wide(wide);
     }
-    merge(level, block.element, &planes, block.place_rows(), out, unpacked);
+    let (pieces, size) = (Pieces::of(block), block.element.size());
+    let room = room.take((pieces.most() * size).div_ceil(LINE));
+    let merge = Merge::new(level, block.element, &planes);
+    for elements in pieces {
+        let bytes = &mut room[..elements.len() * size];
+        merge.piece(elements.clone(), bytes, unpacked);
+        target.take(number, elements.start, bytes);
+    }
 }
 
 #[cfg(test)]

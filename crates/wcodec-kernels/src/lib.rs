@@ -17,6 +17,7 @@ mod encode_table;
 mod fields;
 mod floats;
 mod level;
+mod lines;
 mod low;
 mod map;
 mod merge;
@@ -26,7 +27,9 @@ mod products;
 mod rans;
 pub mod scalar;
 mod slots;
+mod streams;
 mod structs;
+mod target;
 mod turn;
 #[cfg(target_arch = "x86_64")]
 mod x86_64;
@@ -62,5 +65,6 @@ pub use structs::{
     Axis, CodeField, MAX_PIVOT_CODES, MAX_PIVOT_GROUP, MAX_PIVOTS, Piece, Pivot, Pivots, PutPivots,
     Scatter, gather_codes,
 };
+pub use target::Decoded;
 pub use turn::to_coding_order;
-pub use xxh3::{XXH3_SECRET, XXH3_STRIPE, xxh3_rows};
+pub use xxh3::{XXH3_SECRET, XXH3_SHORT, Xxh3};

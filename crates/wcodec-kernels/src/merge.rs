@@ -2,12 +2,16 @@
 
 use crate::element::{Transform, Word, with_word};
 use crate::level::compiled_for_levels;
+#[cfg(target_arch = "x86_64")]
+use crate::x86_64;
 use crate::{Element, Level, unpack_bits};
+use std::ops::Range;
 
 /// Planes that one pass sums up.
 const MOST: usize = 4;
 
-/// The fields of one plane for all elements of a block, in row-major order.
+/// The fields of one plane for elements in row-major order.
+#[derive(Clone, Copy)]
 pub(crate) enum Fields<'a> {
     Constant(u16),
     /// A bit string.
@@ -19,45 +23,72 @@ pub(crate) enum Fields<'a> {
     Wide(&'a [u16]),
 }
 
+impl<'a> Fields<'a> {
+    /// Those of some of the elements, of a plane of this width; the first one is a multiple of 8.
+    pub(crate) fn of(self, width: u32, elements: Range<usize>) -> Fields<'a> {
+        let Range { start, end } = elements;
+        match self {
+            Fields::Constant(value) => Fields::Constant(value),
+            Fields::Packed(packed) => {
+                let width = width as usize;
+                Fields::Packed(&packed[start / 8 * width..(end * width).div_ceil(8)])
+            }
+            Fields::Bytes(bytes, base) => Fields::Bytes(&bytes[start..end], base),
+            Fields::Ranks(ranks, symbols) => Fields::Ranks(&ranks[start..end], symbols),
+            Fields::Wide(values) => Fields::Wide(&values[start..end]),
+        }
+    }
+}
+
 /// A plane: its width in bits and its fields. Planes go from the highest bits of an element to
 /// its lowest.
 pub(crate) type Plane<'a> = (u32, Fields<'a>);
 
-/// Where the rows of a block go in a buffer, in bytes.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Rows {
-    pub(crate) start: usize,
-    /// From one row to the next.
-    pub(crate) pitch: usize,
-    pub(crate) rows: usize,
-    /// Bytes of a row.
-    pub(crate) width: usize,
-}
-
-impl Rows {
-    /// The rows as one, if they lie one behind the other.
-    pub(crate) fn joined(self) -> Rows {
-        if self.rows > 0 && self.pitch == self.width {
-            let width = self.rows * self.width;
-            return Rows { rows: 1, width, pitch: width, ..self };
-        }
-        self
-    }
-}
-
 /// A plane whose fields are bytes, and where they go.
 type Narrow<'a> = (&'a [u8], u32);
 
-/// Puts the elements of a block together. `space` holds bit strings while they are bytes.
-pub(crate) fn merge(
+/// Puts the elements of a block together.
+pub(crate) struct Merge<'p, 'a> {
+    level: Level,
+    element: Element,
+    planes: &'p [Plane<'a>],
+    #[cfg(target_arch = "x86_64")]
+    vectors: Option<x86_64::avx512::Merge<'a>>,
+}
+
+impl<'p, 'a> Merge<'p, 'a> {
+    pub(crate) fn new(level: Level, element: Element, planes: &'p [Plane<'a>]) -> Merge<'p, 'a> {
+        Merge {
+            level,
+            element,
+            planes,
+            #[cfg(target_arch = "x86_64")]
+            vectors: x86_64::avx512::Merge::of(level, element, planes),
+        }
+    }
+
+    /// Puts these elements together, of which the first is a multiple of 32, as is their number unless they are
+    /// the last ones. `space` holds bit strings while they are bytes.
+    pub(crate) fn piece(&self, elements: Range<usize>, out: &mut [u8], space: &mut Vec<Vec<u8>>) {
+        #[cfg(target_arch = "x86_64")]
+        if let Some(vectors) = &self.vectors {
+            return vectors.piece(elements, out);
+        }
+        let planes: Vec<Plane<'_>> =
+            self.planes.iter().map(|&(w, fields)| (w, fields.of(w, elements.clone()))).collect();
+        merge(self.level, self.element, &planes, out, space);
+    }
+}
+
+/// Puts elements together, as many as `out` has room for.
+fn merge(
     level: Level,
     element: Element,
     planes: &[Plane<'_>],
-    rows: Rows,
     out: &mut [u8],
     space: &mut Vec<Vec<u8>>,
 ) {
-    let elements = rows.rows * rows.width / element.size();
+    let elements = out.len() / element.size();
     let packed = planes.iter().filter_map(|(width, fields)| match fields {
         Fields::Packed(packed) if *width < 8 => Some((*width, *packed)),
         _ => None,
@@ -68,14 +99,13 @@ pub(crate) fn merge(
         unpacked.resize(unpacked.len().max(elements), 0);
         unpack_bits(level, packed, width, 0, &mut unpacked[..elements]);
     }
-    with_word!(element, merge_as(level, element, planes, rows.joined(), out, space));
+    with_word!(element, merge_as(level, element, planes, out, space));
 }
 
 fn merge_as<T: Word>(
     level: Level,
     element: Element,
     planes: &[Plane<'_>],
-    rows: Rows,
     out: &mut [u8],
     unpacked: &[Vec<u8>],
 ) {
@@ -100,11 +130,11 @@ fn merge_as<T: Word>(
             Fields::Packed(_) => narrow.extend(unpacked.next().map(|bytes| (&bytes[..], shift))),
             Fields::Ranks(ranks, symbols) => {
                 let fields = ranks.iter().map(|&rank| symbols[usize::from(rank)]);
-                add::<T>(out, rows, begun, shift, fields);
+                add::<T>(out, begun, shift, fields);
                 begun = true;
             }
             Fields::Wide(values) => {
-                add::<T>(out, rows, begun, shift, values.iter().copied());
+                add::<T>(out, begun, shift, values.iter().copied());
                 begun = true;
             }
         }
@@ -112,7 +142,7 @@ fn merge_as<T: Word>(
     let rotate = element.transform() == Transform::RotateSign;
     // The only plane of elements of one byte needs no shifts, for which bytes have no instructions.
     if let ([(fields, 0)], false, 1) = (&narrow[..], begun, T::SIZE) {
-        return bytes(level, fields, constant.to_field() as u8, rotate, rows, out);
+        return bytes(level, fields, constant.to_field() as u8, rotate, out);
     }
     let mut groups = narrow.chunks(MOST).peekable();
     loop {
@@ -121,11 +151,11 @@ fn merge_as<T: Word>(
         let constant = if last { constant } else { T::default() };
         let how = (begun, rotate && last);
         match *group {
-            [] => sum::<T, 0>(level, how, [], constant, rows, out),
-            [a] => sum::<T, 1>(level, how, [a], constant, rows, out),
-            [a, b] => sum::<T, 2>(level, how, [a, b], constant, rows, out),
-            [a, b, c] => sum::<T, 3>(level, how, [a, b, c], constant, rows, out),
-            [a, b, c, d, ..] => sum::<T, 4>(level, how, [a, b, c, d], constant, rows, out),
+            [] => sum::<T, 0>(level, how, [], constant, out),
+            [a] => sum::<T, 1>(level, how, [a], constant, out),
+            [a, b] => sum::<T, 2>(level, how, [a, b], constant, out),
+            [a, b, c] => sum::<T, 3>(level, how, [a, b, c], constant, out),
+            [a, b, c, d, ..] => sum::<T, 4>(level, how, [a, b, c, d], constant, out),
         }
         if last {
             break;
@@ -135,34 +165,22 @@ fn merge_as<T: Word>(
 }
 
 /// Sets the elements to these fields, or, once begun, adds them.
-fn add<T: Word>(
-    out: &mut [u8],
-    rows: Rows,
-    begun: bool,
-    shift: u32,
-    mut fields: impl Iterator<Item = u16>,
-) {
-    for row in 0..rows.rows {
-        let out = &mut out[rows.start + row * rows.pitch..][..rows.width];
-        for (out, field) in out.chunks_exact_mut(T::SIZE).zip(&mut fields) {
-            let before = if begun { T::read(out) } else { T::default() };
-            before.plus(T::from_field(field).shl(shift)).write(out);
-        }
+fn add<T: Word>(out: &mut [u8], begun: bool, shift: u32, fields: impl Iterator<Item = u16>) {
+    for (out, field) in out.chunks_exact_mut(T::SIZE).zip(fields) {
+        let before = if begun { T::read(out) } else { T::default() };
+        before.plus(T::from_field(field).shl(shift)).write(out);
     }
 }
 
 compiled_for_levels! {
     /// Adds a constant to fields that are elements already; then rotates the sign to its place if that is
     /// wanted.
-    fn bytes[](fields: &[u8], constant: u8, rotate: bool, rows: Rows, out: &mut [u8])[] {
-        for (row, fields) in fields.chunks_exact(rows.width).take(rows.rows).enumerate() {
-            let out = &mut out[rows.start + row * rows.pitch..][..rows.width];
-            for (out, field) in out.iter_mut().zip(fields) {
-                *out = field.wrapping_add(constant);
-            }
-            if rotate {
-                out.iter_mut().for_each(|byte| *byte = byte.rotate_right(1));
-            }
+    fn bytes[](fields: &[u8], constant: u8, rotate: bool, out: &mut [u8])[] {
+        for (out, field) in out.iter_mut().zip(fields) {
+            *out = field.wrapping_add(constant);
+        }
+        if rotate {
+            out.iter_mut().for_each(|byte| *byte = byte.rotate_right(1));
         }
     }
 }
@@ -174,14 +192,13 @@ compiled_for_levels! {
         how: (bool, bool),
         planes: [(&[u8], u32); P],
         constant: T,
-        rows: Rows,
         out: &mut [u8],
     )[T, P] {
         match how {
-            (false, true) => sum_rows::<T, P, false, true>(planes, constant, rows, out),
-            (false, false) => sum_rows::<T, P, false, false>(planes, constant, rows, out),
-            (true, true) => sum_rows::<T, P, true, true>(planes, constant, rows, out),
-            (true, false) => sum_rows::<T, P, true, false>(planes, constant, rows, out),
+            (false, true) => sum_steps::<T, P, false, true>(planes, constant, out),
+            (false, false) => sum_steps::<T, P, false, false>(planes, constant, out),
+            (true, true) => sum_steps::<T, P, true, true>(planes, constant, out),
+            (true, false) => sum_steps::<T, P, true, false>(planes, constant, out),
         }
     }
 }
@@ -192,35 +209,31 @@ const STEP: usize = 32;
 const STEP_BYTES: usize = STEP * 8;
 
 #[inline(always)]
-fn sum_rows<T: Word, const P: usize, const BEGUN: bool, const ROTATE: bool>(
+fn sum_steps<T: Word, const P: usize, const BEGUN: bool, const ROTATE: bool>(
     planes: [(&[u8], u32); P],
     constant: T,
-    rows: Rows,
     out: &mut [u8],
 ) {
-    let count = rows.width / T::SIZE;
+    let count = out.len() / T::SIZE;
     let shifts = planes.map(|(_, shift)| shift);
-    for row in 0..rows.rows {
-        let out = &mut out[rows.start + row * rows.pitch..][..rows.width];
-        let planes = planes.map(|(fields, _)| fields[row * count..][..count].as_chunks::<STEP>());
-        let mut steps = out.chunks_exact_mut(STEP * T::SIZE);
-        for (k, out) in (&mut steps).enumerate() {
-            let fields = planes.map(|(steps, _)| &steps[k]);
-            sum_step::<T, P, BEGUN, ROTATE>(fields, shifts, constant, out);
-        }
-        let rest = steps.into_remainder();
-        if !rest.is_empty() {
-            let fields = planes.map(|(_, last)| {
-                let mut fields = [0; STEP];
-                fields[..last.len()].copy_from_slice(last);
-                fields
-            });
-            let mut last = [0; STEP_BYTES];
-            last[..rest.len()].copy_from_slice(rest);
-            let fields = std::array::from_fn(|p| &fields[p]);
-            sum_step::<T, P, BEGUN, ROTATE>(fields, shifts, constant, &mut last);
-            rest.copy_from_slice(&last[..rest.len()]);
-        }
+    let planes = planes.map(|(fields, _)| fields[..count].as_chunks::<STEP>());
+    let mut steps = out.chunks_exact_mut(STEP * T::SIZE);
+    for (k, out) in (&mut steps).enumerate() {
+        let fields = planes.map(|(steps, _)| &steps[k]);
+        sum_step::<T, P, BEGUN, ROTATE>(fields, shifts, constant, out);
+    }
+    let rest = steps.into_remainder();
+    if !rest.is_empty() {
+        let fields = planes.map(|(_, last)| {
+            let mut fields = [0; STEP];
+            fields[..last.len()].copy_from_slice(last);
+            fields
+        });
+        let mut last = [0; STEP_BYTES];
+        last[..rest.len()].copy_from_slice(rest);
+        let fields = std::array::from_fn(|p| &fields[p]);
+        sum_step::<T, P, BEGUN, ROTATE>(fields, shifts, constant, &mut last);
+        rest.copy_from_slice(&last[..rest.len()]);
     }
 }
 

@@ -54,35 +54,36 @@ impl ColumnFactors {
         pairs
     }
 
-    /// Of two products each, with the factors of the row.
+    /// Of two products each, with the factors of the row; those of the columns from `first` on.
     fn with_row<'a>(
         &'a self,
         rows: &'a [[i16; 2]],
+        first: usize,
     ) -> impl Iterator<Item = ([i16; 2], &'a [[i16; 2]])> + Clone {
-        let cols = move |k: usize| &self.pairs[k * self.cols..][..self.cols];
+        let cols = move |k: usize| &self.pairs[k * self.cols..][first..self.cols];
         rows.iter().enumerate().map(move |(k, &row)| (row, cols(k)))
     }
 }
 
 /// Adds the prediction to each byte of a row, or subtracts it: the sum of the products, in units of
 /// 2^-14, rounded to the nearest whole number, halves up, modulo 256. `rows` are the factors of the
-/// row times 2^exponent.
+/// row times 2^exponent; the bytes are those from column `first` on.
 ///
 /// # Panics
 /// If there is not a row factor for each product, or not a column for each byte.
 pub fn add_products(
     level: Level,
     rows: &[i16],
-    cols: &ColumnFactors,
+    (cols, first): (&ColumnFactors, usize),
     subtract: bool,
     bytes: &mut [u8],
 ) {
-    assert_eq!(bytes.len(), cols.cols, "a column for each byte");
+    assert!(bytes.len() <= cols.cols - first, "a column for each byte");
     let rows = &cols.pairs_of(rows)[..rows.len().div_ceil(2)];
     let done = match level.set() {
         #[cfg(target_arch = "x86_64")]
         Set::Avx2 | Set::Avx512 => {
-            let products = cols.with_row(rows);
+            let products = cols.with_row(rows, first);
             crate::x86_64::products::add(level, products, subtract, bytes)
         }
         _ => 0,
@@ -91,7 +92,7 @@ pub fn add_products(
         let product = |([a, b], cols): ([i16; 2], &[[i16; 2]])| {
             i32::from(a) * i32::from(cols[col][0]) + i32::from(b) * i32::from(cols[col][1])
         };
-        let sum: i32 = cols.with_row(rows).map(product).sum();
+        let sum: i32 = cols.with_row(rows, first).map(product).sum();
         let mean = (sum + (1 << (PRODUCT_BITS - 1))) >> PRODUCT_BITS;
         *byte = byte.wrapping_add(if subtract { -mean } else { mean } as u8);
     }
@@ -108,7 +109,8 @@ pub enum Signs {
 }
 
 /// Codes the signs of a row of floats against the prediction, the sum of the products. The floats have
-/// `mantissa` bits of mantissa. `rows` are the factors of the row times 2^exponent.
+/// `mantissa` bits of mantissa and are those from column `first` on. `rows` are the factors of the row times
+/// 2^exponent.
 ///
 /// # Panics
 /// If there is not a row factor for each product, or not a column for each element.
@@ -116,17 +118,25 @@ pub fn predict_signs(
     level: Level,
     (element, mantissa): (Element, u32),
     rows: &[i16],
-    cols: &ColumnFactors,
+    (cols, first): (&ColumnFactors, usize),
     signs: Signs,
     bytes: &mut [u8],
 ) {
-    assert_eq!(bytes.len(), cols.cols * element.size(), "a column for each element");
+    assert!(bytes.len() / element.size() <= cols.cols - first, "a column for each element");
     assert!(mantissa + 2 < element.bits(), "a sign, an exponent and a mantissa");
     let rows = &cols.pairs_of(rows)[..rows.len().div_ceil(2)];
+    let done = match (signs, element.size()) {
+        #[cfg(target_arch = "x86_64")]
+        (Signs::Restore, 2) => {
+            crate::x86_64::signs::restore(level, mantissa, cols.with_row(rows, first), bytes)
+        }
+        _ => 0,
+    };
+    let (first, bytes) = (first + done, &mut bytes[done * element.size()..]);
     let mut sums = [0; COLUMNS];
     for (chunk, bytes) in bytes.chunks_mut(COLUMNS * element.size()).enumerate() {
         let sums = &mut sums[..bytes.len() / element.size()];
-        sum_products(level, rows, cols, COLUMNS * chunk, sums);
+        sum_products(level, rows, cols, first + COLUMNS * chunk, sums);
         with_word!(element, move_signs(level, mantissa, sums, signs, bytes));
     }
 }
@@ -145,14 +155,14 @@ fn sum_products(
     let done = match level.set() {
         #[cfg(target_arch = "x86_64")]
         Set::Avx2 | Set::Avx512 => {
-            crate::x86_64::products::sum(level, cols.with_row(rows), first, sums)
+            crate::x86_64::products::sum(level, cols.with_row(rows, first), sums)
         }
         _ => 0,
     };
     let rest = &mut sums[done..];
     rest.fill(0);
-    for ([a, b], cols) in cols.with_row(rows) {
-        for (sum, col) in rest.iter_mut().zip(&cols[first + done..]) {
+    for ([a, b], cols) in cols.with_row(rows, first) {
+        for (sum, col) in rest.iter_mut().zip(&cols[done..]) {
             *sum += i32::from(a) * i32::from(col[0]) + i32::from(b) * i32::from(col[1]);
         }
     }
@@ -225,9 +235,13 @@ mod tests {
             }).collect();
             for level in Level::available() {
                 let mut found = bytes.clone();
-                predict_signs(level, (element, mantissa), &of_row, &factors, Signs::Hide, &mut found);
+                predict_signs(level, (element, mantissa), &of_row, (&factors, 0), Signs::Hide, &mut found);
                 prop_assert_eq!(&found, &expected, "{:?}", level);
-                predict_signs(level, (element, mantissa), &of_row, &factors, Signs::Restore, &mut found);
+                // In two parts.
+                let at = floats.len() / 3;
+                let (first, second) = found.split_at_mut(at * size);
+                predict_signs(level, (element, mantissa), &of_row, (&factors, 0), Signs::Restore, first);
+                predict_signs(level, (element, mantissa), &of_row, (&factors, at), Signs::Restore, second);
                 prop_assert_eq!(&found, &bytes, "{:?}", level);
             }
         }
@@ -248,9 +262,13 @@ mod tests {
             }).collect();
             for level in Level::available() {
                 let mut found = bytes.clone();
-                add_products(level, &of_row, &factors, false, &mut found);
+                add_products(level, &of_row, (&factors, 0), false, &mut found);
                 prop_assert_eq!(&found, &expected, "{:?}", level);
-                add_products(level, &of_row, &factors, true, &mut found);
+                // In two parts.
+                let at = bytes.len() / 3;
+                let (first, second) = found.split_at_mut(at);
+                add_products(level, &of_row, (&factors, 0), true, first);
+                add_products(level, &of_row, (&factors, at), true, second);
                 prop_assert_eq!(&found, &bytes, "{:?}", level);
             }
         }

@@ -1,19 +1,19 @@
-//! XXH3-64 (Y. Collet, xxHash 0.8) of bytes that lie in rows.
+//! XXH3-64 (Y. Collet, xxHash 0.8) of bytes that come in pieces.
 //!
 //! A library hashes one slice at full speed; handed over row by row, it spends more time on its
-//! buffer than on the hash. Rows of whole stripes need no buffer.
+//! buffer than on the hash. Whole stripes need no buffer.
 
 use crate::Level;
 use crate::level::compiled_for_levels;
 
-/// Bytes that are mixed in at a time; rows are a multiple of this.
-pub const XXH3_STRIPE: usize = 64;
+/// Bytes that are mixed in at a time.
+const STRIPE: usize = 64;
 /// Bytes of a secret.
 pub const XXH3_SECRET: usize = 192;
 /// Stripes until the accumulators are scrambled: the secret moves on by 8 bytes with each.
-const BLOCK: usize = (XXH3_SECRET - XXH3_STRIPE) / 8;
+const BLOCK: usize = (XXH3_SECRET - STRIPE) / 8;
 /// Up to this many bytes XXH3 works in another way.
-const SHORT: usize = 240;
+pub const XXH3_SHORT: usize = 240;
 
 const PRIME32: [u64; 3] = [0x9E37_79B1, 0x85EB_CA77, 0xC2B2_AE3D];
 const PRIME64: [u64; 5] = [
@@ -24,41 +24,103 @@ const PRIME64: [u64; 5] = [
     0x27D4_EB2F_1656_67C5,
 ];
 
-type Stripe = [u64; XXH3_STRIPE / 8];
+type Stripe = [u64; STRIPE / 8];
 
-/// Hash of `rows` rows of `width` bytes, each `pitch` bytes behind the one before, as if they lay
-/// one behind the other. `secret` is that of the seed. `None` if `width` is not a multiple of
-/// [`XXH3_STRIPE`], or the whole has 240 bytes or fewer.
-///
-/// # Panics
-/// If the rows are not all in `bytes`.
-#[must_use]
-pub fn xxh3_rows(
-    level: Level,
-    secret: &[u8; XXH3_SECRET],
-    bytes: &[u8],
-    (rows, width, pitch): (usize, usize, usize),
-) -> Option<u64> {
-    let len = rows * width;
-    if !width.is_multiple_of(XXH3_STRIPE) || len <= SHORT {
-        return None;
+/// The hash of some bytes, piece by piece.
+#[derive(Clone)]
+pub struct Xxh3 {
+    secret: [u8; XXH3_SECRET],
+    sums: Stripe,
+    /// Stripes since the accumulators were scrambled.
+    place: usize,
+    /// Bytes in all, and those that are still to come.
+    len: usize,
+    missing: usize,
+    /// Stripes that are still to be mixed in; all but the last one, which has a rule of its own.
+    left: usize,
+    /// The bytes behind the last stripe that was mixed in, of which there are `held`.
+    rest: [u8; STRIPE],
+    held: usize,
+    /// The last stripe that was mixed in.
+    before: [u8; STRIPE],
+}
+
+impl Xxh3 {
+    /// Of `len` bytes, with the secret of a seed. `None` if there are [`XXH3_SHORT`] or fewer.
+    #[must_use]
+    pub fn new(secret: [u8; XXH3_SECRET], len: usize) -> Option<Xxh3> {
+        let [a, b, c, d, e] = PRIME64;
+        (len > XXH3_SHORT).then(|| Xxh3 {
+            secret,
+            sums: [PRIME32[2], a, b, c, d, PRIME32[1], e, PRIME32[0]],
+            place: 0,
+            len,
+            missing: len,
+            left: (len - 1) / STRIPE,
+            rest: [0; STRIPE],
+            held: 0,
+            before: [0; STRIPE],
+        })
     }
-    let [a, b, c, d, e] = PRIME64;
-    let mut sums = [PRIME32[2], a, b, c, d, PRIME32[1], e, PRIME32[0]];
-    let last = (rows - 1) * pitch + width - XXH3_STRIPE;
-    accumulate(level, &mut sums, secret, bytes, (rows, width, pitch));
-    // The last stripe has a place of its own in the secret.
-    mix(&mut sums, &stripe(&bytes[last..]), &stripe(&secret[XXH3_SECRET - XXH3_STRIPE - 7..]));
-    let merged = sums.chunks_exact(2).enumerate().fold(
-        (len as u64).wrapping_mul(PRIME64[0]),
-        |hash, (k, pair)| {
-            let key = stripe(&secret[11 + 16 * k..]);
-            let product = u128::from(pair[0] ^ key[0]) * u128::from(pair[1] ^ key[1]);
-            hash.wrapping_add(product as u64 ^ (product >> 64) as u64)
-        },
-    );
-    let hash = (merged ^ merged >> 37).wrapping_mul(0x1656_6791_9E37_79F9);
-    Some(hash ^ hash >> 32)
+
+    /// Takes the next bytes.
+    ///
+    /// # Panics
+    /// If they are more than there should be.
+    pub fn update(&mut self, level: Level, bytes: &[u8]) {
+        assert!(bytes.len() <= self.missing, "no more bytes than announced");
+        self.missing -= bytes.len();
+        let mut bytes = bytes;
+        if self.held > 0 {
+            let (now, later) = bytes.split_at(bytes.len().min(STRIPE - self.held));
+            self.rest[self.held..][..now.len()].copy_from_slice(now);
+            self.held += now.len();
+            bytes = later;
+            if self.held < STRIPE || self.left == 0 {
+                return;
+            }
+            let stripe = self.rest;
+            self.mix(level, &stripe);
+            self.held = 0;
+        }
+        let (now, later) = bytes.split_at(STRIPE * self.left.min(bytes.len() / STRIPE));
+        self.mix(level, now);
+        self.rest[..later.len()].copy_from_slice(later);
+        self.held = later.len();
+    }
+
+    fn mix(&mut self, level: Level, stripes: &[u8]) {
+        let Some(last) = stripes.last_chunk() else { return };
+        accumulate(level, &mut self.sums, &mut self.place, &self.secret, stripes);
+        self.before = *last;
+        self.left -= stripes.len() / STRIPE;
+    }
+
+    /// The hash.
+    ///
+    /// # Panics
+    /// If bytes are missing.
+    #[must_use]
+    pub fn finish(&self) -> u64 {
+        assert_eq!(self.missing, 0, "all bytes that were announced");
+        let Xxh3 { mut sums, secret, held, .. } = *self;
+        let mut last = [0; STRIPE];
+        let (from_before, from_rest) = last.split_at_mut(STRIPE - held);
+        from_before.copy_from_slice(&self.before[held..]);
+        from_rest.copy_from_slice(&self.rest[..held]);
+        // The last stripe has a place of its own in the secret.
+        mix(&mut sums, &stripe(&last), &stripe(&secret[XXH3_SECRET - STRIPE - 7..]));
+        let merged = sums.chunks_exact(2).enumerate().fold(
+            (self.len as u64).wrapping_mul(PRIME64[0]),
+            |hash, (k, pair)| {
+                let key = stripe(&secret[11 + 16 * k..]);
+                let product = u128::from(pair[0] ^ key[0]) * u128::from(pair[1] ^ key[1]);
+                hash.wrapping_add(product as u64 ^ (product >> 64) as u64)
+            },
+        );
+        let hash = (merged ^ merged >> 37).wrapping_mul(0x1656_6791_9E37_79F9);
+        hash ^ hash >> 32
+    }
 }
 
 /// The numbers at the beginning of `bytes`; missing ones are 0.
@@ -81,31 +143,30 @@ fn mix(sums: &mut Stripe, data: &Stripe, key: &Stripe) {
 }
 
 compiled_for_levels! {
-    /// Mixes all stripes but the last into the sums.
+    /// Mixes whole stripes into the sums.
     fn accumulate[](
         sums: &mut Stripe,
+        place: &mut usize,
         secret: &[u8; XXH3_SECRET],
-        bytes: &[u8],
-        shape: (usize, usize, usize),
+        stripes: &[u8],
     )[] {
-        let (rows, width, pitch) = shape;
-        let keys: [Stripe; BLOCK] = std::array::from_fn(|k| stripe(&secret[8 * k..]));
-        let scramble = stripe(&secret[XXH3_SECRET - XXH3_STRIPE..]);
+        let scramble = stripe(&secret[XXH3_SECRET - STRIPE..]);
         let mut local = *sums;
-        let mut place = 0;
-        for row in 0..rows {
-            let bytes = &bytes[row * pitch..][..width];
-            let stripes = width / XXH3_STRIPE - usize::from(row + 1 == rows);
-            for bytes in bytes.chunks_exact(XXH3_STRIPE).take(stripes) {
-                mix(&mut local, &stripe(bytes), &keys[place]);
-                place += 1;
-                if place == BLOCK {
-                    place = 0;
-                    for (sum, key) in local.iter_mut().zip(scramble) {
-                        *sum = (*sum ^ *sum >> 47 ^ key).wrapping_mul(PRIME32[0]);
-                    }
+        let mut rest = stripes;
+        while !rest.is_empty() {
+            let (now, later) = rest.split_at(rest.len().min(STRIPE * (BLOCK - *place)));
+            let keys = secret[8 * *place..].windows(STRIPE).step_by(8);
+            for (bytes, key) in now.chunks_exact(STRIPE).zip(keys) {
+                mix(&mut local, &stripe(bytes), &stripe(key));
+            }
+            *place += now.len() / STRIPE;
+            if *place == BLOCK {
+                *place = 0;
+                for (sum, key) in local.iter_mut().zip(scramble) {
+                    *sum = (*sum ^ *sum >> 47 ^ key).wrapping_mul(PRIME32[0]);
                 }
             }
+            rest = later;
         }
         *sums = local;
     }
@@ -119,14 +180,24 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_level_agrees_with_the_library(rows in 1usize..40, stripes in 1usize..20, gap in 0usize..100, seed: u64, byte: u8) {
-            let (width, pitch) = (stripes * XXH3_STRIPE, stripes * XXH3_STRIPE + gap);
-            let bytes: Vec<u8> = (0..rows * pitch).map(|k| (k * 31 + k / 256) as u8 ^ byte).collect();
-            let joined: Vec<u8> = bytes.chunks(pitch).flat_map(|row| &row[..width]).copied().collect();
+        fn every_level_agrees_with_the_library(pieces in prop::collection::vec(0usize..700, 0..12), even: bool, seed: u64, byte: u8) {
+            // Rows are often whole stripes.
+            let pieces: Vec<usize> = pieces.iter().map(|&len| if even { len / STRIPE * STRIPE } else { len }).collect();
+            let len: usize = pieces.iter().sum();
+            let bytes: Vec<u8> = (0..len).map(|k| (k * 31 + k / 256) as u8 ^ byte).collect();
             let secret = SecretBuffer::with_seed(seed, [0; XXH3_SECRET]).unwrap().into_secret();
-            let expected = (joined.len() > SHORT).then(|| Hasher::oneshot_with_seed(seed, &joined));
+            let expected = (len > XXH3_SHORT).then(|| Hasher::oneshot_with_seed(seed, &bytes));
             for level in Level::available() {
-                prop_assert_eq!(xxh3_rows(level, &secret, &bytes, (rows, width, pitch)), expected, "{:?}", level);
+                let mut hash = Xxh3::new(secret, len);
+                let mut rest = &bytes[..];
+                for &piece in &pieces {
+                    let (now, later) = rest.split_at(piece);
+                    rest = later;
+                    if let Some(hash) = &mut hash {
+                        hash.update(level, now);
+                    }
+                }
+                prop_assert_eq!(hash.map(|hash| hash.finish()), expected, "{:?}", level);
             }
         }
     }

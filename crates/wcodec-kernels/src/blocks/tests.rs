@@ -267,7 +267,12 @@ fn check(made: &[Made], random: &mut Random, intact: bool) -> Result<Vec<bool>, 
                 cols: made.cols,
                 planes: planes.collect(),
                 tiles: tiles.map(|(tiling, predictors)| Tiles { tiling: *tiling, predictors }),
-                place: Place { buffer, start, pitch: made.cols * made.element.size() + gap },
+                place: Place {
+                    buffer,
+                    start,
+                    pitch: made.cols * made.element.size() + gap,
+                    streamed: start % 2 == 0,
+                },
             }
         })
         .collect();
@@ -283,9 +288,27 @@ fn check(made: &[Made], random: &mut Random, intact: bool) -> Result<Vec<bool>, 
                 })
                 .collect();
             let mut views: Vec<&mut [u8]> = buffers.iter_mut().map(Vec::as_mut_slice).collect();
-            let verdicts = decode_blocks(level, &blocks, &mut views, &mut space);
+            // Sees everything once, and changes it.
+            let mut seen = vec![0; blocks.len()];
+            let mut each = |Decoded { block, row, col, bytes }: Decoded<'_>| {
+                let width = blocks[block].cols * blocks[block].element.size();
+                let at = row * width + col * blocks[block].element.size();
+                assert_eq!(at, seen[block], "in order");
+                assert!(
+                    bytes.len().is_multiple_of(width)
+                        || at / width == (at + bytes.len() - 1) / width
+                );
+                seen[block] += bytes.len();
+                bytes.iter_mut().for_each(|byte| *byte = !*byte);
+            };
+            let verdicts = decode_blocks(level, &blocks, &mut views, &mut space, &mut each);
+            for ((seen, block), verdict) in seen.iter().zip(&blocks).zip(&verdicts) {
+                let all = block.elements() * block.element.size();
+                prop_assert!(verdict.is_err() || *seen == all, "{:?}", level);
+            }
             for ((buffer, block), verdict) in buffers.iter_mut().zip(&blocks).zip(&verdicts) {
-                let Rows { start, pitch, rows, width } = block.place_rows();
+                let (Place { start, pitch, .. }, rows) = (block.place, block.rows);
+                let width = block.cols * block.element.size();
                 let inside = |at: usize| {
                     at >= start && (at - start) / pitch < rows && (at - start) % pitch < width
                 };
@@ -314,10 +337,11 @@ fn check(made: &[Made], random: &mut Random, intact: bool) -> Result<Vec<bool>, 
     for (((made, block), buffer), verdict) in made.iter().zip(&blocks).zip(&buffers).zip(&verdicts)
     {
         if intact && verdict.is_ok() {
-            let Rows { start, pitch, rows, width } = block.place_rows();
+            let (Place { start, pitch, .. }, rows) = (block.place, block.rows);
+            let width = block.cols * block.element.size();
             let found: Vec<u8> = (0..rows)
                 .flat_map(|row| &buffer[start + row * pitch..][..width])
-                .copied()
+                .map(|byte| !byte)
                 .collect();
             prop_assert!(found == made.bytes, "{:?}", made.element);
         }
@@ -391,13 +415,14 @@ fn places_outside_the_buffer_are_refused() {
             cols,
             planes: vec![Plane { width: 8, source }],
             tiles: None,
-            place: Place { buffer: 0, start, pitch },
+            place: Place { buffer: 0, start, pitch, streamed: false },
         };
         for level in Level::available() {
             let refused = std::panic::catch_unwind(|| {
                 let mut buffer = [0; 64];
                 let block = std::slice::from_ref(&block);
-                decode_blocks(level, block, &mut [&mut buffer], &mut DecodeSpace::default())
+                let space = &mut DecodeSpace::default();
+                decode_blocks(level, block, &mut [&mut buffer], space, &mut |_| {})
             });
             assert!(refused.is_err(), "{level:?} {rows} x {cols} at {start}");
         }

@@ -5,7 +5,7 @@ use crate::{Level, products::PRODUCT_BITS};
 use std::arch::x86_64::*;
 
 /// The factors of a row for two products, and those of the columns.
-type Pair<'a> = ([i16; 2], &'a [[i16; 2]]);
+pub(super) type Pair<'a> = ([i16; 2], &'a [[i16; 2]]);
 
 const ROUND: i32 = 1 << (PRODUCT_BITS - 1);
 
@@ -17,7 +17,7 @@ pub(crate) fn add<'a>(
     subtract: bool,
     bytes: &mut [u8],
 ) -> usize {
-    assert!(products.clone().all(|(_, cols)| cols.len() == bytes.len()));
+    assert!(products.clone().all(|(_, cols)| cols.len() >= bytes.len()));
     // SAFETY: the level says that the processor has the instructions; there are as many columns as
     // bytes.
     unsafe {
@@ -29,50 +29,59 @@ pub(crate) fn add<'a>(
     }
 }
 
-/// Sets `sums` to the sums of the products for the columns from `first` on, or most of them; returns how
-/// many.
+/// Sets `sums` to the sums of the products for the columns, or most of them; returns how many.
 pub(crate) fn sum<'a>(
     level: Level,
     products: impl Iterator<Item = Pair<'a>> + Clone,
-    first: usize,
     sums: &mut [i32],
 ) -> usize {
-    assert!(
-        products.clone().all(|(_, cols)| {
-            cols.len().checked_sub(first).is_some_and(|left| left >= sums.len())
-        })
-    );
+    assert!(products.clone().all(|(_, cols)| cols.len() >= sums.len()));
     // SAFETY: the level says that the processor has the instructions; there are as many columns as
     // sums.
     unsafe {
         match level.set() {
-            Set::Avx512 => sum_avx512(products, first, sums),
-            Set::Avx2 => sum_avx2(products, first, sums),
+            Set::Avx512 => sum_avx512(products, sums),
+            Set::Avx2 => sum_avx2(products, sums),
             _ => 0,
         }
     }
 }
 
+/// The sums of the products for 64 columns, added to `start`.
+///
 /// # Safety
-/// Each product must have a column factor for each sum, from `first` on.
+/// Each product must have factors for 64 columns from `first` on.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw")]
+pub(super) unsafe fn sums_of_64<'a>(
+    products: impl Iterator<Item = Pair<'a>>,
+    first: usize,
+    start: __m512i,
+) -> [__m512i; 4] {
+    let mut sums = [start; 4];
+    for (row, cols) in products {
+        let row = _mm512_set1_epi32(joined(row));
+        let cols = cols.as_ptr().wrapping_add(first);
+        for (k, sum) in sums.iter_mut().enumerate() {
+            // SAFETY: 16 of the columns, of 4 bytes each.
+            let cols = unsafe { _mm512_loadu_si512(cols.add(16 * k).cast()) };
+            *sum = _mm512_add_epi32(*sum, _mm512_madd_epi16(cols, row));
+        }
+    }
+    sums
+}
+
+/// # Safety
+/// Each product must have a column factor for each sum.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
 unsafe fn sum_avx512<'a>(
     products: impl Iterator<Item = Pair<'a>> + Clone,
-    first: usize,
     sums: &mut [i32],
 ) -> usize {
     let (steps, _) = sums.as_chunks_mut::<64>();
     for (step, out) in steps.iter_mut().enumerate() {
-        let mut sums = [_mm512_setzero_si512(); 4];
-        for (row, cols) in products.clone() {
-            let row = _mm512_set1_epi32(joined(row));
-            let cols = cols.as_ptr().wrapping_add(first + 64 * step);
-            for (k, sum) in sums.iter_mut().enumerate() {
-                // SAFETY: 16 of the columns of this step, of 4 bytes each.
-                let cols = unsafe { _mm512_loadu_si512(cols.add(16 * k).cast()) };
-                *sum = _mm512_add_epi32(*sum, _mm512_madd_epi16(cols, row));
-            }
-        }
+        // SAFETY: the caller's promise.
+        let sums = unsafe { sums_of_64(products.clone(), 64 * step, _mm512_setzero_si512()) };
         for (out, sum) in out.as_chunks_mut::<16>().0.iter_mut().zip(sums) {
             // SAFETY: 16 sums have the 64 bytes that are written.
             unsafe { _mm512_storeu_si512(out.as_mut_ptr().cast(), sum) };
@@ -83,7 +92,7 @@ unsafe fn sum_avx512<'a>(
         let some = first_lanes(out.len());
         // SAFETY: the columns of these sums; as many sums are written.
         unsafe {
-            let sum = last_sum(products.clone(), first + done + 16 * step, some);
+            let sum = last_sum(products.clone(), done + 16 * step, some);
             _mm512_mask_storeu_epi32(out.as_mut_ptr(), some, sum);
         }
     }
@@ -122,7 +131,6 @@ unsafe fn last_sum<'a>(
 #[target_feature(enable = "avx2")]
 unsafe fn sum_avx2<'a>(
     products: impl Iterator<Item = Pair<'a>> + Clone,
-    first: usize,
     sums: &mut [i32],
 ) -> usize {
     let (steps, _) = sums.as_chunks_mut::<32>();
@@ -130,7 +138,7 @@ unsafe fn sum_avx2<'a>(
         let mut sums = [_mm256_setzero_si256(); 4];
         for (row, cols) in products.clone() {
             let row = _mm256_set1_epi32(joined(row));
-            let cols = cols.as_ptr().wrapping_add(first + 32 * step);
+            let cols = cols.as_ptr().wrapping_add(32 * step);
             for (k, sum) in sums.iter_mut().enumerate() {
                 // SAFETY: 8 of the columns of this step, of 4 bytes each.
                 let cols = unsafe { _mm256_loadu_si256(cols.add(8 * k).cast()) };
@@ -152,35 +160,37 @@ fn joined([a, b]: [i16; 2]) -> i32 {
 
 /// # Safety
 /// Each product must have a column factor for each byte.
-#[target_feature(enable = "avx512f,avx512bw,avx512vl")]
+#[target_feature(enable = "avx512f,avx512bw,avx512vbmi")]
 unsafe fn add_avx512<'a>(
     products: impl Iterator<Item = Pair<'a>> + Clone,
     subtract: bool,
     bytes: &mut [u8],
 ) -> usize {
+    // Where the whole parts of two sums begin, in each pair of bytes.
+    let windows: [u8; 64] = std::array::from_fn(|k| (k % 2 * 32) as u8 + PRODUCT_BITS as u8);
+    let order: [u8; 64] = std::array::from_fn(|k| (k % 16 / 2 * 8 + k / 16 * 2 + k % 2) as u8);
+    // SAFETY: both arrays have the 64 bytes that are read.
+    let load = |bytes: &[u8; 64]| unsafe { _mm512_loadu_si512(bytes.as_ptr().cast()) };
+    let (windows, order) = (load(&windows), load(&order));
     let (steps, _) = bytes.as_chunks_mut::<64>();
     for (step, bytes) in steps.iter_mut().enumerate() {
-        let mut sums = [_mm512_set1_epi32(ROUND); 4];
-        for (row, cols) in products.clone() {
-            let row = _mm512_set1_epi32(joined(row));
-            let cols = cols.as_ptr().wrapping_add(64 * step);
-            for (k, sum) in sums.iter_mut().enumerate() {
-                // SAFETY: 16 of the columns of this step, of 4 bytes each.
-                let cols = unsafe { _mm512_loadu_si512(cols.add(16 * k).cast()) };
-                *sum = _mm512_add_epi32(*sum, _mm512_madd_epi16(cols, row));
-            }
+        // SAFETY: the caller's promise.
+        let sums = unsafe { sums_of_64(products.clone(), 64 * step, _mm512_set1_epi32(ROUND)) };
+        // Two means of each eight bytes, from all four vectors side by side; then in the order of the columns.
+        let mut means = _mm512_multishift_epi64_epi8(windows, sums[0]);
+        for (k, sum) in sums.into_iter().enumerate().skip(1) {
+            let mask = 0x0303_0303_0303_0303 << (2 * k);
+            means = _mm512_mask_multishift_epi64_epi8(means, mask, windows, sum);
         }
-        for (bytes, sum) in bytes.as_chunks_mut::<16>().0.iter_mut().zip(sums) {
-            let mean = _mm512_cvtepi32_epi8(_mm512_srai_epi32::<PRODUCT_BITS>(sum));
-            // SAFETY: 16 bytes are read and written.
-            unsafe {
-                let before = _mm_loadu_si128(bytes.as_ptr().cast());
-                let after = match subtract {
-                    true => _mm_sub_epi8(before, mean),
-                    false => _mm_add_epi8(before, mean),
-                };
-                _mm_storeu_si128(bytes.as_mut_ptr().cast(), after);
-            }
+        let means = _mm512_permutexvar_epi8(order, means);
+        // SAFETY: 64 bytes are read and written.
+        unsafe {
+            let before = _mm512_loadu_si512(bytes.as_ptr().cast());
+            let after = match subtract {
+                true => _mm512_sub_epi8(before, means),
+                false => _mm512_add_epi8(before, means),
+            };
+            _mm512_storeu_si512(bytes.as_mut_ptr().cast(), after);
         }
     }
     let done = 64 * steps.len();

@@ -1,26 +1,24 @@
 //! Decoding blocks.
 
+use super::finish::Finish;
 use super::head::{Head, Kind, Plane};
 use super::side::{SharedTable, Side};
 use super::{Mode, join_rows};
-use crate::checksum::{self, BlockId, rows_checksum};
+use crate::checksum::{self, BlockHash, BlockId, rows_checksum};
 use crate::dtype::ElementType;
 use crate::error::{Error, Result, corrupt};
 use crate::frame;
 use crate::geometry::{Scan, TileConfig};
 use crate::predict::{self, Predictor};
 use crate::scale::BlockClasses;
-use crate::scale::mean::{ColumnMeans, Use};
+use crate::scale::mean::Use;
 use crate::stats::Stats;
 use std::cell::RefCell;
 use wcodec_kernels::predict::Tiling;
 use wcodec_kernels::{
-    Block, Classes, Coded, DecodeSpace, DecodeTable, Level, LowBits, Place, STREAMS_AT_ONCE,
-    Source, Steps, Tiles, add_base,
+    Block, Classes, Coded, DecodeSpace, DecodeTable, Decoded, Level, LowBits, Place,
+    STREAMS_AT_ONCE, Source, Steps, Tiles,
 };
-
-/// Columns whose means are added at a time.
-const MEAN_COLUMNS: usize = 1024;
 
 /// What all blocks of a segment have in common.
 #[derive(Clone, Copy, Debug)]
@@ -87,7 +85,7 @@ impl BlockJob<'_> {
         self.rows * self.cols
     }
 
-    fn row_bytes(&self) -> usize {
+    pub(super) fn row_bytes(&self) -> usize {
         self.cols * self.format.element.size()
     }
 
@@ -102,6 +100,13 @@ impl BlockJob<'_> {
         let (rows, width, pitch) = self.shape();
         let rows = buffers[buffer][start..].chunks_mut(pitch).take(rows);
         rows.map(move |row| &mut row[..width])
+    }
+
+    /// The checksum of its rows in the buffers.
+    fn checksum(&self, level: Level, head: usize, buffers: &[&mut [u8]]) -> u64 {
+        let Place { buffer, start, .. } = self.place;
+        let (bytes, head) = (&buffers[buffer][start..], &self.stored.payload[..head]);
+        rows_checksum(level, self.stored.id, head, bytes, self.shape())
     }
 
     /// Fills its rows with the elements of `block`.
@@ -131,7 +136,7 @@ fn decode_with(
     scratch: &mut Scratch,
 ) -> Vec<Result<Stats>> {
     let mut results = Vec::with_capacity(jobs.len());
-    // No more before their checksums are computed, so that they are still in the cache.
+    // No more at a time, so that what is hashed behind decoding is still in the cache.
     let mut rest = jobs;
     while !rest.is_empty() {
         // Of even sizes: a block alone takes nearly as long as several.
@@ -140,44 +145,55 @@ fn decode_with(
         rest = later;
         let mut parsed: Vec<Result<Parsed<'_>>> =
             jobs.iter().map(|job| parse(level, job, buffers, scratch)).collect();
-        let (mut blocks, mut numbers) = (Vec::new(), Vec::new());
-        for (number, (job, parsed)) in jobs.iter().zip(&parsed).enumerate() {
-            if let Ok(Parsed { coded: Some(coded), .. }) = parsed {
-                blocks.push(coded.block(job));
-                numbers.push(number);
+        decode_coded(level, jobs, &mut parsed, buffers, scratch);
+        let checked = jobs.iter().zip(parsed).map(|(job, parsed)| {
+            let Parsed { stats, head, hash, .. } = parsed?;
+            let found = match hash.and_then(|hash| hash.finish()) {
+                Some(found) => found,
+                None => job.checksum(level, head, buffers),
+            };
+            if checksum::matches(found, job.stored.checksum) {
+                return Ok(stats);
             }
-        }
-        let verdicts = wcodec_kernels::decode_blocks(level, &blocks, buffers, &mut scratch.space);
-        drop(blocks);
-        for (number, verdict) in numbers.into_iter().zip(verdicts) {
-            if let Err(e) = verdict {
-                parsed[number] = Err(corrupt!("plane {}: {}", e.plane, e.error));
-            }
-        }
-        for (job, parsed) in jobs.iter().zip(&parsed) {
-            if let Ok(Parsed { coded: Some(coded), .. }) = parsed {
-                coded.restore_means(level, job, buffers);
-                coded.add_base(level, job, buffers);
-            }
-        }
-        for (job, parsed) in jobs.iter().zip(parsed) {
-            results.push(parsed.and_then(|Parsed { stats, head, .. }| {
-                let what = match stats.base_elements {
-                    0 => "block",
-                    _ => "block (it is damaged, or its base was changed)",
-                };
-                let Place { buffer, start, .. } = job.place;
-                let (bytes, head) = (&buffers[buffer][start..], &job.stored.payload[..head]);
-                let found = rows_checksum(level, job.stored.id, head, bytes, job.shape());
-                if checksum::matches(found, job.stored.checksum) {
-                    Ok(stats)
-                } else {
-                    Err(Error::checksum(what, found, job.stored.checksum))
-                }
-            }));
-        }
+            let what = match stats.base_elements {
+                0 => "block",
+                _ => "block (it is damaged, or its base was changed)",
+            };
+            Err(Error::checksum(what, found, job.stored.checksum))
+        });
+        results.extend(checked);
     }
     results
+}
+
+/// Decodes those of the blocks that are coded, and hashes them on the way.
+fn decode_coded(
+    level: Level,
+    jobs: &[BlockJob<'_>],
+    parsed: &mut [Result<Parsed<'_>>],
+    buffers: &mut [&mut [u8]],
+    scratch: &mut Scratch,
+) {
+    let (mut blocks, mut numbers, mut finishes) = (Vec::new(), Vec::new(), Vec::new());
+    for (number, (job, parsed)) in jobs.iter().zip(&*parsed).enumerate() {
+        if let Ok(Parsed { coded: Some(coded), .. }) = parsed {
+            blocks.push(coded.block(job));
+            finishes.push(coded.finish(job));
+            numbers.push(number);
+        }
+    }
+    let mut each = |piece: Decoded<'_>| finishes[piece.block].piece(level, piece);
+    let verdicts =
+        wcodec_kernels::decode_blocks(level, &blocks, buffers, &mut scratch.space, &mut each);
+    let hashes: Vec<BlockHash> = finishes.into_iter().map(Finish::into_hash).collect();
+    drop(blocks);
+    for ((number, verdict), hash) in numbers.into_iter().zip(verdicts).zip(hashes) {
+        match (verdict, &mut parsed[number]) {
+            (Ok(()), Ok(parsed)) => parsed.hash = Some(hash),
+            (Err(e), parsed) => *parsed = Err(corrupt!("plane {}: {}", e.plane, e.error)),
+            (Ok(()), Err(_)) => {}
+        }
+    }
 }
 
 /// A block whose head was read. All but coded blocks are in place by then.
@@ -186,6 +202,8 @@ struct Parsed<'a> {
     /// Bytes of the head, which goes into the checksum.
     head: usize,
     coded: Option<CodedBlock<'a>>,
+    /// Of what was hashed while it was decoded: all coded blocks.
+    hash: Option<BlockHash>,
 }
 
 /// What the streams of a coded block need.
@@ -261,7 +279,7 @@ fn parse<'a>(
         }
         Mode::Side => return Err(corrupt!("side block where a block of elements is expected")),
     }
-    Ok(Parsed { stats, head, coded })
+    Ok(Parsed { stats, head, coded, hash: None })
 }
 
 impl<'a> CodedBlock<'a> {
@@ -336,41 +354,11 @@ impl<'a> CodedBlock<'a> {
             place: job.place,
         }
     }
-}
 
-impl CodedBlock<'_> {
-    /// Makes elements of what predicted means have left.
-    fn restore_means(&self, level: Level, job: &BlockJob<'_>, buffers: &mut [&mut [u8]]) {
-        let (Some(scale), Some((first, col))) = (&job.side.scale, job.corner) else { return };
-        if !self.means {
-            return;
-        }
-        let (element, means) = (job.format.element, &scale.classes.means);
-        let Place { buffer, start, pitch } = job.place;
-        let size = element.size();
-        // The factors of some columns at a time: prepared, they take many times the room of their elements.
-        for from in (0..job.cols).step_by(MEAN_COLUMNS) {
-            let to = job.cols.min(from + MEAN_COLUMNS);
-            let columns = ColumnMeans::new(element, means, col + from..col + to);
-            for row in 0..job.rows {
-                let bytes = &mut buffers[buffer][start + row * pitch..][from * size..to * size];
-                columns.restore(level, first + row, bytes);
-            }
-        }
-    }
-}
-
-impl CodedBlock<'_> {
-    /// Makes elements of what the prediction from a base has left.
-    fn add_base(&self, level: Level, job: &BlockJob<'_>, buffers: &mut [&mut [u8]]) {
-        let (Some(prediction), Some(base)) = (self.head.prediction, job.base) else { return };
-        let (element, width) = (job.format.element.kernel(), job.row_bytes());
-        let Place { buffer, start, pitch } = job.place;
-        for row in 0..job.rows {
-            let partners = &base.bytes[row * base.pitch..][..width];
-            let bytes = &mut buffers[buffer][start + row * pitch..][..width];
-            add_base(level, element, (prediction, base.flip), partners, bytes);
-        }
+    /// What is to be done with its elements behind the streams.
+    fn finish<'b>(&'b self, job: &'b BlockJob<'b>) -> Finish<'b> {
+        let head = &self.payload[..self.head.len];
+        Finish::new(job, self.means, self.head.prediction, head)
     }
 }
 

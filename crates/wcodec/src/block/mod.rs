@@ -3,6 +3,7 @@
 pub(crate) mod decode;
 pub(crate) mod encode;
 pub(crate) mod fields;
+mod finish;
 pub(crate) mod head;
 pub(crate) mod side;
 

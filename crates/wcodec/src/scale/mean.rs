@@ -88,27 +88,27 @@ impl<'a> ColumnMeans<'a> {
         ColumnMeans { element, means, cols: ColumnFactors::new(factors, cols.len()) }
     }
 
-    /// Makes residuals of these columns of row `row` of the group elements again.
-    pub(crate) fn restore(&self, level: Level, row: usize, bytes: &mut [u8]) {
-        self.apply(level, row, Signs::Restore, bytes);
+    /// Makes residuals of row `row` of the group, in these columns from number `col` on, elements again.
+    pub(crate) fn restore(&self, level: Level, (row, col): (usize, usize), bytes: &mut [u8]) {
+        self.apply(level, (row, col), Signs::Restore, bytes);
     }
 
-    /// The other way.
+    /// The other way, in all of these columns.
     pub(crate) fn remove(&self, level: Level, row: usize, bytes: &mut [u8]) {
-        self.apply(level, row, Signs::Hide, bytes);
+        self.apply(level, (row, 0), Signs::Hide, bytes);
     }
 
-    fn apply(&self, level: Level, row: usize, signs: Signs, bytes: &mut [u8]) {
+    fn apply(&self, level: Level, (row, col): (usize, usize), signs: Signs, bytes: &mut [u8]) {
         let mut rows = [0; MAX_PRODUCTS];
         for (factor, mean) in rows.iter_mut().zip(self.means) {
             *factor = i16::from(mean.rows[row]) << mean.exponent;
         }
-        let rows = &rows[..self.means.len()];
+        let (rows, cols) = (&rows[..self.means.len()], (&self.cols, col));
         match self.element.mantissa() {
-            None => add_products(level, rows, &self.cols, signs == Signs::Hide, bytes),
+            None => add_products(level, rows, cols, signs == Signs::Hide, bytes),
             Some(mantissa) => {
                 let float = (self.element.kernel(), mantissa);
-                predict_signs(level, float, rows, &self.cols, signs, bytes);
+                predict_signs(level, float, rows, cols, signs, bytes);
             }
         }
     }
@@ -348,7 +348,7 @@ mod tests {
             for (j, &left) in left.iter().enumerate() {
                 worst = worst.max((i32::from(left as i8) - noise(i * cols + j)).abs());
             }
-            columns.restore(Level::SCALAR, i, &mut left);
+            columns.restore(Level::SCALAR, (i, 0), &mut left);
             assert_eq!(left, row);
         }
         assert!(worst <= 4, "{worst}");

@@ -168,21 +168,11 @@ impl<'a> Lanes<'a> {
     }
 }
 
-/// The output bytes of ranks.
+/// A byte of `table` for each of the ranks, in the lower halves of numbers; the upper ones mean nothing.
 #[inline]
-#[target_feature(enable = "avx512f,avx512bw,avx512vbmi,avx512vl")]
-pub(super) fn bytes(table: &AliasTable, ranks: __m512i) -> __m256i {
-    _mm512_cvtepi16_epi8(_mm512_permutexvar_epi8(ranks, vector(&table.byte)))
-}
-
-/// A byte of `table` for each of the `indices`, of which the lowest six bits count.
-#[inline]
-#[target_feature(enable = "avx512f,avx512bw,avx512vbmi,avx512vl")]
-pub(super) fn look_up_bytes(table: &[u8; 64], indices: __m256i) -> __m256i {
-    let (halves, _) = table.as_chunks::<32>();
-    // SAFETY: each half has the 32 bytes that are read.
-    let half = |half: &[u8; 32]| unsafe { _mm256_loadu_si256(half.as_ptr().cast()) };
-    _mm256_permutex2var_epi8(half(&halves[0]), indices, half(&halves[1]))
+#[target_feature(enable = "avx512f,avx512bw,avx512vbmi")]
+pub(super) fn look_up_lower(table: &[u8; 64], ranks: __m512i) -> __m512i {
+    _mm512_permutexvar_epi8(ranks, vector(table))
 }
 
 /// Writes the output bytes of the ranks of a step.
@@ -192,8 +182,9 @@ pub(super) fn look_up_bytes(table: &[u8; 64], indices: __m256i) -> __m256i {
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vbmi,avx512vl")]
 unsafe fn store(out: *mut u8, table: &AliasTable, ranks: __m512i) {
+    let bytes = _mm512_cvtepi16_epi8(look_up_lower(&table.byte, ranks));
     // SAFETY: the caller's promise.
-    unsafe { _mm256_storeu_si256(out.cast(), bytes(table, ranks)) };
+    unsafe { _mm256_storeu_si256(out.cast(), bytes) };
 }
 
 drive! {
@@ -204,4 +195,19 @@ drive! {
         None => unreachable!("tables of more than 64 symbols are decoded elsewhere"),
     },
     symbols: __m512i
+}
+
+/// As [`run`], with the lanes in registers: those of the caller, whose address is known to other code, stay in
+/// memory.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vbmi,avx512vbmi2,avx512vl,bmi2,popcnt")]
+pub(super) fn run_in_registers<'t, const N: usize>(
+    lanes: &mut [Lanes<'_>; N],
+    steps: std::ops::Range<usize>,
+    table: impl Fn(usize, usize) -> &'t AliasTable,
+    sink: impl FnMut(usize, usize, &AliasTable, __m512i),
+) {
+    let mut own = *lanes;
+    run(&mut own, steps, table, sink);
+    *lanes = own;
 }

@@ -1,18 +1,18 @@
-//! Blocks of elements of one byte side by side whatever their shapes: each is decoded to a buffer in the
-//! order in which it was coded, and goes to its place from there.
+//! Row scan, alias tables and elements of one byte, side by side whatever the shapes of the blocks: each is decoded to
+//! a buffer and goes to its place from there.
 
-use super::SIDE_BY_SIDE;
 use super::alias::{self, Lanes, vector};
-use super::fused::{self, MOST_BITS, Unpack};
+use super::fused;
+use super::unpack::Unpack;
+use super::{MOST_CLASSES, SIDE_BY_SIDE};
 use crate::blocks::{Block, BlockError, Coded, Source};
 use crate::element::Word as _;
 use crate::level::Set;
 use crate::slots::AliasTable;
-use crate::{DecodeTable, LANES, Level, Scan, Steps, StreamError, Transform, turn};
+use crate::target::{Pieces, Target};
+use crate::{DecodeTable, LANES, Level, Scan, Steps, StreamError, Transform};
 use std::arch::x86_64::*;
 
-/// Most classes of a block, a power of two.
-const MOST_CLASSES: usize = 64;
 const EVEN_BYTES: __mmask64 = 0x5555_5555_5555_5555;
 const UPPER_HALF: __mmask64 = 0xffff_ffff_0000_0000;
 
@@ -21,7 +21,6 @@ const UPPER_HALF: __mmask64 = 0xffff_ffff_0000_0000;
 pub(crate) struct BytesSpace {
     /// Of each block.
     elements: [Vec<u8>; SIDE_BY_SIDE],
-    turned: Vec<u8>,
 }
 
 /// A block that can be decoded here.
@@ -44,7 +43,7 @@ impl<'a> Plan<'a> {
         let (first, below) = block.planes.split_first()?;
         let Source::Coded(coded) = first.source else { return None };
         let steps = Steps::of(coded.scan, block.rows, block.cols);
-        if block.tiles.is_some() || element.size() > 1 || steps.lanes() < LANES {
+        if coded.scan != Scan::Row || block.tiles.is_some() || element.size() > 1 {
             return None;
         }
         let tables = coded.classes.tables().map(DecodeTable::alias).collect::<Option<Vec<_>>>()?;
@@ -59,12 +58,12 @@ impl<'a> Plan<'a> {
                 _ => return None,
             }
         }
-        // Raw bits are in the order of the elements.
-        let in_order = raw.0 == 0 || coded.scan == Scan::Row && coded.low.widths.is_empty();
-        let narrow = raw.0 <= MOST_BITS
-            && coded.low.widths.iter().all(|&width| u32::from(width) <= MOST_BITS);
+        // Bits of one kind are enough.
+        let one_kind = raw.0 == 0 || coded.low.widths.is_empty();
+        let narrow = raw.0 <= Unpack::MOST_BITS
+            && coded.low.widths.iter().all(|&width| u32::from(width) <= Unpack::MOST_BITS);
         let transform = element.transform();
-        let fits = in_order && narrow && tables.len() <= MOST_CLASSES;
+        let fits = one_kind && narrow && tables.len() <= MOST_CLASSES;
         fits.then_some(Plan { coded, tables, steps, transform, shift: field_shift, constant, raw })
     }
 
@@ -85,12 +84,6 @@ impl<'a> Plan<'a> {
             let u = (bits as u8).unbounded_shl(shift);
             if self.transform == Transform::RotateSign { u.rotate_right(1) } else { u }
         })
-    }
-
-    /// Where the elements begin in their buffer, if they lie there as they are decoded.
-    fn straight(&self, block: &Block<'_>) -> Option<usize> {
-        let rows = block.place_rows().joined();
-        (self.coded.scan == Scan::Row && rows.rows == 1).then_some(rows.start)
     }
 
     fn class(&self, step: usize) -> usize {
@@ -117,56 +110,36 @@ impl<'a> Plan<'a> {
     }
 }
 
-/// Twin of [`crate::decode_blocks`] for the first blocks, up to four; `None` if the first one is not of a
-/// kind that is known here, or as many are decoded elsewhere, straight to their places.
+/// Twin of [`crate::decode_blocks`] for up to four blocks from number `first` on; `None` if that one is not of a
+/// kind that is known here, or as many are decoded elsewhere, without a buffer.
 pub(crate) fn decode_bytes(
     level: Level,
-    blocks: &[Block<'_>],
-    buffers: &mut [&mut [u8]],
+    first: usize,
+    target: &mut Target<'_, '_>,
     space: &mut BytesSpace,
 ) -> Option<Vec<Result<(), BlockError>>> {
     assert_eq!(level.set(), Set::Avx512);
+    let blocks = &target.blocks[first..];
     let plans: Vec<Plan<'_>> = blocks.iter().take(SIDE_BY_SIDE).map_while(Plan::of).collect();
     if plans.len() <= fused::side_by_side(blocks) {
         return None;
     }
-    let places: Vec<*mut u8> = buffers.iter_mut().map(|buffer| buffer.as_mut_ptr()).collect();
     let mut out = [std::ptr::null_mut(); SIDE_BY_SIDE];
-    for (((out, block), plan), elements) in
-        out.iter_mut().zip(blocks).zip(&plans).zip(&mut space.elements)
-    {
+    for ((out, plan), elements) in out.iter_mut().zip(&plans).zip(&mut space.elements) {
         let count = plan.steps.symbols();
-        *out = match plan.straight(block) {
-            // SAFETY: `Block::check` has seen that the rows lie in their buffer.
-            Some(start) => unsafe { places[block.place.buffer].add(start) },
-            None => {
-                if elements.len() < count {
-                    elements.resize(count, 0);
-                }
-                elements.as_mut_ptr()
-            }
-        };
+        if elements.len() < count {
+            elements.resize(count, 0);
+        }
+        *out = elements.as_mut_ptr();
     }
-    // SAFETY: the level says that the processor has the instructions; blocks do not overlap, and for each
-    // there are as many bytes as it has elements.
+    // SAFETY: the level says that the processor has the instructions; each buffer has as many bytes as its block has
+    // elements.
     let verdicts = unsafe { decode(&plans, out) };
-    for ((block, plan), elements) in blocks.iter().zip(&plans).zip(&mut space.elements) {
-        let count = plan.steps.symbols();
-        if plan.straight(block).is_some() {
-            continue;
-        }
-        if plan.coded.scan == Scan::Column {
-            if space.turned.len() < count {
-                space.turned.resize(count, 0);
+    for (n, (verdict, elements)) in verdicts.iter().zip(&mut space.elements).enumerate() {
+        if verdict.is_ok() {
+            for piece in Pieces::of(&blocks[n]) {
+                target.take(first + n, piece.start, &mut elements[piece]);
             }
-            let turned = &mut space.turned[..count];
-            turn::to_rows(level, &elements[..count], block.cols, plan.coded.order, turned);
-            std::mem::swap(elements, &mut space.turned);
-        }
-        let rows = block.place_rows().joined();
-        let out = &mut *buffers[block.place.buffer];
-        for (row, elements) in elements[..count].chunks_exact(rows.width).enumerate() {
-            out[rows.start + row * rows.pitch..][..rows.width].copy_from_slice(elements);
         }
     }
     let place =
@@ -203,7 +176,7 @@ struct Cursor<'a> {
 /// As many bytes as a plan has symbols must be writable at its `out`, and at no other.
 #[target_feature(enable = "avx512f,avx512bw,avx512vbmi,avx512vbmi2,avx512vl,bmi2,popcnt")]
 unsafe fn decode(plans: &[Plan<'_>], out: [*mut u8; SIDE_BY_SIDE]) -> Vec<Result<(), StreamError>> {
-    let unpack: [Unpack; MOST_BITS as usize + 1] =
+    let unpack: [Unpack; Unpack::MOST_BITS as usize + 1] =
         std::array::from_fn(|width| Unpack::new(width as u32));
     // Blocks of a group share tables, and what these come to.
     let alike = |a: &Plan<'_>, b: &Plan<'_>| {

@@ -2,12 +2,18 @@
 
 mod alias;
 mod bytes;
+mod column;
 mod encode;
 mod fused;
+mod merge;
+mod turn;
+mod unpack;
 mod wide;
 
 pub(crate) use bytes::{BytesSpace, decode_bytes};
+pub(crate) use column::decode_columns;
 pub(crate) use fused::decode_fused;
+pub(crate) use merge::Merge;
 
 use crate::drive::{Judged, decode_jobs, in_groups};
 use crate::level::Set;
@@ -17,6 +23,8 @@ use crate::{EncodeTable, Level, StreamError, scalar};
 /// Streams decoded side by side: a step of one waits some 45 cycles for its own results, four fill
 /// that time.
 const SIDE_BY_SIDE: usize = crate::STREAMS_AT_ONCE;
+/// Most classes of a stream, a power of two.
+const MOST_CLASSES: usize = 64;
 
 /// Twin of [`crate::decode`].
 pub(crate) fn decode(level: Level, jobs: &mut [StreamJob<'_>]) -> Vec<Result<(), StreamError>> {

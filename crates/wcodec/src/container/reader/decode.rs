@@ -23,6 +23,8 @@ use wcodec_kernels::{Place, STREAMS_AT_ONCE};
 /// last cache should hold too.
 pub(super) const BATCH_BYTES: u64 = 8 << 20;
 
+/// Output of at least so many bytes will have left the caches before it is read.
+const STREAMED_BYTES: u64 = 16 << 20;
 /// Bytes of small jobs that are decoded together.
 const BUNDLE_BYTES: u64 = 1 << 20;
 /// Blocks that one thread decodes: some rounds of the widest kernel.
@@ -68,6 +70,7 @@ impl<R: ReadAt> Reader<R> {
         parts: Vec<(&Job, &mut [u8])>,
         watch: &Watch<'_>,
     ) -> Result<Stats> {
+        let streamed = parts.iter().map(|(job, _)| job.bytes).sum::<u64>() >= STREAMED_BYTES;
         let mut bundles: Vec<Vec<(&Job, &mut [u8])>> = Vec::new();
         let mut bytes = BUNDLE_BYTES;
         for (job, part) in parts {
@@ -84,13 +87,13 @@ impl<R: ReadAt> Reader<R> {
             .into_par_iter()
             .map(|bundle| {
                 let bytes = bundle.iter().map(|(job, _)| job.bytes).sum();
-                watch.step(bytes, || self.decode_bundle(bundle))
+                watch.step(bytes, || self.decode_bundle(bundle, streamed))
             })
             .try_reduce(Stats::default, |sum, part| Ok(sum + part))
     }
 
     /// Decodes jobs whose blocks are dealt out together, so that small layers fill a kernel too.
-    fn decode_bundle(&self, jobs: Vec<(&Job, &mut [u8])>) -> Result<Stats> {
+    fn decode_bundle(&self, jobs: Vec<(&Job, &mut [u8])>, streamed: bool) -> Result<Stats> {
         let (jobs, parts): (Vec<&Job>, Vec<&mut [u8]>) = jobs.into_iter().unzip();
         let side = |job: &&Job| {
             let placed = self.placed(job.segment)?;
@@ -117,7 +120,7 @@ impl<R: ReadAt> Reader<R> {
                 }
                 blocks += geometry.blocks_in_band(band);
                 if let Some(task) = tasks.last_mut() {
-                    task.push(Band { loaded, band, out });
+                    task.push(Band { loaded, band, out, streamed });
                 }
             }
         }
@@ -157,14 +160,15 @@ impl<R: ReadAt> Reader<R> {
     fn decode_bands(&self, bands: Vec<Band<'_>>) -> Result<Stats> {
         let mut jobs = Vec::new();
         let mut buffers = Vec::with_capacity(bands.len());
-        for (buffer, Band { loaded, band, out }) in bands.into_iter().enumerate() {
+        for (buffer, Band { loaded, band, out, streamed }) in bands.into_iter().enumerate() {
             let geometry = &loaded.placed.segment.geometry;
             let size = geometry.element.size();
             let first = geometry.band_elements(band).start;
             for across in 0..geometry.blocks_in_band(band) {
                 let rect = geometry.rect(band, across);
                 let start = (rect.start - first) as usize * size;
-                let place = Place { buffer, start, pitch: rect.stride as usize * size };
+                let pitch = rect.stride as usize * size;
+                let place = Place { buffer, start, pitch, streamed };
                 jobs.push(self.block_job(loaded, (band, across), place)?);
             }
             buffers.push(out);
@@ -365,6 +369,8 @@ struct Band<'a> {
     loaded: &'a Loaded<'a>,
     band: u64,
     out: &'a mut [u8],
+    /// Whether it will not be read soon.
+    streamed: bool,
 }
 
 /// A block to be decoded, and its place for messages.

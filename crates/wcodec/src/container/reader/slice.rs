@@ -313,7 +313,11 @@ impl<R: ReadAt> Reader<R> {
         let mut jobs = Vec::with_capacity(blocks.len());
         for (buffer, (loaded, &place)) in loaded.iter().zip(blocks).enumerate() {
             let pitch = geometry.rect(place.0, place.1).cols * geometry.element.size();
-            jobs.push(self.block_job(loaded, place, Place { buffer, start: 0, pitch })?);
+            jobs.push(self.block_job(
+                loaded,
+                place,
+                Place { buffer, start: 0, pitch, streamed: false },
+            )?);
         }
         let mut buffers: Vec<&mut [u8]> =
             decoded.iter_mut().map(|(_, bytes)| bytes.as_mut_slice()).collect();

@@ -1,121 +1,111 @@
-//! Alias tables and elements of one or two bytes: from streams to elements without buffers of whole
-//! blocks in between.
+//! Row scan, alias tables and elements of up to four bytes: from streams to elements without buffers of
+//! whole blocks in between.
 
-mod column;
 mod row;
-mod unpack;
 
-use super::SIDE_BY_SIDE;
 use super::alias::Lanes;
+use super::unpack::MOST_BITS;
+use super::{MOST_CLASSES, SIDE_BY_SIDE};
 use crate::blocks::{Block, BlockError, Coded, Source};
 use crate::drive::all_ok;
 use crate::level::Set;
-use crate::merge::Rows;
+use crate::lines::Lines;
 use crate::slots::AliasTable;
+use crate::target::{Pieces, Target};
+use crate::x86_64::output::Output;
 use crate::{DecodeTable, Element, LANES, Level, LowBits, Scan, StreamError, Transform};
-pub(super) use unpack::{MOST_BITS, Unpack};
-
-/// Most classes of a block, a power of two.
-const MOST_CLASSES: usize = 64;
 
 /// What the elements of a block are put together from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
-    /// One byte: a field, below it 0 to 4 raw bits.
+    /// One byte: a field, below it 0 to 7 raw bits.
     Byte { raw: u32 },
     /// Two bytes whose sign is rotated: a field, below it 0 to 8 raw bits.
     Half { low: u32 },
     /// The same with 8 raw bits, and 1 to 7 more above them.
     HalfHigh { high: u32 },
+    /// Four bytes whose sign is rotated: a field, below it 0 to 8 raw bits, then two bytes.
+    Word { upper: u32 },
 }
 
 /// A block that can be decoded here.
 struct Plan<'a> {
     element: Element,
     kind: Kind,
-    scan: Scan,
+    rows: usize,
     cols: usize,
-    /// The rows; for the row scan as one if they lie one behind the other.
-    rows: Rows,
+    pieces: Pieces,
     tables: Vec<&'a AliasTable>,
     of_step: &'a [u8],
     stream: &'a [u8],
-    /// The rows in the order of the column scan; empty for their own.
-    order: &'a [u32],
     /// Bits of the fields that lie beside the stream.
     beside: LowBits<'a>,
     /// Raw planes below the fields.
     low: &'a [u8],
     high: &'a [u8],
-    /// Where the field begins in an element before the sign is rotated to its place.
+    upper: &'a [u8],
+    /// Where the field begins in an element, or in the upper half of a word, before the sign is rotated to its
+    /// place.
     shift: u32,
     /// What all elements have in common there.
     constant: u16,
-    /// What the bytes of the tables are distances from.
-    base: u16,
 }
 
 impl<'a> Plan<'a> {
     /// The plan of a block; `None` if it is of another kind.
     fn of(block: &Block<'a>) -> Option<Plan<'a>> {
         let element = block.element;
-        if block.tiles.is_some() || element.size() > 2 {
+        if block.tiles.is_some() || element.size() > 4 {
             return None;
         }
         let (first, below) = block.planes.split_first()?;
         let Source::Coded(coded) = first.source else { return None };
-        let Coded { classes, stream, scan, order, low: beside } = coded;
+        let Coded { classes, stream, scan, low: beside, .. } = coded;
         let tables = classes.tables().map(DecodeTable::alias).collect::<Option<Vec<_>>>()?;
         let mut shift = element.bits() - first.width;
         let field_shift = shift;
-        let (mut constant, mut low, mut high) = (0, (0, &[][..]), (0, &[][..]));
+        let (mut constant, none) = (0, (0, &[][..]));
+        let (mut low, mut high, mut upper) = (none, none, none);
         for plane in below {
             shift -= plane.width;
             match (plane.source, shift) {
-                (Source::Constant(value), _) => constant |= value << shift,
+                (Source::Constant(value), _) => constant |= u32::from(value) << shift,
                 (Source::Packed(bits), 0) => low = (plane.width, bits),
                 (Source::Packed(bits), 8) => high = (plane.width, bits),
+                (Source::Packed(bits), 16) => upper = (plane.width, bits),
                 _ => return None,
             }
         }
         let kind = match (element.size(), element.transform(), low.0, high.0) {
-            (1, _, raw @ 0..=4, 0) => Kind::Byte { raw },
+            (1, _, raw, 0) => Kind::Byte { raw },
             (2, Transform::RotateSign, low, 0) => Kind::Half { low },
             (2, Transform::RotateSign, 8, high) => Kind::HalfHigh { high },
+            (4, Transform::RotateSign, 8, 8) if field_shift >= 16 => Kind::Word { upper: upper.0 },
             _ => return None,
         };
-        let rows = block.place_rows();
-        let fits = match scan {
-            Scan::Row => {
-                // Raw bits of one kind are enough.
-                let row = rows.joined().width / element.size();
-                let one_kind = low.0 == 0 || beside.widths.is_empty() || element.size() == 2;
-                let high = matches!(kind, Kind::HalfHigh { .. });
-                row.is_multiple_of(LANES) && one_kind && (!high || beside.widths.is_empty())
-            }
-            Scan::Column => {
-                let whole = block.cols.is_multiple_of(LANES) && block.rows >= LANES;
-                whole && !matches!(kind, Kind::HalfHigh { .. }) && coded.classes.base().is_some()
-            }
-        };
+        // Of words, fields are put together with the upper half.
+        let below_half = element.bits() - element.bits().min(16);
+        let whole = (block.rows * block.cols).is_multiple_of(LANES);
+        // Raw bits of one kind are enough.
+        let one_kind = low.0 == 0 || matches!(kind, Kind::Half { .. } | Kind::Word { .. });
+        let fits = scan == Scan::Row && whole && (one_kind || beside.widths.is_empty());
         let few = tables.len() <= MOST_CLASSES;
         let narrow = beside.widths.iter().all(|&width| u32::from(width) <= MOST_BITS);
         (fits && few && narrow).then_some(Plan {
             element,
             kind,
-            scan,
+            rows: block.rows,
             cols: block.cols,
-            rows: if scan == Scan::Row { rows.joined() } else { rows },
+            pieces: Pieces::of(block),
             tables,
             of_step: classes.of_step(),
             stream,
-            order,
             beside,
             low: low.1,
             high: high.1,
-            shift: field_shift,
-            constant,
-            base: classes.base().unwrap_or(0),
+            upper: upper.1,
+            shift: field_shift - below_half,
+            constant: (constant >> below_half) as u16,
         })
     }
 
@@ -125,17 +115,11 @@ impl<'a> Plan<'a> {
         self.of_step.get(step).map_or(0, |&class| usize::from(class))
     }
 
-    /// The row that the column scan takes at this position.
-    fn row(&self, position: usize) -> usize {
-        self.order.get(position).map_or(position, |&row| row as usize)
-    }
-
     /// Whether both can be decoded side by side.
     fn goes_with(&self, other: &Plan<'_>) -> bool {
         let shape = |plan: &Plan<'_>| {
-            let Rows { rows, width, .. } = plan.rows;
             let beside = plan.beside.widths.is_empty();
-            (plan.element, plan.kind, plan.scan, plan.shift, plan.cols, rows, width, beside)
+            (plan.element, plan.kind, plan.shift, plan.rows, plan.cols, beside)
         };
         shape(self) == shape(other)
     }
@@ -148,15 +132,16 @@ pub(super) fn side_by_side(blocks: &[Block<'_>]) -> usize {
     1 + plans.take_while(|plan| plan.goes_with(&first)).count()
 }
 
-/// Twin of [`crate::decode_blocks`] for the first blocks, up to four; `None` if the first one is not of a
-/// kind that is known here.
+/// Twin of [`crate::decode_blocks`] for up to four blocks from number `first` on; `None` if that one is not of
+/// a kind that is known here.
 pub(crate) fn decode_fused(
     level: Level,
-    blocks: &[Block<'_>],
-    buffers: &mut [&mut [u8]],
-    space: &mut Vec<u8>,
+    first: usize,
+    target: &mut Target<'_, '_>,
+    space: &mut Lines,
 ) -> Option<Vec<Result<(), BlockError>>> {
     assert_eq!(level.set(), Set::Avx512);
+    let blocks = &target.blocks[first..];
     let mut plans = vec![Plan::of(&blocks[0])?];
     for block in blocks.iter().take(SIDE_BY_SIDE).skip(1) {
         match Plan::of(block) {
@@ -164,21 +149,13 @@ pub(crate) fn decode_fused(
             _ => break,
         }
     }
-    let buffers: Vec<*mut u8> = buffers.iter_mut().map(|buffer| buffer.as_mut_ptr()).collect();
-    let out = |n: usize| {
-        // SAFETY: `Block::check` has seen that the rows of each block lie in its buffer.
-        unsafe { buffers[blocks[n].place.buffer].add(plans[n].rows.start) }
-    };
-    // SAFETY: the level says that the processor has the instructions; the rows of each plan lie in
-    // the buffer of its block.
+    // SAFETY: the level says that the processor has the instructions.
     let verdicts = unsafe {
         match plans.as_slice() {
-            [a, b, c, d] => {
-                decode_group([a, b, c, d], [out(0), out(1), out(2), out(3)], space).to_vec()
-            }
-            [a, b, c] => decode_group([a, b, c], [out(0), out(1), out(2)], space).to_vec(),
-            [a, b] => decode_group([a, b], [out(0), out(1)], space).to_vec(),
-            [a, ..] => decode_group([a], [out(0)], space).to_vec(),
+            [a, b, c, d] => decode_group([a, b, c, d], first, target, space).to_vec(),
+            [a, b, c] => decode_group([a, b, c], first, target, space).to_vec(),
+            [a, b] => decode_group([a, b], first, target, space).to_vec(),
+            [a, ..] => decode_group([a], first, target, space).to_vec(),
             [] => Vec::new(),
         }
     };
@@ -187,32 +164,23 @@ pub(crate) fn decode_fused(
     Some(verdicts.into_iter().map(place).collect())
 }
 
-/// Decodes `N` blocks of one kind and shape side by side, each to its place.
-///
-/// # Safety
-/// The rows of each plan must be writable from its `out` on.
+/// Decodes `N` blocks of one kind and shape side by side, those from number `first` on.
 #[target_feature(enable = "avx512f,avx512bw,avx512vbmi,avx512vbmi2,avx512vl,bmi2,popcnt")]
-unsafe fn decode_group<const N: usize>(
+fn decode_group<const N: usize>(
     plans: [&Plan<'_>; N],
-    out: [*mut u8; N],
-    space: &mut Vec<u8>,
+    first: usize,
+    target: &mut Target<'_, '_>,
+    space: &mut Lines,
 ) -> [Result<(), StreamError>; N] {
     let mut lanes = match all_ok(plans.map(|plan| Lanes::new(plan.stream))) {
         Ok(lanes) => lanes,
         Err(error) if N == 1 => return [Err(error); N],
         // A stream that does not even begin leaves the others to be decoded one by one.
         Err(_) => {
-            // SAFETY: the caller's promise.
-            let alone = |n: usize| unsafe { decode_group([plans[n]], [out[n]], space)[0] };
-            return std::array::from_fn(alone);
+            return std::array::from_fn(|n| decode_group([plans[n]], first + n, target, space)[0]);
         }
     };
-    // SAFETY: the caller's promise.
-    unsafe {
-        match plans[0].scan {
-            Scan::Row => row::decode(plans, &mut lanes, out),
-            Scan::Column => column::decode(plans, &mut lanes, out, space),
-        }
-    }
+    let pieces = &plans[0].pieces;
+    row::decode(plans, &mut lanes, &mut Output::new(pieces, first, target, space));
     lanes.map(|lanes| lanes.end())
 }
