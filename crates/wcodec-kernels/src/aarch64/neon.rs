@@ -76,17 +76,14 @@ pub(super) struct ByteTable {
 
 impl ByteTable {
     fn of(table: &DecodeTable) -> ByteTable {
-        let Some(AliasTable { entry, shift, frequency, byte, .. }) = table.alias() else {
+        let Some(AliasTable { cut, alias, shift, frequency, byte, .. }) = table.alias() else {
             unreachable!("tables of more than 64 symbols are decoded elsewhere")
         };
-        let bytes = |numbers: &[u16; ALIAS_SYMBOLS]| {
-            [numbers.map(|n| n as u8), numbers.map(|n| (n >> 8) as u8)]
-        };
         ByteTable {
-            cut: entry.map(|entry| (entry >> 10) as u8),
-            alias: entry.map(|entry| entry as u8 & 63),
-            shift: bytes(shift),
-            frequency: bytes(frequency),
+            cut: cut.map(|cut| cut >> 2),
+            alias: *alias,
+            shift: *shift,
+            frequency: *frequency,
             byte: *byte,
         }
     }
