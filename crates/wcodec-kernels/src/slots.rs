@@ -182,7 +182,7 @@ pub(crate) struct AliasTable {
 pub(crate) type SplitBytes = [[u8; 16]; 4];
 
 #[cfg(target_arch = "x86_64")]
-fn split_bytes(byte: impl Fn(usize) -> u8) -> SplitBytes {
+pub(crate) fn split_bytes(byte: impl Fn(usize) -> u8) -> SplitBytes {
     std::array::from_fn(|quarter| {
         std::array::from_fn(|k| {
             let at = 16 * quarter + k;
@@ -191,7 +191,13 @@ fn split_bytes(byte: impl Fn(usize) -> u8) -> SplitBytes {
     })
 }
 
-/// The alias layout, byte by byte. Numbers of 16 bits are two tables: of lower bytes and of upper ones.
+/// Numbers of 16 bits as two tables: of lower bytes and of upper ones.
+#[cfg(target_arch = "x86_64")]
+pub(crate) fn split_numbers(number: impl Fn(usize) -> u16) -> [SplitBytes; 2] {
+    [0, 1].map(|half| split_bytes(|k| number(k).to_le_bytes()[half]))
+}
+
+/// The alias layout, byte by byte.
 #[cfg(target_arch = "x86_64")]
 #[repr(C, align(64))]
 #[derive(Clone)]
@@ -212,14 +218,11 @@ pub(crate) struct SplitTable {
 #[cfg(target_arch = "x86_64")]
 impl SplitTable {
     fn new(alias: &AliasTable, symbols: usize) -> SplitTable {
-        let halves = |number: &dyn Fn(usize) -> u16| {
-            [0, 1].map(|half| split_bytes(|k| number(k).to_le_bytes()[half]))
-        };
         SplitTable {
             cut: split_bytes(|k| (alias.entry[k] >> 10) as u8),
             alias: split_bytes(|k| (alias.entry[k] & 63) as u8 ^ k as u8),
-            shift: halves(&|k| alias.shift[k]),
-            frequency: halves(&|k| alias.frequency[k] << 4),
+            shift: split_numbers(|k| alias.shift[k]),
+            frequency: split_numbers(|k| alias.frequency[k] << 4),
             byte: split_bytes(|k| alias.byte[k]),
             symbols,
         }

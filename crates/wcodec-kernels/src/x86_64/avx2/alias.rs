@@ -2,10 +2,8 @@
 //! 16 bytes.
 //!
 //! State `x` is kept as two numbers of 16 bits, `high = x >> 12` and `low`, whose lowest 12 bits are those of
-//! `x`; bits above them mean nothing. Eight lanes lie in each half of a vector: lanes 0 to 7 and 16 to 23
-//! in the first, 8 to 15 and 24 to 31 in the second, so that packing both gives the lanes in order, as
-//! bytes, and unpacking bytes gives both. One step, with `b = slot / 64` the bucket and `t = slot % 64`
-//! the place in it:
+//! `x`; bits above them mean nothing. One step, with `b = slot / 64` the bucket and `t = slot % 64` the
+//! place in it:
 //!
 //! 1. The slot belongs to the symbol of the bucket if `t < cut[b]`, otherwise to `alias[b]`; its
 //!    position is `t` or `t + shift[b]`.
@@ -13,10 +11,11 @@
 //!    below. The position is added there, and its carry to the upper part.
 //! 3. Lanes with `x >> 12 == 0` take the next words, in lane order: a shuffle for each eight lanes.
 
+use super::lookup::{Indices, active_lanes, in_lanes, join, of_lanes, unpack};
 use super::{WINDOW, deal, padded};
 use crate::drive::drive;
 use crate::rans::{check_end, states};
-use crate::slots::{SplitBytes, SplitTable};
+use crate::slots::SplitTable;
 use crate::{LANES, StreamError};
 use std::arch::x86_64::*;
 
@@ -30,46 +29,6 @@ pub(super) struct Lanes<'a, const QUARTERS: usize> {
     taken: usize,
 }
 
-/// The lane of a number of a vector.
-fn lane(vector: usize, number: usize) -> usize {
-    8 * vector + number + number / 8 * 8
-}
-
-/// An index with 16 taken off once more for each quarter: below zero, a shuffle gives zero.
-#[derive(Clone, Copy)]
-struct Indices([__m256i; 4]);
-
-impl Indices {
-    #[inline]
-    #[target_feature(enable = "avx2")]
-    fn of(indices: __m256i) -> Indices {
-        let less = |n| _mm256_sub_epi8(indices, _mm256_set1_epi8(n));
-        Indices([indices, less(16), less(32), less(48)])
-    }
-
-    /// A byte for each index, all of which lie in the first `QUARTERS`.
-    #[inline]
-    #[target_feature(enable = "avx2")]
-    fn look_up<const QUARTERS: usize>(self, table: &SplitBytes) -> __m256i {
-        let mut found = _mm256_setzero_si256();
-        for k in 0..QUARTERS {
-            // SAFETY: a quarter has the 16 bytes that are read.
-            let quarter = unsafe { _mm_loadu_si128(table[k].as_ptr().cast()) };
-            let quarter = _mm256_broadcastsi128_si256(quarter);
-            found = _mm256_xor_si256(found, _mm256_shuffle_epi8(quarter, self.0[k]));
-        }
-        found
-    }
-
-    /// A number of 16 bits for each index, in the order of the lanes of both vectors.
-    #[inline]
-    #[target_feature(enable = "avx2")]
-    fn numbers<const QUARTERS: usize>(self, [low, high]: &[SplitBytes; 2]) -> [__m256i; 2] {
-        let (low, high) = (self.look_up::<QUARTERS>(low), self.look_up::<QUARTERS>(high));
-        [_mm256_unpacklo_epi8(low, high), _mm256_unpackhi_epi8(low, high)]
-    }
-}
-
 /// The output bytes of ranks.
 #[inline]
 #[target_feature(enable = "avx2")]
@@ -77,24 +36,12 @@ pub(super) fn bytes<const QUARTERS: usize>(table: &SplitTable, ranks: __m256i) -
     Indices::of(ranks).look_up::<QUARTERS>(&table.byte)
 }
 
-/// Two vectors of 16 bytes as one.
-#[inline]
-#[target_feature(enable = "avx2")]
-fn join(low: __m128i, high: __m128i) -> __m256i {
-    _mm256_inserti128_si256::<1>(_mm256_castsi128_si256(low), high)
-}
-
 impl<'a, const QUARTERS: usize> Lanes<'a, QUARTERS> {
     #[target_feature(enable = "avx2")]
     pub(super) fn new(stream: &'a [u8]) -> Result<Self, StreamError> {
         let (states, words) = states(stream, LANES)?;
-        let load = |part: &dyn Fn(u32) -> u16, vector: usize| {
-            let numbers: [u16; 16] = std::array::from_fn(|k| part(states[lane(vector, k)]));
-            // SAFETY: 16 numbers of 16 bits are the 32 bytes that are read.
-            unsafe { _mm256_loadu_si256(numbers.as_ptr().cast()) }
-        };
-        let high = std::array::from_fn(|vector| load(&|x| (x >> 12) as u16, vector));
-        let low = std::array::from_fn(|vector| load(&|x| x as u16, vector));
+        let high = in_lanes(|lane| (states[lane] >> 12) as u16);
+        let low = in_lanes(|lane| states[lane] as u16);
         Ok(Lanes { high, low, words, taken: 0 })
     }
 
@@ -120,8 +67,7 @@ impl<'a, const QUARTERS: usize> Lanes<'a, QUARTERS> {
         let other = _mm256_andnot_si256(own, at.look_up::<4>(&table.alias));
         let rank = _mm256_xor_si256(bucket, other);
         let shift = [0, 1].map(|k| _mm256_andnot_si256(own, at.look_up::<4>(&table.shift[k])));
-        let shifts =
-            [_mm256_unpacklo_epi8(shift[0], shift[1]), _mm256_unpackhi_epi8(shift[0], shift[1])];
+        let shifts = unpack(shift);
         let frequencies = Indices::of(rank).numbers::<QUARTERS>(&table.frequency);
 
         let (mut sums, mut moved, mut short) = (low, high, high);
@@ -189,32 +135,10 @@ impl<'a, const QUARTERS: usize> Lanes<'a, QUARTERS> {
         let Some(left) = self.words.len().checked_sub(self.taken) else {
             return Err(StreamError::Truncated);
         };
-        let mut states = [0; LANES];
-        for vector in 0..2 {
-            let (mut high, mut low) = ([0u16; 16], [0u16; 16]);
-            // SAFETY: both arrays have the 32 bytes that are written.
-            unsafe {
-                _mm256_storeu_si256(high.as_mut_ptr().cast(), self.high[vector]);
-                _mm256_storeu_si256(low.as_mut_ptr().cast(), self.low[vector]);
-            }
-            for (k, (high, low)) in high.into_iter().zip(low).enumerate() {
-                states[lane(vector, k)] = u32::from(high) << 12 | u32::from(low & 0xfff);
-            }
-        }
-        check_end(&states, left)
+        let (high, low) = (of_lanes(self.high), of_lanes(self.low));
+        let state = |lane: usize| u32::from(high[lane]) << 12 | u32::from(low[lane] & 0xfff);
+        check_end(&std::array::from_fn(state), left)
     }
-}
-
-/// All bits of the lanes of `active`.
-#[target_feature(enable = "avx2")]
-fn active_lanes(active: u32) -> [__m256i; 2] {
-    let lanes = |vector: usize| {
-        let mask: [u16; 16] =
-            std::array::from_fn(|k| if active >> lane(vector, k) & 1 == 1 { u16::MAX } else { 0 });
-        // SAFETY: 16 numbers of 16 bits are the 32 bytes that are read.
-        unsafe { _mm256_loadu_si256(mask.as_ptr().cast()) }
-    };
-    [lanes(0), lanes(1)]
 }
 
 /// Writes the output bytes of the ranks of a step.

@@ -2,16 +2,18 @@
 //! gathers.
 
 mod alias;
+mod encode;
 mod fused;
+mod lookup;
 mod wide;
 
 pub(crate) use fused::decode_fused;
 
 use crate::drive::{Judged, decode_jobs, in_groups};
 use crate::level::Set;
-use crate::rans::StreamJob;
+use crate::rans::{EncodeSpace, StreamJob, SymbolsJob};
 use crate::slots::SplitTable;
-use crate::{DecodeTable, LANES, Level, StreamError};
+use crate::{DecodeTable, EncodeTable, LANES, Level, StreamError, scalar};
 use std::arch::x86_64::*;
 
 /// Streams decoded side by side: two fill the registers, and nearly all of the time that a step of one
@@ -49,6 +51,32 @@ pub(crate) fn decode(level: Level, jobs: &mut [StreamJob<'_>]) -> Vec<Result<(),
             }
         },
     )
+}
+
+/// Twin of [`crate::encode`].
+pub(crate) fn encode(level: Level, jobs: &mut [SymbolsJob<'_>], space: &mut EncodeSpace) {
+    assert!(level.set() >= Set::Avx2);
+    let (mut few, mut many) = (Vec::new(), Vec::new());
+    for job in jobs {
+        let most = job.classes.tables().map(EncodeTable::symbols).max().unwrap_or(0);
+        match most.div_ceil(16) {
+            _ if job.steps.lanes() < LANES => scalar::rans::encode(job, space),
+            ..=2 => few.push(job),
+            ..=4 => many.push(job),
+            _ => scalar::rans::encode(job, space),
+        }
+    }
+    // SAFETY: the level says that the processor has the instructions.
+    unsafe {
+        in_groups::<SIDE_BY_SIDE, _>(&mut few, |group| match group {
+            [a, b] => encode::encode_group::<2, _>([a, b], space),
+            _ => group.iter_mut().for_each(|job| encode::encode_group::<2, _>([job], space)),
+        });
+        in_groups::<SIDE_BY_SIDE, _>(&mut many, |group| match group {
+            [a, b] => encode::encode_group::<4, _>([a, b], space),
+            _ => group.iter_mut().for_each(|job| encode::encode_group::<4, _>([job], space)),
+        });
+    }
 }
 
 /// Quarters of a table of 64 that the symbols of all tables take; `None` if one of them is not for
