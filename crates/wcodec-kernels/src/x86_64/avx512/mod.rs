@@ -6,7 +6,6 @@ mod fused;
 mod wide;
 
 pub(crate) use fused::decode_fused;
-pub(in crate::x86_64) use fused::{Cursor, Kind, MOST_CLASSES, Plan};
 
 use crate::drive::{Judged, decode_jobs, in_groups};
 use crate::level::Set;

@@ -2,10 +2,9 @@
 //! cache, turned, and its rows put together from there.
 
 use super::finish::Finish;
-use super::{Beside, Task};
+use super::{Beside, Plan};
 use crate::turn::transpose;
 use crate::x86_64::avx2::alias::{self, Lanes};
-use crate::x86_64::avx512::Plan;
 use crate::x86_64::turn::to_rows_avx2;
 use crate::{LANES, Scan, Steps};
 use std::arch::x86_64::*;
@@ -19,16 +18,15 @@ const LINE: usize = 64;
 /// The rows of each plan must be writable from its `out` on.
 #[target_feature(enable = "avx2,popcnt")]
 pub(super) unsafe fn decode<const QUARTERS: usize, const N: usize>(
-    tasks: [&Task<'_>; N],
+    plans: [&Plan<'_>; N],
     all_lanes: &mut [Lanes<'_, QUARTERS>; N],
     out: [*mut u8; N],
     space: &mut Vec<u8>,
 ) {
     // Its own copy: a compiler keeps it in registers.
     let mut lanes = *all_lanes;
-    let plans = tasks.map(|task| &task.plan);
     let has_beside = !plans[0].beside.widths.is_empty();
-    let mut beside = Beside::of(&tasks);
+    let mut beside = Beside::of(&plans);
     let finish: [Finish; N] = std::array::from_fn(|n| Finish::new(plans[n]));
     let (rows, cols) = (plans[0].rows.rows, plans[0].cols);
     let row_bytes = plans[0].rows.width;
@@ -49,12 +47,12 @@ pub(super) unsafe fn decode<const QUARTERS: usize, const N: usize>(
         alias::run(
             &mut lanes,
             0..cols,
-            |n, col| tasks[n].table(start + col),
+            |n, col| plans[n].class(start + col).1,
             |n, col, table, ranks| {
                 let mut fields = alias::bytes::<QUARTERS>(table, ranks);
                 if has_beside {
                     // SAFETY: the bit strings have bits for each element.
-                    fields = unsafe { beside.add(n, plans[n].class(start + col), fields) };
+                    fields = unsafe { beside.add(n, plans[n].class(start + col).0, fields) };
                 }
                 // Rows lie too far from each other for the processor to guess them.
                 let ahead = col / LANES * LINE;
@@ -78,7 +76,7 @@ pub(super) unsafe fn decode<const QUARTERS: usize, const N: usize>(
     let steps = Steps::of(Scan::Column, rows, cols);
     for n in (0..N).filter(|_| height > 0) {
         let symbols = &mut coded[..height * cols];
-        alias::tail(&mut lanes[n], steps, |step| tasks[n].table(step), symbols);
+        alias::tail(&mut lanes[n], steps, |step| plans[n].class(step).1, symbols);
         let packed = plans[n].beside.packed.as_ptr();
         let taken = beside.at[n] as usize - packed as usize;
         plans[n].beside.add_tail(steps, plans[n].of_step, 8 * taken, symbols);

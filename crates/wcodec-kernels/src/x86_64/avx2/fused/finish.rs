@@ -1,8 +1,8 @@
 //! Elements from fields and raw bits, 32 at a time.
 
+use super::plan::{Kind, Plan};
 use super::unpack::Unpack;
-use crate::Transform;
-use crate::x86_64::avx512::{Kind, Plan};
+use crate::{LANES, Transform};
 use std::arch::x86_64::*;
 
 /// How the elements of a block are put together.
@@ -12,46 +12,41 @@ pub(super) struct Finish {
     shift: __m128i,
     /// The bits of a byte that a shifted field may have.
     shifted: __m256i,
-    /// What all elements have in common, the base of the fields among it.
     constant: u16,
-    /// Raw planes below the fields.
-    low: Unpack,
-    high: Unpack,
+    /// Raw bits: those just below the fields, in a byte or in the upper half of a word.
+    below: Unpack,
+    /// Bytes of 32 elements in each raw plane.
+    steps: [usize; 3],
 }
 
-/// Where the raw bits of 32 elements lie.
+/// Where the raw bits of the next 32 elements lie.
 #[derive(Clone, Copy)]
-pub(super) struct Raw {
-    low: *const u8,
-    high: *const u8,
-}
+pub(super) struct Raw([*const u8; 3]);
 
 impl Finish {
     #[target_feature(enable = "avx2")]
     pub(super) fn new(plan: &Plan<'_>) -> Finish {
-        let (low, high) = match plan.kind {
-            Kind::Byte { raw } => (raw, 0),
-            Kind::Half { low } => (low, 0),
-            Kind::HalfHigh { high } => (8, high),
+        let (below, widths) = match plan.kind {
+            Kind::Byte { raw } => (raw, [raw, 0, 0]),
+            Kind::Half { low } => (low, [low, 0, 0]),
+            Kind::HalfHigh { high } => (high, [8, high, 0]),
+            Kind::Word { upper } => (upper, [8, 8, upper]),
         };
         Finish {
             kind: plan.kind,
             transform: plan.element.transform(),
             shift: _mm_cvtsi32_si128(plan.shift as i32),
             shifted: _mm256_set1_epi8(u8::MAX.unbounded_shl(plan.shift) as i8),
-            constant: (plan.base << plan.shift) | plan.constant,
-            low: Unpack::new(low),
-            high: Unpack::new(high),
+            constant: plan.constant,
+            below: Unpack::new(below),
+            steps: widths.map(|width| 4 * width as usize),
         }
     }
 
     /// The raw bits from element `32 step` of the plan on.
-    #[inline(always)]
     pub(super) fn raw(&self, plan: &Plan<'_>, step: usize) -> Raw {
-        Raw {
-            low: plan.low.as_ptr().wrapping_add(step * self.low.step),
-            high: plan.high.as_ptr().wrapping_add(step * self.high.step),
-        }
+        let at = |k: usize| plan.raw[k].as_ptr().wrapping_add(step * self.steps[k]);
+        Raw(std::array::from_fn(at))
     }
 
     /// Writes 32 elements, and goes on to the raw bits of the next.
@@ -61,55 +56,64 @@ impl Finish {
     #[inline]
     #[target_feature(enable = "avx2")]
     pub(super) unsafe fn put(&self, fields: __m256i, raw: &mut Raw, to: *mut u8) {
+        let Raw([low, high, upper]) = *raw;
         // SAFETY: the caller's promise.
         unsafe {
-            if let Kind::Byte { raw: bits } = self.kind {
-                _mm256_storeu_si256(to.cast(), self.bytes(fields, bits, raw.low));
-            } else {
-                let [first, second] = self.halves(fields, *raw);
-                let upper = _mm256_permute2x128_si256::<0x20>(first, second);
-                let lower = _mm256_permute2x128_si256::<0x31>(first, second);
-                _mm256_storeu_si256(to.cast(), upper);
-                _mm256_storeu_si256(to.add(32).cast(), lower);
+            match self.kind {
+                Kind::Byte { raw } => {
+                    _mm256_storeu_si256(to.cast(), self.bytes(fields, raw, low));
+                }
+                Kind::Half { low: 8 } => {
+                    let below = self.halves(fields, bytes(low));
+                    store_halves(to, below);
+                }
+                Kind::Half { .. } => {
+                    let below = self.below.numbers(low);
+                    store_halves(to, self.halves(fields, below));
+                }
+                Kind::HalfHigh { .. } => {
+                    let (bytes, high) = (bytes(low), self.below.numbers(high));
+                    let below =
+                        [0, 1].map(|k| _mm256_or_si256(bytes[k], _mm256_slli_epi16::<8>(high[k])));
+                    store_halves(to, self.halves(fields, below));
+                }
+                Kind::Word { .. } => {
+                    let below = self.below.numbers(upper);
+                    let upper = self.halves(fields, below);
+                    let (low, high) =
+                        (_mm256_loadu_si256(low.cast()), _mm256_loadu_si256(high.cast()));
+                    let lower = [_mm256_unpacklo_epi8(low, high), _mm256_unpackhi_epi8(low, high)];
+                    let pairs = |k: usize| {
+                        let first = _mm256_unpacklo_epi16(lower[k], upper[k]);
+                        let second = _mm256_unpackhi_epi16(lower[k], upper[k]);
+                        [rotated_word(first), rotated_word(second)]
+                    };
+                    // Of each half of 16 elements the first 8, then the others.
+                    let ([a, b], [c, d]) = (pairs(0), pairs(1));
+                    let [first, third] = in_order([a, b]);
+                    let [second, fourth] = in_order([c, d]);
+                    for (k, elements) in [first, second, third, fourth].into_iter().enumerate() {
+                        _mm256_storeu_si256(to.add(LANES * k).cast(), elements);
+                    }
+                }
             }
         }
-        raw.low = raw.low.wrapping_add(self.low.step);
-        raw.high = raw.high.wrapping_add(self.high.step);
+        for (at, step) in raw.0.iter_mut().zip(self.steps) {
+            *at = at.wrapping_add(step);
+        }
     }
 
-    /// Elements of two bytes, rotated, in the order of the lanes of both vectors.
-    ///
-    /// # Safety
-    /// The raw bits must be readable.
+    /// Fields and what lies below them in halves of 16 bits.
     #[inline]
     #[target_feature(enable = "avx2")]
-    unsafe fn halves(&self, fields: __m256i, raw: Raw) -> [__m256i; 2] {
-        let zero = _mm256_setzero_si256();
+    fn halves(&self, fields: __m256i, below: [__m256i; 2]) -> [__m256i; 2] {
         let constant = _mm256_set1_epi16(self.constant as i16);
+        let zero = _mm256_setzero_si256();
         let fields = [_mm256_unpacklo_epi8(fields, zero), _mm256_unpackhi_epi8(fields, zero)];
-        // SAFETY: the caller's promise.
-        let low = unsafe {
-            if self.low.step == 32 {
-                let bytes = _mm256_loadu_si256(raw.low.cast());
-                [_mm256_unpacklo_epi8(bytes, zero), _mm256_unpackhi_epi8(bytes, zero)]
-            } else {
-                self.low.numbers(raw.low)
-            }
-        };
-        let mut u = [zero; 2];
-        for k in 0..2 {
-            u[k] = _mm256_add_epi16(_mm256_sll_epi16(fields[k], self.shift), constant);
-            u[k] = _mm256_or_si256(u[k], low[k]);
-        }
-        if self.high.step > 0 {
-            // SAFETY: the caller's promise.
-            let high = unsafe { self.high.numbers(raw.high) };
-            for k in 0..2 {
-                u[k] = _mm256_or_si256(u[k], _mm256_slli_epi16::<8>(high[k]));
-            }
-        }
-        let rotated = |u| _mm256_or_si256(_mm256_srli_epi16::<1>(u), _mm256_slli_epi16::<15>(u));
-        [rotated(u[0]), rotated(u[1])]
+        [0, 1].map(|k| {
+            let fields = _mm256_add_epi16(_mm256_sll_epi16(fields[k], self.shift), constant);
+            _mm256_or_si256(fields, below[k])
+        })
     }
 
     /// Elements of one byte, with `bits` raw bits.
@@ -123,7 +127,7 @@ impl Finish {
         let mut u = _mm256_and_si256(_mm256_sll_epi16(fields, self.shift), self.shifted);
         if bits > 0 {
             // SAFETY: the caller's promise.
-            u = _mm256_or_si256(u, unsafe { self.low.bytes(raw) });
+            u = _mm256_or_si256(u, unsafe { self.below.bytes(raw) });
         }
         u = _mm256_add_epi8(u, _mm256_set1_epi8(self.constant as i8));
         match self.transform {
@@ -135,5 +139,52 @@ impl Finish {
                 _mm256_or_si256(sign, rest)
             }
         }
+    }
+}
+
+/// 32 bytes as numbers, in the order of the lanes.
+///
+/// # Safety
+/// They must be readable.
+#[inline]
+#[target_feature(enable = "avx2")]
+unsafe fn bytes(packed: *const u8) -> [__m256i; 2] {
+    // SAFETY: the caller's promise.
+    let bytes = unsafe { _mm256_loadu_si256(packed.cast()) };
+    let zero = _mm256_setzero_si256();
+    [_mm256_unpacklo_epi8(bytes, zero), _mm256_unpackhi_epi8(bytes, zero)]
+}
+
+#[inline]
+#[target_feature(enable = "avx2")]
+fn rotated_half(u: __m256i) -> __m256i {
+    _mm256_or_si256(_mm256_srli_epi16::<1>(u), _mm256_slli_epi16::<15>(u))
+}
+
+#[inline]
+#[target_feature(enable = "avx2")]
+fn rotated_word(u: __m256i) -> __m256i {
+    _mm256_or_si256(_mm256_srli_epi32::<1>(u), _mm256_slli_epi32::<31>(u))
+}
+
+/// The lower halves of two vectors, and their upper halves.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn in_order([a, b]: [__m256i; 2]) -> [__m256i; 2] {
+    [_mm256_permute2x128_si256::<0x20>(a, b), _mm256_permute2x128_si256::<0x31>(a, b)]
+}
+
+/// Writes halves of 32 lanes in their order, rotated.
+///
+/// # Safety
+/// 64 bytes must be writable at `to`.
+#[inline]
+#[target_feature(enable = "avx2")]
+unsafe fn store_halves(to: *mut u8, [first, second]: [__m256i; 2]) {
+    let [first, second] = in_order([rotated_half(first), rotated_half(second)]);
+    // SAFETY: the caller's promise.
+    unsafe {
+        _mm256_storeu_si256(to.cast(), first);
+        _mm256_storeu_si256(to.add(LANES).cast(), second);
     }
 }

@@ -13,15 +13,14 @@ use crate::level::Set;
 use crate::merge::Rows;
 use crate::slots::AliasTable;
 use crate::{DecodeTable, Element, LANES, Level, LowBits, Scan, StreamError, Transform};
-pub(in crate::x86_64) use row::Cursor;
 use unpack::MOST_BITS;
 
 /// Most classes of a block, a power of two.
-pub(in crate::x86_64) const MOST_CLASSES: usize = 64;
+const MOST_CLASSES: usize = 64;
 
 /// What the elements of a block are put together from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::x86_64) enum Kind {
+enum Kind {
     /// One byte: a field, below it 0 to 4 raw bits.
     Byte { raw: u32 },
     /// Two bytes whose sign is rotated: a field, below it 0 to 8 raw bits.
@@ -31,34 +30,34 @@ pub(in crate::x86_64) enum Kind {
 }
 
 /// A block that can be decoded here.
-pub(in crate::x86_64) struct Plan<'a> {
-    pub(in crate::x86_64) element: Element,
-    pub(in crate::x86_64) kind: Kind,
-    pub(in crate::x86_64) scan: Scan,
-    pub(in crate::x86_64) cols: usize,
+struct Plan<'a> {
+    element: Element,
+    kind: Kind,
+    scan: Scan,
+    cols: usize,
     /// The rows; for the row scan as one if they lie one behind the other.
-    pub(in crate::x86_64) rows: Rows,
-    pub(in crate::x86_64) tables: Vec<&'a AliasTable>,
-    pub(in crate::x86_64) of_step: &'a [u8],
-    pub(in crate::x86_64) stream: &'a [u8],
+    rows: Rows,
+    tables: Vec<&'a AliasTable>,
+    of_step: &'a [u8],
+    stream: &'a [u8],
     /// The rows in the order of the column scan; empty for their own.
-    pub(in crate::x86_64) order: &'a [u32],
+    order: &'a [u32],
     /// Bits of the fields that lie beside the stream.
-    pub(in crate::x86_64) beside: LowBits<'a>,
+    beside: LowBits<'a>,
     /// Raw planes below the fields.
-    pub(in crate::x86_64) low: &'a [u8],
-    pub(in crate::x86_64) high: &'a [u8],
+    low: &'a [u8],
+    high: &'a [u8],
     /// Where the field begins in an element before the sign is rotated to its place.
-    pub(in crate::x86_64) shift: u32,
+    shift: u32,
     /// What all elements have in common there.
-    pub(in crate::x86_64) constant: u16,
+    constant: u16,
     /// What the bytes of the tables are distances from.
-    pub(in crate::x86_64) base: u16,
+    base: u16,
 }
 
 impl<'a> Plan<'a> {
     /// The plan of a block; `None` if it is of another kind.
-    pub(in crate::x86_64) fn of(block: &Block<'a>) -> Option<Plan<'a>> {
+    fn of(block: &Block<'a>) -> Option<Plan<'a>> {
         let element = block.element;
         if block.tiles.is_some() || element.size() > 2 {
             return None;
@@ -122,17 +121,17 @@ impl<'a> Plan<'a> {
 
     /// The number of the table of a step.
     #[inline(always)]
-    pub(in crate::x86_64) fn class(&self, step: usize) -> usize {
+    fn class(&self, step: usize) -> usize {
         self.of_step.get(step).map_or(0, |&class| usize::from(class))
     }
 
     /// The row that the column scan takes at this position.
-    pub(in crate::x86_64) fn row(&self, position: usize) -> usize {
+    fn row(&self, position: usize) -> usize {
         self.order.get(position).map_or(position, |&row| row as usize)
     }
 
     /// Whether both can be decoded side by side.
-    pub(in crate::x86_64) fn goes_with(&self, other: &Plan<'_>) -> bool {
+    fn goes_with(&self, other: &Plan<'_>) -> bool {
         let shape = |plan: &Plan<'_>| {
             let Rows { rows, width, .. } = plan.rows;
             let beside = plan.beside.widths.is_empty();

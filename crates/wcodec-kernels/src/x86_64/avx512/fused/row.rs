@@ -128,7 +128,7 @@ unsafe fn decode_with<'t, const N: usize>(
 }
 
 /// Where each of `N` blocks goes on writing.
-pub(in crate::x86_64) struct Cursor<const N: usize> {
+struct Cursor<const N: usize> {
     at: [*mut u8; N],
     /// Bytes of a step.
     step: usize,
@@ -137,13 +137,12 @@ pub(in crate::x86_64) struct Cursor<const N: usize> {
     /// Bytes to a place that is written later: the next row, which lies too far away for the
     /// processor to guess.
     ahead: [usize; N],
-    /// Steps of a row.
-    pub(in crate::x86_64) row: usize,
+    row: usize,
     left: usize,
 }
 
 impl<const N: usize> Cursor<N> {
-    pub(in crate::x86_64) fn new(plans: &[&Plan<'_>; N], out: [*mut u8; N]) -> Cursor<N> {
+    fn new(plans: &[&Plan<'_>; N], out: [*mut u8; N]) -> Cursor<N> {
         let width = plans[0].rows.width;
         let step = LANES * plans[0].element.size();
         let gaps = plans.map(|plan| plan.rows.pitch.saturating_sub(width));
@@ -153,7 +152,7 @@ impl<const N: usize> Cursor<N> {
 
     /// The place of block `n` for this step; blocks must come in order.
     #[inline(always)]
-    pub(in crate::x86_64) fn next(&mut self, n: usize) -> *mut u8 {
+    fn next(&mut self, n: usize) -> *mut u8 {
         let at = self.at[n];
         // SAFETY: any address may be prefetched.
         unsafe { _mm_prefetch::<_MM_HINT_T0>(at.wrapping_add(self.ahead[n]).cast()) };
