@@ -75,11 +75,11 @@ impl Indices {
     #[target_feature(enable = "avx2")]
     pub(super) fn look_up<const QUARTERS: usize>(self, table: &SplitBytes) -> __m256i {
         let mut found = _mm256_setzero_si256();
-        for k in 0..QUARTERS {
+        for (quarter, indices) in table[..QUARTERS].iter().zip(self.0) {
             // SAFETY: a quarter has the 16 bytes that are read.
-            let quarter = unsafe { _mm_loadu_si128(table[k].as_ptr().cast()) };
+            let quarter = unsafe { _mm_loadu_si128(quarter.as_ptr().cast()) };
             let quarter = _mm256_broadcastsi128_si256(quarter);
-            found = _mm256_xor_si256(found, _mm256_shuffle_epi8(quarter, self.0[k]));
+            found = _mm256_xor_si256(found, _mm256_shuffle_epi8(quarter, indices));
         }
         found
     }

@@ -62,7 +62,7 @@ pub(crate) fn encode(level: Level, jobs: &mut [SymbolsJob<'_>], space: &mut Enco
         match most.div_ceil(16) {
             _ if job.steps.lanes() < LANES => scalar::rans::encode(job, space),
             ..=2 => few.push(job),
-            ..=4 => many.push(job),
+            3 | 4 => many.push(job),
             _ => scalar::rans::encode(job, space),
         }
     }

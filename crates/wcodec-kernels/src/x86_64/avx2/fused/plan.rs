@@ -73,7 +73,7 @@ impl<'a> Plan<'a> {
             shift -= plane.width;
             match plane.source {
                 Source::Constant(value) => constant |= u32::from(value) << shift,
-                Source::Packed(bits) if shift % 8 == 0 && shift <= 16 => {
+                Source::Packed(bits) if shift.is_multiple_of(8) && shift <= 16 => {
                     let k = shift as usize / 8;
                     (raw[k], widths[k]) = (bits, plane.width);
                 }
