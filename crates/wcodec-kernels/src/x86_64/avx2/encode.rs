@@ -69,6 +69,18 @@ fn power(powers: &[[u8; 16]; 2], bits: __m256i) -> [__m256i; 2] {
     }))
 }
 
+/// The same numbers, of which the compiler does not know where they come from: it would make one
+/// multiplication to 32 bits, dearer, of that to the upper half and the doubling.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn opaque(mut numbers: __m256i) -> __m256i {
+    // SAFETY: there are no instructions.
+    unsafe {
+        std::arch::asm!("/* {0} */", inout(ymm_reg) numbers, options(pure, nomem, nostack, preserves_flags));
+    }
+    numbers
+}
+
 /// The lanes of one stream between two steps.
 pub(super) struct Lanes<'a> {
     low: [__m256i; 2],
@@ -90,61 +102,67 @@ impl<'a> Lanes<'a> {
         Lanes { low, high: [_mm256_setzero_si256(); 2], words: &mut space[..needed], free: needed }
     }
 
-    /// Encodes the ranks of a step in the lanes of `active`, which with `WHOLE` are all.
-    #[inline]
-    #[target_feature(enable = "avx2,popcnt")]
-    fn step<const QUARTERS: usize, const WHOLE: bool>(
+    /// Encodes the ranks of a step in the lanes of `active`, which with `WHOLE` are all. Always inlined: states
+    /// must stay in registers, and streams overlap.
+    ///
+    /// # Safety
+    /// The caller must be compiled for AVX2 and POPCNT.
+    #[inline(always)]
+    unsafe fn step<const QUARTERS: usize, const WHOLE: bool>(
         &mut self,
         table: &SplitEncodeTable,
         ranks: &[u8; LANES],
         active: u32,
     ) {
-        let at = Indices::of(load(ranks));
-        let frequency = at.numbers::<QUARTERS>(&table.frequency);
-        let reciprocal = at.numbers::<QUARTERS>(&table.reciprocal);
-        let base = at.numbers::<QUARTERS>(&table.base);
-        let bits = at.look_up::<QUARTERS>(&table.bits);
-        let (to_16, to_12) = (power(&POWERS_16, bits), power(&POWERS_12, bits));
+        // SAFETY: the processor has the instructions, as the caller promises.
+        unsafe {
+            let at = Indices::of(load(ranks));
+            let frequency = at.numbers::<QUARTERS>(&table.frequency);
+            let reciprocal = at.numbers::<QUARTERS>(&table.reciprocal);
+            let base = at.numbers::<QUARTERS>(&table.base);
+            let bits = at.look_up::<QUARTERS>(&table.bits);
+            let (to_16, to_12) = (power(&POWERS_16, bits), power(&POWERS_12, bits));
 
-        let mut emit = [0, 1].map(|k| {
-            _mm256_cmpeq_epi16(_mm256_max_epu16(self.high[k], frequency[k]), self.high[k])
-        });
-        if !WHOLE {
-            let active = active_lanes(active);
-            emit = [0, 1].map(|k| _mm256_and_si256(emit[k], active[k]));
-        }
-        self.write(_mm256_movemask_epi8(_mm256_packs_epi16(emit[0], emit[1])) as u32);
-
-        let (mut quotients, mut places) = (base, base);
-        for k in 0..2 {
-            let (f, r) = (frequency[k], reciprocal[k]);
-            let low = _mm256_blendv_epi8(self.low[k], self.high[k], emit[k]);
-            let high = _mm256_andnot_si256(emit[k], self.high[k]);
-            let upper = _mm256_mullo_epi16(high, to_16[k]);
-            let lower = _mm256_mulhi_epu16(low, to_16[k]);
-            // A frequency of 1 has no bits, and 2^16 is too large.
-            let one = _mm256_cmpeq_epi16(to_16[k], _mm256_setzero_si256());
-            let upper = _mm256_or_si256(upper, _mm256_and_si256(one, low));
-            let half = _mm256_mulhi_epu16(_mm256_or_si256(upper, lower), r);
-            let twice = _mm256_add_epi16(half, half);
-            let rest = _mm256_sub_epi16(low, _mm256_mullo_epi16(twice, f));
-            let above = _mm256_add_epi16(r, _mm256_set1_epi16(1));
-            let scaled = _mm256_mullo_epi16(rest, to_12[k]);
-            let more = _mm256_srli_epi16::<11>(_mm256_mulhi_epu16(scaled, above));
-            quotients[k] = _mm256_add_epi16(twice, more);
-            let position = _mm256_sub_epi16(rest, _mm256_mullo_epi16(more, f));
-            places[k] = _mm256_add_epi16(base[k], position);
-        }
-        let slots = slots_at(&table.slots, places);
-        for k in 0..2 {
-            let mut low = _mm256_or_si256(_mm256_slli_epi16::<12>(quotients[k]), slots[k]);
-            let mut high = _mm256_srli_epi16::<4>(quotients[k]);
+            let mut emit = [0, 1].map(|k| {
+                _mm256_cmpeq_epi16(_mm256_max_epu16(self.high[k], frequency[k]), self.high[k])
+            });
             if !WHOLE {
-                let active = active_lanes(active)[k];
-                low = _mm256_blendv_epi8(self.low[k], low, active);
-                high = _mm256_blendv_epi8(self.high[k], high, active);
+                let active = active_lanes(active);
+                emit = [0, 1].map(|k| _mm256_and_si256(emit[k], active[k]));
             }
-            (self.low[k], self.high[k]) = (low, high);
+            self.write(_mm256_movemask_epi8(_mm256_packs_epi16(emit[0], emit[1])) as u32);
+
+            let (mut quotients, mut places) = (base, base);
+            for k in 0..2 {
+                let (f, r) = (frequency[k], reciprocal[k]);
+                let low = _mm256_blendv_epi8(self.low[k], self.high[k], emit[k]);
+                let high = _mm256_andnot_si256(emit[k], self.high[k]);
+                let upper = _mm256_mullo_epi16(high, to_16[k]);
+                let lower = _mm256_mulhi_epu16(low, to_16[k]);
+                // A frequency of 1 has no bits, and 2^16 is too large.
+                let one = _mm256_cmpeq_epi16(to_16[k], _mm256_setzero_si256());
+                let upper = _mm256_or_si256(upper, _mm256_and_si256(one, low));
+                let half = opaque(_mm256_mulhi_epu16(_mm256_or_si256(upper, lower), r));
+                let twice = _mm256_add_epi16(half, half);
+                let rest = _mm256_sub_epi16(low, _mm256_mullo_epi16(twice, f));
+                let above = _mm256_add_epi16(r, _mm256_set1_epi16(1));
+                let scaled = _mm256_mullo_epi16(rest, to_12[k]);
+                let more = _mm256_srli_epi16::<11>(_mm256_mulhi_epu16(scaled, above));
+                quotients[k] = _mm256_add_epi16(twice, more);
+                let position = _mm256_sub_epi16(rest, _mm256_mullo_epi16(more, f));
+                places[k] = _mm256_add_epi16(base[k], position);
+            }
+            let slots = slots_at(&table.slots, places);
+            for k in 0..2 {
+                let mut low = _mm256_or_si256(_mm256_slli_epi16::<12>(quotients[k]), slots[k]);
+                let mut high = _mm256_srli_epi16::<4>(quotients[k]);
+                if !WHOLE {
+                    let active = active_lanes(active)[k];
+                    low = _mm256_blendv_epi8(self.low[k], low, active);
+                    high = _mm256_blendv_epi8(self.high[k], high, active);
+                }
+                (self.low[k], self.high[k]) = (low, high);
+            }
         }
     }
 
@@ -183,20 +201,23 @@ impl<'a> Lanes<'a> {
 }
 
 /// The slot of each place.
-#[inline]
-#[target_feature(enable = "avx2")]
-fn slots_at(table: &[u16; TABLE_SIZE], places: [__m256i; 2]) -> [__m256i; 2] {
+///
+/// # Safety
+/// As [`Lanes::step`].
+#[inline(always)]
+unsafe fn slots_at(table: &[u16; TABLE_SIZE], places: [__m256i; 2]) -> [__m256i; 2] {
     let mut numbers = [[0u16; 16]; 2];
-    for (numbers, places) in numbers.iter_mut().zip(places) {
-        let places = _mm256_and_si256(places, _mm256_set1_epi16(TABLE_SIZE as i16 - 1));
-        // SAFETY: 16 numbers have the 32 bytes that are written.
-        unsafe { _mm256_storeu_si256(numbers.as_mut_ptr().cast(), places) };
-        for number in numbers {
-            // SAFETY: places are below the size of the table.
-            *number = unsafe { *table.get_unchecked(usize::from(*number)) };
+    // SAFETY: 16 numbers have the 32 bytes that are written; places are below the size of the table.
+    unsafe {
+        for (numbers, places) in numbers.iter_mut().zip(places) {
+            let places = _mm256_and_si256(places, _mm256_set1_epi16(TABLE_SIZE as i16 - 1));
+            _mm256_storeu_si256(numbers.as_mut_ptr().cast(), places);
+            for number in numbers {
+                *number = *table.get_unchecked(usize::from(*number));
+            }
         }
+        [load(&numbers[0]), load(&numbers[1])]
     }
-    [load(&numbers[0]), load(&numbers[1])]
 }
 
 /// Encodes `N` streams of 32 lanes side by side, whose tables have symbols in the first `QUARTERS` of 64.
@@ -230,21 +251,25 @@ pub(super) fn encode_group<const QUARTERS: usize, const N: usize>(
             let mut ranks = [0; LANES];
             ranks[..width].copy_from_slice(symbols);
             let table = classes[n].table(steps[n].len() + step);
-            lanes.step::<QUARTERS, false>(table, &ranks, active);
+            // SAFETY: this function is compiled for the instructions.
+            unsafe { lanes.step::<QUARTERS, false>(table, &ranks, active) };
         }
         for (step, ranks) in steps[n].iter().enumerate().skip(common).rev() {
-            lanes.step::<QUARTERS, true>(classes[n].table(step), ranks, u32::MAX);
+            // SAFETY: as above.
+            unsafe { lanes.step::<QUARTERS, true>(classes[n].table(step), ranks, u32::MAX) };
         }
     }
     for step in (0..common).rev() {
         // Written out for each stream: states must stay in registers.
         if N > 0 {
             let table = classes[0].table(step);
-            lanes[0].step::<QUARTERS, true>(table, &steps[0][step], u32::MAX);
+            // SAFETY: as above.
+            unsafe { lanes[0].step::<QUARTERS, true>(table, &steps[0][step], u32::MAX) };
         }
         if N > 1 {
             let table = classes[1].table(step);
-            lanes[1].step::<QUARTERS, true>(table, &steps[1][step], u32::MAX);
+            // SAFETY: as above.
+            unsafe { lanes[1].step::<QUARTERS, true>(table, &steps[1][step], u32::MAX) };
         }
     }
     for (lanes, job) in lanes.into_iter().zip(jobs) {

@@ -5,6 +5,10 @@ use super::unpack::Unpack;
 use crate::{LANES, Transform};
 use std::arch::x86_64::*;
 
+/// Bytes to raw bits that are fetched before they are needed: of several streams and planes the processor
+/// does it too late.
+const AHEAD: usize = 512;
+
 /// How the elements of a block are put together.
 pub(super) struct Finish {
     kind: Kind,
@@ -100,6 +104,7 @@ impl Finish {
         }
         for (at, step) in raw.0.iter_mut().zip(self.steps) {
             *at = at.wrapping_add(step);
+            _mm_prefetch::<_MM_HINT_T0>(at.wrapping_add(AHEAD).cast());
         }
     }
 
