@@ -221,11 +221,13 @@ pub(crate) struct SplitTable {
 #[cfg(target_arch = "x86_64")]
 impl SplitTable {
     fn new(alias: &AliasTable, symbols: usize) -> SplitTable {
+        let number =
+            |halves: &[[u8; ALIAS_SYMBOLS]; 2], k| u16::from_le_bytes([halves[0][k], halves[1][k]]);
         SplitTable {
-            cut: split_bytes(|k| (alias.entry[k] >> 10) as u8),
-            alias: split_bytes(|k| (alias.entry[k] & 63) as u8 ^ k as u8),
-            shift: split_numbers(|k| alias.shift[k]),
-            frequency: split_numbers(|k| alias.frequency[k] << 4),
+            cut: split_bytes(|k| alias.cut[k] >> 2),
+            alias: split_bytes(|k| alias.alias[k] ^ k as u8),
+            shift: split_numbers(|k| number(&alias.shift, k)),
+            frequency: split_numbers(|k| number(&alias.frequency, k) << 4),
             byte: split_bytes(|k| alias.byte[k]),
             symbols,
         }
