@@ -4,7 +4,8 @@
 It exists to disagree: it shares no code with the library, prefers plain statements to speed, and
 refuses what the text tells a reader to refuse. Needs numpy, zstandard, xxhash and blake3.
 
-usage: decode.py FILE.wcodec OUTPUT [BASE ...]    (OUTPUT - writes to standard output)
+usage: decode.py FILE.wcodec OUTPUT [BASE ...]    (OUTPUT - writes to standard output; of an archive, the
+       files one behind the other)
 """
 
 import struct
@@ -27,6 +28,7 @@ TYPES = [
 SIZES = {name: size for name, size, _ in TYPES[1:]}
 MANTISSA = {"F8_E4M3": 3, "F8_E5M2": 2, "F16": 10, "BF16": 7, "F32": 23, "F64": 52}
 RAW, CONSTANT, CODED, ZSTD, SIDE = range(5)
+OWN = 255  # a reference to the original itself
 
 
 class Refused(Exception):
@@ -325,7 +327,8 @@ def restore_tiles(values, width, tile, data):
 
 
 def read_bases(data, count, references, segments, inside):
-    """Returns the bases, as (BLAKE3, length), and sets the references of segments, none of them `inside` packings."""
+    """Returns the bases, as (BLAKE3, length), and where they end; sets the references of segments, none of them
+    `inside` packings."""
     require(count <= 16, "too many bases")
     bases, at, before = [], 0, -1
     for _ in range(count):
@@ -343,11 +346,24 @@ def read_bases(data, count, references, segments, inside):
         at += 16
         require(before < number < len(segments), "segment of a reference")
         require(number not in inside, "reference of a packing")
-        require(base < count and flip <= 1 and zero == 0, "reference")
-        require(position + segments[number]["bytes"] <= bases[base][1], "reference outside its base")
+        require((base < count or base == OWN) and flip <= 1 and zero == 0, "reference")
+        if base != OWN:
+            require(position + segments[number]["bytes"] <= bases[base][1], "reference outside its base")
         segments[number]["base"], before = (base, flip, position), number
-    require(at == len(data), "bytes behind the last reference")
-    return bases
+    return bases, at
+
+
+def check_own(segments, records, sources, starts):
+    """References to the original itself lead to an earlier segment that is cut alike and has none (section 11.1)."""
+    own = [segment.get("base", (0,))[0] == OWN for segment in segments]
+    for number, segment in enumerate(segments):
+        if own[number]:
+            homes = [k for k in range(number) if starts[k] == segment["base"][2] and segments[k]["bytes"]]
+            require(homes, "reference to no segment")
+            home = homes[0]
+            require(records[home][8:] == records[number][8:], "reference to another cut")
+            require(segments[home]["size"] == segment["size"], "reference to elements of another size")
+            require(not own[sources.get(home, home)], "reference to what has one")
 
 
 def partner_reader(segment, first, rows, cols, pitch, originals):
@@ -357,9 +373,10 @@ def partner_reader(segment, first, rows, cols, pitch, originals):
     (base, flip, position), size = segment["base"], segment["size"]
 
     def partners():
-        require(originals[base] is not None, "base is missing")
+        original = originals[base] if base != OWN else originals[-1]
+        require(original is not None, "base is missing")
         starts = [position + (first + row * pitch) * size for row in range(rows)]
-        data = b"".join(take(originals[base], start, cols * size) for start in starts)
+        data = b"".join(take(original, start, cols * size) for start in starts)
         words = numpy.frombuffer(data, f"<u{size}").astype(numpy.uint64)
         return words ^ numpy.uint64(1 << 8 * size - 1) if flip else words
 
@@ -377,6 +394,53 @@ def add_base(residual, partner, size, transform, prediction):
     place = lambda x: numpy.where(x & top, mask - x, x + top)
     found = place(residual) + place(partner) + top & mask
     return numpy.where(found & top, found - top, mask - found)
+
+
+# --- copies and archives (sections 12, 13) ------------------------------------------------------
+
+
+def read_copies(data, at, count, segments, records):
+    """The source of each segment that is a copy, and where the copies end."""
+    sources, before = {}, -1
+    for _ in range(count):
+        number, source = struct.unpack("<II", take(data, at, 8))
+        at += 8
+        require(before < number < len(segments), "segment of a copy")
+        require(source < number and source not in sources, "source of a copy")
+        require(records[number] == records[source], "record of a copy")
+        require("base" not in segments[number], "copy with a reference")
+        sources[number], before = source, number
+    return sources, at
+
+
+def parts_of(path):
+    require(1 <= len(path) <= 4096, "length of a path")
+    try:
+        text = path.decode()
+    except UnicodeDecodeError as error:
+        raise Refused("path of an entry") from error
+    require("\0" not in text and "\\" not in text and text[1:2] != ":", "path of an entry")
+    parts = path.split(b"/")
+    require(all(1 <= len(part) <= 255 and part not in (b".", b"..") for part in parts), "part of a path")
+    return parts
+
+
+def read_entries(data, count, ends):
+    """The entries of an archive as (path, BLAKE3, length, is a file); files end where segments or packings do."""
+    entries, at, total, before = [], 0, 0, []
+    for _ in range(count):
+        digest, length, path_len, kind, executable, source, zero = struct.unpack("<32sQHBBB3s", take(data, at, 48))
+        path = take(data, at + 48, path_len)
+        at += 48 + path_len
+        require(kind <= 1 and executable <= 1 and source in (0, 1, 2, 4, 5, 6) and not any(zero), "entry")
+        require(kind == 0 or not (any(digest) or length or executable or source), "folder")
+        parts, total = parts_of(path), total + length
+        require(before < parts and (not before or parts[: len(before)] != before), "order of paths")
+        require(total in ends, "end of a file")
+        entries.append((path.decode(), digest, length, kind == 0))
+        before = parts
+    require(at == len(data), "bytes behind the directory")
+    return entries
 
 
 # --- blocks (section 5) -----------------------------------------------------------------------
@@ -734,6 +798,34 @@ def decode_segment(data, segment, records, minor, originals):
     return b"".join(out)
 
 
+def segment_starts(segments, layouts, packings):
+    """Where each segment begins in the original; None for those of packings."""
+    starts, number, at = [], 0, 0
+    while number < len(segments):
+        if number in packings:
+            layout, structs = packings[number]
+            at, count = at + structs * layouts[layout][0], len(layouts[layout][3])
+            starts += [None] * count
+            number += count
+        else:
+            starts.append(at)
+            at, number = at + segments[number]["bytes"], number + 1
+    return starts
+
+
+def part_ends(segments, layouts, packings):
+    """Where segments and packings end in the original."""
+    ends = {0}
+    for number, start in enumerate(segment_starts(segments, layouts, packings)):
+        if start is not None:
+            ends.add(start + segments[number]["bytes"])
+        elif number in packings:
+            layout, structs = packings[number]
+            before = max(ends)
+            ends.add(before + structs * layouts[layout][0])
+    return ends
+
+
 def decode(data, bases=()):
     """The original of a .wcodec file, with the originals of its bases; raises Refused for anything that is not one."""
     require(data[:8] == HEADER_MAGIC, "not a wcodec file")
@@ -745,10 +837,13 @@ def decode(data, bases=()):
     table_at, blocks, stored, decoded_len, original_len = struct.unpack_from("<5Q", footer)
     digest, segment_count, layer_count, source, coding = struct.unpack_from("<32sIIBB", footer, 40)
     layout_count, packing_count, base_count, references = struct.unpack_from("<4I", footer, 84)
-    require(source <= (6 if minor >= 3 else 3) and coding <= 1, "footer")
-    require(not any(footer[82:84] + footer[100:112]), "footer")
+    copy_count, entry_count = struct.unpack_from("<2I", footer, 100)
+    require(source <= (7 if minor >= 4 else 6 if minor >= 3 else 3) and coding <= 1, "footer")
+    require(not any(footer[82:84] + footer[108:112]), "footer")
     require(minor >= 3 or layout_count == packing_count == 0, "packings before version 1.3")
     require(minor >= 4 or base_count == references == 0, "bases before version 1.4")
+    require(minor >= 4 or copy_count == 0, "copies before version 1.4")
+    require(source == 7 or entry_count == 0, "entries of no archive")
     directory_at = table_at + 24 * blocks
     require(table_at % 64 == 0 and directory_at + stored + 128 == len(data), "parts")
     require(decoded_len <= 16 * stored + 65536 and (decoded_len or not coding), "directory length")
@@ -767,23 +862,38 @@ def decode(data, bases=()):
     if coding:
         directory = unzstd(directory, decoded_len)
     require(len(directory) == decoded_len >= 48 * segment_count, "directory")
-    segments = [read_segment(directory[48 * k : 48 * k + 48], k) for k in range(segment_count)]
+    fields = [directory[48 * k : 48 * k + 48] for k in range(segment_count)]
+    segments = [read_segment(record, k) for k, record in enumerate(fields)]
     layouts, at = read_layouts(directory, 48 * segment_count, layout_count, minor)
     packings, at = read_packings(directory, at, packing_count, layouts, segments)
     at += read_layers(directory[at:], layer_count, segments, layouts, packings)
     inside = {s for first, (k, _) in packings.items() for s in range(first, first + len(layouts[k][3]))}
-    named = read_bases(directory[at:], base_count, references, segments, inside)
+    directory = directory[at:]
+    named, at = read_bases(directory, base_count, references, segments, inside)
+    sources, at = read_copies(directory, at, copy_count, segments, fields)
+    starts = segment_starts(segments, layouts, packings)
+    check_own(segments, fields, sources, starts)
+    entries = read_entries(directory[at:], entry_count, part_ends(segments, layouts, packings))
     by_digest = {blake3.blake3(base).digest(): base for base in bases}
     originals = [by_digest.get(digest) for digest, _ in named]
     lengths = zip(originals, named)
     require(all(o is None or len(o) == length for o, (_, length) in lengths), "length of a base")
     expected = sum(
         sum(map(len, s["bands"])) + s["side"] * ceil_div(len(s["bands"]), s["group"])
-        for s in segments
+        for number, s in enumerate(segments)
+        if number not in sources
     )
     require(expected == blocks, "number of blocks")
     remaining = iter(records)
-    decoded = [decode_segment(data, segment, remaining, minor, originals) for segment in segments]
+    decoded, own = [], bytearray()
+    for number, segment in enumerate(segments):
+        if number in sources:
+            decoded.append(decoded[sources[number]])
+        else:
+            decoded.append(decode_segment(data, segment, remaining, minor, [*originals, own]))
+        if starts[number] is not None:
+            # Those of packings are never referred to, so zeros do.
+            own += bytes(starts[number] - len(own)) + decoded[-1]
     original, number = [], 0
     while number < len(segments):
         if number in packings:
@@ -797,6 +907,11 @@ def decode(data, bases=()):
     original = b"".join(original)
     require(len(original) == original_len, "original length")
     require(blake3.blake3(original).digest() == digest, "BLAKE3 of the original")
+    require(source != 7 or sum(length for _, _, length, _ in entries) == len(original), "length of the files")
+    at = 0
+    for path, digest, length, is_file in entries:
+        file, at = original[at : at + length], at + length
+        require(not is_file or blake3.blake3(file).digest() == digest, f"BLAKE3 of {path}")
     return original
 
 

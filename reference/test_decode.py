@@ -38,12 +38,20 @@ def originals():
     return base, decode((BASES[1] / "steps.wcodec").read_bytes(), [base])
 
 
+def joined(path):
+    """A file, or those of a folder one behind the other."""
+    if path.is_file():
+        return path.read_bytes()
+    files = {os.fsencode(file.relative_to(path)): file for file in path.rglob("*") if file.is_file()}
+    return b"".join(files[name].read_bytes() for name in sorted(files, key=lambda name: name.split(b"/")))
+
+
 @pytest.mark.parametrize("path", GOLDEN, ids=lambda path: path.stem)
 def test_golden_files_decode_alike(path, tmp_path):
     folders = [word for folder in BASES for word in ("--base-path", folder)]
     done = run("decode", path, "-o", tmp_path / "out", *folders)
     assert done.returncode == 0, done.stderr
-    assert decode(path.read_bytes(), originals()) == (tmp_path / "out").read_bytes()
+    assert decode(path.read_bytes(), originals()) == joined(tmp_path / "out")
 
 
 @pytest.mark.parametrize("path", MALFORMED, ids=lambda path: path.stem)
@@ -177,6 +185,38 @@ def test_predicted_files_decode_alike(tmp_path):
         predicted += json.loads(done.stdout)["base_elements"] > 0
         assert decode((tmp_path / "coded").read_bytes(), [base]) == fine, seed
     assert FILES < 100 or predicted > FILES // 50, predicted
+
+
+def random_folder(rng, folder):
+    """Files of a few kinds in a folder and folders in it, some of them more than once."""
+    folder.mkdir()
+    contents = [random_file(rng) for _ in range(3)] + [b"", b"text"]
+    if contents[0][8:9] == b"{":
+        contents.append(tuned(rng, contents[0], 8 + struct.unpack_from("<Q", contents[0])[0]))
+    for _ in range(rng.integers(8)):
+        place = folder.joinpath(*rng.choice(["a", "b", "a-b", "c.safetensors"], rng.integers(1, 4)))
+        try:
+            place.parent.mkdir(parents=True, exist_ok=True)
+            if not place.exists():
+                place.write_bytes(contents[rng.integers(len(contents))])
+        except (FileExistsError, NotADirectoryError):
+            pass
+
+
+def test_archives_decode_alike(tmp_path):
+    copied = predicted = 0
+    for seed in range(FILES // 10):
+        rng = numpy.random.default_rng(seed)
+        folder = tmp_path / f"folder{seed}"
+        random_folder(rng, folder)
+        args = ["encode", folder, "--archive", "-o", tmp_path / "coded", "--force", "--quiet", "--json"]
+        done = run(*args)
+        assert done.returncode == 0, (seed, done.stderr)
+        stats = json.loads(done.stdout)
+        copied += stats["copied_elements"] > 0
+        predicted += stats["base_elements"] > 0
+        assert decode((tmp_path / "coded").read_bytes()) == joined(folder), seed
+    assert FILES < 100 or (copied > FILES // 50 and predicted > 0), (copied, predicted)
 
 
 def test_damaged_files_are_refused_by_both(tmp_path):

@@ -68,7 +68,7 @@ class Tensor:
         return sys.modules["torch._utils"]._rebuild_tensor_v2, self.state
 
 
-def stand_ins():
+def stand_ins(kinds=("FloatStorage", "HalfStorage", "LongStorage")):
     """Modules with the names that checkpoints refer to."""
     torch, utils = types.ModuleType("torch"), types.ModuleType("torch._utils")
 
@@ -77,7 +77,7 @@ def stand_ins():
 
     _rebuild_tensor_v2.__module__, _rebuild_tensor_v2.__qualname__ = "torch._utils", "_rebuild_tensor_v2"
     utils._rebuild_tensor_v2, torch._utils = _rebuild_tensor_v2, utils
-    for kind in ("FloatStorage", "HalfStorage", "LongStorage"):
+    for kind in kinds:
         setattr(torch, kind, type(kind, (), {"__module__": "torch"}))
     sys.modules.update({"torch": torch, "torch._utils": utils})
 

@@ -1,4 +1,4 @@
-//! Any bytes as a file: opened, verified, read by layer and by slice, never a panic.
+//! Any bytes as a file: opened, verified, read by layer, by slice and by file, never a panic.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
@@ -13,6 +13,10 @@ fuzz_target!(|bytes: &[u8]| {
             let _ = reader.decode_layer(layer);
             let _ = reader.layer_stats(layer);
             let _ = reader.decode_slice(layer, 0..1, 0..1);
+        }
+        for (number, file) in reader.files().enumerate().take(16) {
+            assert_eq!(reader.find_file(&file.path), Some(number));
+            let _ = reader.restore_file(number, &mut std::io::sink(), &());
         }
     }
 });

@@ -8,14 +8,19 @@ use wcodec::{Limits, Reader};
 #[derive(Arbitrary, Debug)]
 struct Input<'a> {
     blocks: Vec<(u8, u8)>,
+    minor: u8,
     segments: u8,
     layers: u8,
+    source: u8,
+    /// Of layouts, packings, bases, references, copies and entries.
+    counts: [u8; 6],
     original: u32,
     directory: &'a [u8],
 }
 
 fuzz_target!(|input: Input<'_>| {
     let mut file = b"\x89WCOD\r\n\x1a\x01\0\0\0".to_vec();
+    file[10] = input.minor % 5;
     file.resize(64, 0);
     let mut table = Vec::new();
     for (len, mode) in &input.blocks {
@@ -36,7 +41,9 @@ fuzz_target!(|input: Input<'_>| {
     file.extend([0; 32]);
     file.extend(u32::from(input.segments).to_le_bytes());
     file.extend(u32::from(input.layers).to_le_bytes());
-    file.resize(file.len() + 40, 0);
+    file.extend([input.source % 8, 0, 0, 0]);
+    file.extend(input.counts.iter().flat_map(|&count| u32::from(count).to_le_bytes()));
+    file.resize(file.len() + 12, 0);
     file.extend(b"WCODEND\n");
     let mut limits = Limits::default();
     limits.max_original = Some(16 << 20);
@@ -46,6 +53,10 @@ fuzz_target!(|input: Input<'_>| {
             let _ = reader.decode_layer(layer);
             let _ = reader.layer_stats(layer);
             let _ = reader.decode_slice(layer, 0..2, 0..2);
+        }
+        for (number, file) in reader.files().enumerate().take(4) {
+            assert!(!file.path.split('/').any(|part| part == ".." || part.is_empty()));
+            let _ = reader.restore_file(number, &mut std::io::sink(), &());
         }
     }
 });

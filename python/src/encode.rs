@@ -54,7 +54,7 @@ fn predictor(name: &str) -> PyResult<Predictor> {
     })
 }
 
-/// Encodes a file.
+/// Encodes a file, or a folder as an archive.
 #[pyfunction]
 pub(crate) fn encode_checkpoint<'py>(
     py: Python<'py>,
@@ -65,6 +65,9 @@ pub(crate) fn encode_checkpoint<'py>(
 ) -> PyResult<Bound<'py, PyAny>> {
     let options = options.build(py)?;
     let stats = call(py, None, progress, |observer| {
+        if input.is_dir() {
+            return wcodec::encode_archive(&input, &output, &options, observer);
+        }
         wcodec::encode_file(&input, &output, &options, observer)
     })?;
     stats::to_python(py, &stats)

@@ -11,7 +11,7 @@ use pyo3::types::PyBytes;
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
-use wcodec::{Bases, DecodeOptions, Error, ErrorKind, Limits, ReadAt, Span};
+use wcodec::{Bases, DecodeOptions, Error, ErrorKind, Limits, ReadAt, SourceKind, Span};
 
 /// Where the bytes of a `.wcodec` file are.
 enum Source {
@@ -126,6 +126,22 @@ impl Reader {
         self.reader.layers().map(row).collect()
     }
 
+    /// Number and path of each file of an archive.
+    fn files(&self) -> Vec<(usize, String)> {
+        let files = self.reader.files().enumerate().filter(|(_, entry)| !entry.is_folder());
+        files.map(|(number, entry)| (number, entry.path.clone())).collect()
+    }
+
+    /// The bytes of a file of an archive.
+    fn read_file<'py>(&self, py: Python<'py>, file: usize) -> PyResult<Bound<'py, PyBytes>> {
+        let bytes = call(py, self.path.as_deref(), None, |observer| {
+            let mut out = Vec::new();
+            self.reader.restore_file(file, &mut out, observer)?;
+            Ok(out)
+        })?;
+        Ok(PyBytes::new(py, &bytes))
+    }
+
     /// What the original was.
     #[getter]
     fn source(&self) -> &'static str {
@@ -234,7 +250,7 @@ fn slice_of<'a>(array: &'a mut PyReadwriteArray1<'_, u8>) -> PyResult<&'a mut [u
     array.as_slice_mut().map_err(|e| PyValueError::new_err(e.to_string()))
 }
 
-/// Restores the original file.
+/// Restores the original file, or the folder that an archive holds.
 #[pyfunction]
 pub(crate) fn decode_checkpoint<'py>(
     py: Python<'py>,
@@ -250,6 +266,9 @@ pub(crate) fn decode_checkpoint<'py>(
     let (input, output): (&Path, &Path) = (&input, &output);
     let stats = call(py, None, progress, |observer| {
         options.bases = self::bases(&bases)?;
+        if wcodec::open_file(input, &options.limits)?.source_kind() == SourceKind::Archive {
+            return wcodec::decode_archive(input, output, &options, observer);
+        }
         wcodec::decode_file(input, output, &options, observer)
     })?;
     stats::to_python(py, &stats)

@@ -13,7 +13,9 @@ Exit codes:
   3    the file is not a wcodec file, or is damaged
   4    the file needs a newer wcodec, or more than the limits allow
   5    a base of the file is missing or was changed
-  130  interrupted";
+  130  interrupted
+
+`diff` tells by 1 that the files differ, and by 2 that reading failed.";
 
 /// Lossless codec for neural-network weights
 #[derive(Debug, Parser)]
@@ -25,16 +27,19 @@ pub(crate) struct Args {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Encode a file; safetensors, GGUF, ONNX, PyTorch and npy by tensor, anything else as bytes
+    /// Encode a file or a folder; safetensors, GGUF, ONNX, PyTorch and npy by tensor, anything else as bytes
     Encode(EncodeArgs),
     /// Tell in a few seconds what encoding a file would bring, from samples of it
     Estimate(EstimateArgs),
-    /// Restore the original file, byte for byte
+    /// Restore the original file or folder, byte for byte
     Decode(DecodeArgs),
     /// Show what a file holds
     Info(InfoArgs),
     /// Check every hash of a file by decoding it
     Verify(VerifyArgs),
+    /// Show what differs between two files of any kind, layer by layer; exit code 0 if nothing does, 1 if
+    /// something does
+    Diff(DiffArgs),
     /// Write one layer, or rows and columns of it, as npy; of GGUF's block types the blocks, as bytes
     Extract(ExtractArgs),
     /// Measure encoding and decoding in memory beside memcpy
@@ -50,11 +55,15 @@ pub(crate) enum Command {
 
 #[derive(Debug, ClapArgs)]
 pub(crate) struct EncodeArgs {
-    /// File to encode, `-` for standard input
+    /// File to encode, `-` for standard input; or a folder, each file of it
     pub(crate) input: PathBuf,
-    /// File to write, `-` for standard output [default: INPUT.wcodec]
+    /// File to write, `-` for standard output [default: INPUT.wcodec]; for a folder without --archive the
+    /// folder to make
     #[arg(short, long)]
     pub(crate) output: Option<PathBuf>,
+    /// Make one file of a folder, in which layers that several files have are stored once
+    #[arg(long)]
+    pub(crate) archive: bool,
     #[command(flatten)]
     pub(crate) codec: CodecArgs,
     #[command(flatten)]
@@ -64,7 +73,7 @@ pub(crate) struct EncodeArgs {
     /// Do not decode and compare what was written
     #[arg(long)]
     pub(crate) no_verify: bool,
-    /// Replace an existing file
+    /// Replace an existing file, or an empty folder
     #[arg(long)]
     pub(crate) force: bool,
 }
@@ -180,18 +189,21 @@ pub(crate) struct LimitArgs {
 
 #[derive(Debug, ClapArgs)]
 pub(crate) struct DecodeArgs {
-    /// File to decode, `-` for standard input
+    /// File to decode, `-` for standard input; or a folder that encode made
     pub(crate) input: PathBuf,
-    /// File to write, `-` for standard output [default: INPUT without .wcodec]
+    /// File to write, `-` for standard output, or folder to make [default: INPUT without .wcodec]
     #[arg(short, long)]
     pub(crate) output: Option<PathBuf>,
+    /// Restore only this file of an archive; info lists them
+    #[arg(long, value_name = "PATH")]
+    pub(crate) file: Option<String>,
     #[command(flatten)]
     pub(crate) run: RunArgs,
     #[command(flatten)]
     pub(crate) bases: BaseArgs,
     #[command(flatten)]
     pub(crate) limits: LimitArgs,
-    /// Replace an existing file
+    /// Replace an existing file, or an empty folder
     #[arg(long)]
     pub(crate) force: bool,
 }
@@ -223,6 +235,23 @@ pub(crate) struct InfoArgs {
 pub(crate) struct VerifyArgs {
     /// File to check
     pub(crate) input: PathBuf,
+    #[command(flatten)]
+    pub(crate) bases: BaseArgs,
+    #[command(flatten)]
+    pub(crate) run: RunArgs,
+    #[command(flatten)]
+    pub(crate) limits: LimitArgs,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct DiffArgs {
+    /// File to compare with, of any kind or a .wcodec file; `-` for standard input
+    pub(crate) a: PathBuf,
+    /// File that is compared; what it has and A does not is what counts
+    pub(crate) b: PathBuf,
+    /// Show every layer, identical ones too
+    #[arg(long)]
+    pub(crate) layers: bool,
     #[command(flatten)]
     pub(crate) bases: BaseArgs,
     #[command(flatten)]

@@ -21,13 +21,17 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
             return message.exit_code() as u8;
         }
     };
+    let failed: fn(&ErrorKind) -> u8 = match args.command {
+        args::Command::Diff(_) => diff_exit_code,
+        _ => exit_code,
+    };
     match commands::run(args) {
-        Ok(()) => 0,
+        Ok(code) => code,
         // A reader that has seen enough (`wcodec info | head`) is no failure.
         Err(error) if is_broken_pipe(&error) => 0,
         Err(error) => {
             eprintln!("wcodec: {error}");
-            exit_code(error.kind())
+            failed(error.kind())
         }
     }
 }
@@ -49,5 +53,13 @@ fn exit_code(kind: &ErrorKind) -> u8 {
         ErrorKind::Base(_) => 5,
         ErrorKind::Interrupted => 130,
         _ => 1,
+    }
+}
+
+/// As for other tools that compare, 1 tells that the files differ.
+fn diff_exit_code(kind: &ErrorKind) -> u8 {
+    match exit_code(kind) {
+        1 => 2,
+        code => code,
     }
 }

@@ -163,7 +163,7 @@ fn exit_codes_tell_what_happened() {
     fails(&wcodec(&["decode", "model.safetensors", "-o", "x"], at), 3, "not a wcodec file");
     fails(&wcodec(&["decode", "model.safetensors"], at), 2, "name the output with -o");
     fails(&wcodec(&["encode", "nothing.safetensors"], at), 1, "nothing.safetensors: ");
-    fails(&wcodec(&["encode", "."], at), 1, "not a regular file");
+    fails(&wcodec(&["encode", "."], at), 2, "is a folder: name another one");
     std::fs::copy(testdata("malformed/minor_version.wcodec"), at.join("new.wcodec")).unwrap();
     fails(&wcodec(&["info", "new.wcodec"], at), 4, "format version 1.5");
     ok(&wcodec(&["encode", "model.safetensors", "-o", "m.wcodec"], at));
@@ -225,6 +225,56 @@ fn bases_are_given_and_found() {
         ["bench", "fine.safetensors", "--base", "model.safetensors", "--runs", "1", "--json"];
     let bench: serde_json::Value = serde_json::from_str(&ok(&wcodec(&bench, at))).unwrap();
     assert_eq!(bench["coded_bytes"], size("f.wcodec"));
+}
+
+#[test]
+fn diff_tells_what_changed_and_by_its_exit_code_whether_something_did() {
+    let folder = folder();
+    let at = folder.path();
+    let mut fine = model();
+    let middle = fine.len() / 2;
+    fine[middle..middle + 9000].iter_mut().step_by(9).for_each(|byte| *byte ^= 1);
+    std::fs::write(at.join("fine.safetensors"), &fine).unwrap();
+    ok(&wcodec(
+        &["encode", "fine.safetensors", "-o", "f.wcodec", "--base", "model.safetensors"],
+        at,
+    ));
+
+    let same = wcodec(&["diff", "fine.safetensors", "fine.safetensors"], at);
+    assert!(ok(&same).contains("identical: no layer differs"), "{same:?}");
+    // The first file is found as the base of the second one.
+    for b in ["fine.safetensors", "f.wcodec"] {
+        let output = wcodec(&["diff", "model.safetensors", b], at);
+        assert_eq!(output.status.code(), Some(1));
+        assert!(output.stderr.is_empty(), "{output:?}");
+        let text = String::from_utf8(output.stdout).unwrap();
+        assert!(text.contains("B with A as its base: about "), "{text}");
+        let json = wcodec(&["diff", "model.safetensors", b, "--json"], at).stdout;
+        let json: serde_json::Value = serde_json::from_slice(&json).unwrap();
+        assert_eq!(json["identical"], false);
+        assert_eq!(json["changed"], 1000);
+        assert_eq!(json["b"]["original_bytes"], fine.len());
+        let layers = json["layer_list"].as_array().unwrap();
+        assert_eq!(json["b"]["layers"], layers.len());
+        let differs = |layer: &&serde_json::Value| layer["relation"] != "identical";
+        let shown = |layer: &serde_json::Value| text.contains(layer["b"]["name"].as_str().unwrap());
+        assert!(layers.iter().filter(differs).all(shown), "{text}");
+        assert!(layers.iter().any(|layer| !differs(&layer) && !shown(layer)), "{text}");
+        let all = wcodec(&["diff", "model.safetensors", b, "--layers"], at).stdout;
+        assert!(String::from_utf8(all).unwrap().lines().count() > layers.len());
+    }
+    assert_eq!(wcodec(&["diff", "fine.safetensors", "f.wcodec"], at).status.code(), Some(5));
+    let base = ["--base", "model.safetensors"];
+    ok(&wcodec(&["diff", "fine.safetensors", "f.wcodec", base[0], base[1]], at));
+
+    // 1 tells that files differ, and nothing else.
+    fails(&wcodec(&["diff", "model.safetensors", "nothing"], at), 2, "nothing: ");
+    fails(&wcodec(&["diff", ".", "model.safetensors"], at), 2, "not a regular file");
+    let coded = std::fs::read(at.join("f.wcodec")).unwrap();
+    std::fs::write(at.join("cut.wcodec"), &coded[..coded.len() - 1]).unwrap();
+    fails(&wcodec(&["diff", "model.safetensors", "cut.wcodec"], at), 3, "cut.wcodec: ");
+    let output = wcodec(&["diff", "model.safetensors", "f.wcodec", "--max-size", "9"], at);
+    fails(&output, 4, "original size is");
 }
 
 #[test]

@@ -213,10 +213,11 @@ pub fn decode_blocks(
             continue;
         }
         #[cfg(target_arch = "x86_64")]
-        if level.set() == Set::Avx512
-            && let Some(done) =
-                x86_64::avx512::decode_fused(level, rest, buffers, &mut space.strips)
-        {
+        if let Some(done) = match level.set() {
+            Set::Avx512 => x86_64::avx512::decode_fused(level, rest, buffers, &mut space.strips),
+            Set::Avx2 => x86_64::avx2::decode_fused(level, rest, buffers, &mut space.strips),
+            Set::Scalar => None,
+        } {
             rest = &rest[done.len()..];
             verdicts.extend(done);
             continue;

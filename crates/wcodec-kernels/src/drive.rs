@@ -55,15 +55,15 @@ pub(crate) fn all_ok<T, E, const N: usize>(results: [Result<T, E>; N]) -> Result
 /// - `store(out, table, symbols)`: writes the 32 output bytes of what a step gave.
 ///
 /// `$table` is what a step decodes with; `$of` finds it in a [`DecodeTable`](crate::DecodeTable), or
-/// makes it from one.
+/// makes it from one. With a `$generic` constant, lanes and `store` have that parameter.
 macro_rules! drive {
-    (features: $features:literal, table: $table:ty, of: $of:expr, symbols: $symbols:ty) => {
+    (features: $features:literal, $(generic: $generic:ident,)? table: $table:ty, of: $of:expr, symbols: $symbols:ty) => {
         /// Decodes full steps of `N` streams in turn. `table(stream, step)` tells what each step
         /// decodes with, `sink(stream, step, table, symbols)` gets what it gives.
         #[inline]
         #[target_feature(enable = $features)]
-        pub(super) fn run<'t, const N: usize>(
-            lanes: &mut [Lanes<'_>; N],
+        pub(super) fn run<'t, $(const $generic: usize,)? const N: usize>(
+            lanes: &mut [Lanes<'_ $(, $generic)?>; N],
             steps: std::ops::Range<usize>,
             table: impl Fn(usize, usize) -> &'t $table,
             mut sink: impl FnMut(usize, usize, &$table, $symbols),
@@ -105,8 +105,8 @@ macro_rules! drive {
 
         /// Decodes the tail steps of a stream, which have fewer lanes, into `out`.
         #[target_feature(enable = $features)]
-        pub(super) fn tail<'t>(
-            lanes: &mut Lanes<'_>,
+        pub(super) fn tail<'t $(, const $generic: usize)?>(
+            lanes: &mut Lanes<'_ $(, $generic)?>,
             steps: $crate::Steps,
             table: impl Fn(usize) -> &'t $table,
             out: &mut [u8],
@@ -120,14 +120,14 @@ macro_rules! drive {
                 let symbols = lanes.step::<true>(table, active);
                 let mut bytes = [0u8; $crate::LANES];
                 // SAFETY: 32 bytes are writable.
-                unsafe { store(bytes.as_mut_ptr(), table, symbols) };
+                unsafe { store$(::<$generic>)?(bytes.as_mut_ptr(), table, symbols) };
                 out.copy_from_slice(&bytes[..out.len()]);
             }
         }
 
         /// Decodes `N` streams of 32 lanes side by side and sets their verdicts.
         #[target_feature(enable = $features)]
-        pub(super) fn decode_group<const N: usize>(
+        pub(super) fn decode_group<$(const $generic: usize,)? const N: usize>(
             jobs: [&mut (&mut $crate::StreamJob<'_>, &mut Result<(), $crate::StreamError>); N],
         ) {
             // Tables, or references to them.
@@ -136,10 +136,10 @@ macro_rules! drive {
             if jobs.iter().all(|job| job.0.classes.of_step().is_empty()) {
                 // Known to the compiler: no look-up of classes in the loop.
                 let tables: [&$table; N] = std::array::from_fn(|n| -> &$table { &of_class[n][0] });
-                decode_with(jobs, |n, _| tables[n]);
+                decode_with::<$($generic,)? N>(jobs, |n, _| tables[n]);
             } else {
                 let of_step: [&[u8]; N] = std::array::from_fn(|n| jobs[n].0.classes.of_step());
-                decode_with(jobs, |n, step| -> &$table {
+                decode_with::<$($generic,)? N>(jobs, |n, step| -> &$table {
                     &of_class[n][of_step[n].get(step).map_or(0, |&class| usize::from(class))]
                 });
             }
@@ -147,16 +147,18 @@ macro_rules! drive {
 
         #[inline]
         #[target_feature(enable = $features)]
-        fn decode_with<'t, const N: usize>(
+        fn decode_with<'t, $(const $generic: usize,)? const N: usize>(
             mut jobs: [&mut (&mut $crate::StreamJob<'_>, &mut Result<(), $crate::StreamError>); N],
             table: impl Fn(usize, usize) -> &'t $table,
         ) {
             let streams: [&[u8]; N] = std::array::from_fn(|n| jobs[n].0.stream);
-            let starts = streams.map(|stream| Lanes::new(stream));
+            let starts = streams.map(|stream| Lanes$(::<'_, $generic>)?::new(stream));
             let mut lanes = match $crate::drive::all_ok(starts) {
                 Ok(lanes) => lanes,
                 // A stream that does not even begin leaves the others to be decoded one by one.
-                Err(_) if N > 1 => return jobs.into_iter().for_each(|job| decode_group([job])),
+                Err(_) if N > 1 => {
+                    return jobs.into_iter().for_each(|job| decode_group::<$($generic,)? 1>([job]));
+                }
                 Err(error) => return *jobs[0].1 = Err(error),
             };
             let common = jobs.iter().map(|job| job.0.steps.full()).min().unwrap_or(0);
@@ -164,7 +166,9 @@ macro_rules! drive {
             run(&mut lanes, 0..common, &table, |n, step, table, symbols| {
                 // SAFETY: `step` is below the full steps of each stream, whose `out` has 32 bytes
                 // for each.
-                unsafe { store(starts[n].add($crate::LANES * step), table, symbols) };
+                unsafe {
+                    store$(::<$generic>)?(starts[n].add($crate::LANES * step), table, symbols);
+                };
             });
             for (n, (job, mut lanes)) in jobs.iter_mut().zip(lanes).enumerate() {
                 let steps = job.0.steps;
@@ -177,7 +181,7 @@ macro_rules! drive {
                     |_, step, table, symbols| {
                         let out = &mut full[$crate::LANES * step..][..$crate::LANES];
                         // SAFETY: `out` has the 32 bytes that are written.
-                        unsafe { store(out.as_mut_ptr(), table, symbols) };
+                        unsafe { store$(::<$generic>)?(out.as_mut_ptr(), table, symbols) };
                     },
                 );
                 tail(&mut lanes, steps, |step| table(n, step), rest);

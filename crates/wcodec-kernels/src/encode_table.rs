@@ -3,7 +3,7 @@
 
 use crate::MAX_SYMBOLS;
 #[cfg(target_arch = "x86_64")]
-use crate::slots::{ALIAS_SYMBOLS, BUCKET_BITS};
+use crate::slots::{ALIAS_SYMBOLS, BUCKET_BITS, SplitBytes, split_bytes, split_numbers};
 use crate::slots::{Run, TABLE_SIZE, TableError, for_each_run, validate};
 use std::sync::OnceLock;
 
@@ -14,6 +14,8 @@ pub struct EncodeTable {
     scalar: OnceLock<Box<ScalarTable>>,
     #[cfg(target_arch = "x86_64")]
     alias: OnceLock<Box<AliasEncodeTable>>,
+    #[cfg(target_arch = "x86_64")]
+    split: OnceLock<Box<SplitEncodeTable>>,
     #[cfg(target_arch = "x86_64")]
     wide: OnceLock<Box<[u32; MAX_SYMBOLS]>>,
 }
@@ -31,6 +33,8 @@ impl EncodeTable {
             #[cfg(target_arch = "x86_64")]
             alias: OnceLock::new(),
             #[cfg(target_arch = "x86_64")]
+            split: OnceLock::new(),
+            #[cfg(target_arch = "x86_64")]
             wide: OnceLock::new(),
         })
     }
@@ -46,6 +50,20 @@ impl EncodeTable {
     pub(crate) fn alias(&self) -> Option<&AliasEncodeTable> {
         let few = self.frequencies.len() <= ALIAS_SYMBOLS;
         few.then(|| &**self.alias.get_or_init(|| AliasEncodeTable::new(&self.frequencies)))
+    }
+
+    /// For vector registers that look up 16 bytes at a time, and slots in memory; `None` if there are more
+    /// than 64 symbols.
+    #[cfg(target_arch = "x86_64")]
+    pub(crate) fn split(&self) -> Option<&SplitEncodeTable> {
+        let few = self.symbols() <= ALIAS_SYMBOLS;
+        few.then(|| &**self.split.get_or_init(|| SplitEncodeTable::new(&self.frequencies)))
+    }
+
+    /// How many symbols there are.
+    #[cfg(target_arch = "x86_64")]
+    pub(crate) fn symbols(&self) -> usize {
+        self.frequencies.len()
     }
 
     /// By rank: the frequency in the upper half, the sum of the frequencies of lower ranks in the lower one. With
@@ -104,14 +122,66 @@ impl ScalarTable {
             let reciprocal = (1u64 << 40).div_ceil(u64::from(f));
             *symbol = EncodeSymbol { reciprocal, limit: u32::from(f) << 16, frequency: f, base };
         }
-        for_each_run(frequencies, |Run { slot, rank, position, len }| {
-            let first = usize::from(symbols[rank].base) + usize::from(position);
-            for (to, slot) in slots[first..][..usize::from(len)].iter_mut().zip(slot as u16..) {
-                *to = slot;
-            }
-        });
+        set_slots(frequencies, slots);
         table
     }
+}
+
+/// The slots of each symbol by position, symbol after symbol.
+fn set_slots(frequencies: &[u16], slots: &mut [u16; TABLE_SIZE]) {
+    let mut first = [0; MAX_SYMBOLS];
+    for (first, base) in first.iter_mut().zip(bases(frequencies)) {
+        *first = base;
+    }
+    for_each_run(frequencies, |Run { slot, rank, position, len }| {
+        let first = usize::from(first[rank]) + usize::from(position);
+        for (to, slot) in slots[first..][..usize::from(len)].iter_mut().zip(slot as u16..) {
+            *to = slot;
+        }
+    });
+}
+
+/// For vector registers that look up 16 bytes at a time, up to 64 symbols.
+#[cfg(target_arch = "x86_64")]
+#[repr(C, align(64))]
+#[derive(Clone)]
+pub(crate) struct SplitEncodeTable {
+    /// Of each rank.
+    pub(crate) frequency: [SplitBytes; 2],
+    /// Of each rank, as [`reciprocal`] has it.
+    pub(crate) reciprocal: [SplitBytes; 2],
+    /// Of each rank: where its positions begin in `slots`.
+    pub(crate) base: [SplitBytes; 2],
+    /// Of each rank: `ceil(log2(frequency))`.
+    pub(crate) bits: SplitBytes,
+    /// The slots of each symbol by position, symbol after symbol.
+    pub(crate) slots: [u16; TABLE_SIZE],
+}
+
+#[cfg(target_arch = "x86_64")]
+impl SplitEncodeTable {
+    fn new(frequencies: &[u16]) -> Box<SplitEncodeTable> {
+        // Ranks of no symbol are as good as of frequency 1.
+        let frequency = |rank: usize| frequencies.get(rank).copied().unwrap_or(1);
+        let bases: Vec<u16> = bases(frequencies).collect();
+        let base = |rank: usize| bases.get(rank).copied().unwrap_or(0);
+        let mut table = Box::new(SplitEncodeTable {
+            frequency: split_numbers(frequency),
+            reciprocal: split_numbers(|rank| reciprocal(frequency(rank)).1),
+            base: split_numbers(base),
+            bits: split_bytes(|rank| reciprocal(frequency(rank)).0),
+            slots: [0; TABLE_SIZE],
+        });
+        set_slots(frequencies, &mut table.slots);
+        table
+    }
+}
+
+/// `bits = ceil(log2(frequency))` and `floor(2^(15 + bits) / frequency)`.
+#[cfg(target_arch = "x86_64")]
+fn reciprocal(frequency: u16) -> (u8, u16) {
+    let bits = frequency.next_power_of_two().ilog2();
+    (bits as u8, ((1u32 << (15 + bits)) / u32::from(frequency)) as u16)
 }
 
 /// Numbers of 16 bits by rank: their lower and their upper bytes.
@@ -194,9 +264,8 @@ impl AliasEncodeTable {
     }
 
     fn set_symbol(&mut self, rank: usize, f: u16, rest: u16) {
-        let bits = f.next_power_of_two().ilog2();
-        let reciprocal = ((1u32 << (15 + bits)) / u32::from(f)) as u16;
-        self.bits[rank] = bits as u8;
+        let (bits, reciprocal) = reciprocal(f);
+        self.bits[rank] = bits;
         for (halves, number) in
             [(&mut self.frequency, f), (&mut self.reciprocal, reciprocal), (&mut self.rest, rest)]
         {

@@ -10,7 +10,7 @@ pub fn map_bytes(level: Level, table: &[u8; 256], bytes: &[u8], out: &mut Vec<u8
     let write = |out: &mut [MaybeUninit<u8>]| {
         let done = match level.set() {
             #[cfg(target_arch = "x86_64")]
-            Set::Avx512 => crate::x86_64::map::map_bytes(level, table, bytes, out),
+            Set::Avx2 | Set::Avx512 => crate::x86_64::map::map_bytes(level, table, bytes, out),
             _ => 0,
         };
         map(table, &bytes[done..], &mut out[done..]);
@@ -36,7 +36,7 @@ pub fn map_steps(
     let write = |out: &mut [MaybeUninit<u8>]| {
         let done = match level.set() {
             #[cfg(target_arch = "x86_64")]
-            Set::Avx512 if steps.lanes() == crate::LANES => {
+            Set::Avx2 | Set::Avx512 if steps.lanes() == crate::LANES => {
                 let (full, _) = bytes[..steps.full_symbols()].as_chunks();
                 crate::x86_64::map::map_steps(level, tables, of_step, full, out.as_chunks_mut().0)
             }

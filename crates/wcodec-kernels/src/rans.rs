@@ -356,6 +356,8 @@ pub fn encode(level: Level, jobs: &mut [SymbolsJob<'_>], space: &mut EncodeSpace
     match level.set() {
         #[cfg(target_arch = "x86_64")]
         Set::Avx512 => x86_64::avx512::encode(level, jobs, space),
+        #[cfg(target_arch = "x86_64")]
+        Set::Avx2 => x86_64::avx2::encode(level, jobs, space),
         _ => jobs.iter_mut().for_each(|job| scalar::rans::encode(job, space)),
     }
 }

@@ -178,6 +178,67 @@ pub(crate) struct AliasTable {
     pub(crate) byte: [u8; ALIAS_SYMBOLS],
 }
 
+/// A byte for each of 64 indices, for vector registers that look up 16 at a time: each quarter but the first
+/// is XORed with the one before. With 16 taken off the index for each quarter, looked up in all of them
+/// that this does not make negative, the bytes of the wrong quarters cancel out.
+#[cfg(target_arch = "x86_64")]
+pub(crate) type SplitBytes = [[u8; 16]; 4];
+
+#[cfg(target_arch = "x86_64")]
+pub(crate) fn split_bytes(byte: impl Fn(usize) -> u8) -> SplitBytes {
+    std::array::from_fn(|quarter| {
+        std::array::from_fn(|k| {
+            let at = 16 * quarter + k;
+            byte(at) ^ if quarter > 0 { byte(at - 16) } else { 0 }
+        })
+    })
+}
+
+/// Numbers of 16 bits as two tables: of lower bytes and of upper ones.
+#[cfg(target_arch = "x86_64")]
+pub(crate) fn split_numbers(number: impl Fn(usize) -> u16) -> [SplitBytes; 2] {
+    [0, 1].map(|half| split_bytes(|k| number(k).to_le_bytes()[half]))
+}
+
+/// The alias layout, byte by byte.
+#[cfg(target_arch = "x86_64")]
+#[repr(C, align(64))]
+#[derive(Clone)]
+pub(crate) struct SplitTable {
+    /// Of each bucket: how many of its slots belong to the symbol of its number; 0 if all do.
+    pub(crate) cut: SplitBytes,
+    /// Of each bucket: its alias XOR its number. A full bucket is its own alias.
+    pub(crate) alias: SplitBytes,
+    /// Of each bucket: what is added to a slot of the alias to get its position (wrapping).
+    pub(crate) shift: [SplitBytes; 2],
+    /// Of each rank, times 16.
+    pub(crate) frequency: [SplitBytes; 2],
+    /// Of each rank: the output byte.
+    pub(crate) byte: SplitBytes,
+    symbols: usize,
+}
+
+#[cfg(target_arch = "x86_64")]
+impl SplitTable {
+    fn new(alias: &AliasTable, symbols: usize) -> SplitTable {
+        let number =
+            |halves: &[[u8; ALIAS_SYMBOLS]; 2], k| u16::from_le_bytes([halves[0][k], halves[1][k]]);
+        SplitTable {
+            cut: split_bytes(|k| alias.cut[k] >> 2),
+            alias: split_bytes(|k| alias.alias[k] ^ k as u8),
+            shift: split_numbers(|k| number(&alias.shift, k)),
+            frequency: split_numbers(|k| number(&alias.frequency, k) << 4),
+            byte: split_bytes(|k| alias.byte[k]),
+            symbols,
+        }
+    }
+
+    /// Quarters that the symbols take.
+    pub(crate) fn quarters(&self) -> usize {
+        self.symbols.div_ceil(16)
+    }
+}
+
 /// Slot to symbol, for decoding.
 #[derive(Clone)]
 pub struct DecodeTable {
@@ -187,6 +248,8 @@ pub struct DecodeTable {
     base: Option<u16>,
     bytes: [u8; MAX_SYMBOLS],
     alias: Option<Box<AliasTable>>,
+    #[cfg(target_arch = "x86_64")]
+    split: OnceLock<Box<SplitTable>>,
     direct: OnceLock<Box<[Slot; TABLE_SIZE]>>,
 }
 
@@ -242,6 +305,8 @@ impl DecodeTable {
             base,
             bytes,
             alias,
+            #[cfg(target_arch = "x86_64")]
+            split: OnceLock::new(),
             direct: OnceLock::new(),
         })
     }
@@ -266,6 +331,15 @@ impl DecodeTable {
     /// The table for vector registers; `None` if there are more than 64 symbols.
     pub(crate) fn alias(&self) -> Option<&AliasTable> {
         self.alias.as_deref()
+    }
+
+    /// The same byte by byte, made when it is first asked for; `None` also if there is only one symbol,
+    /// whose frequency is too large.
+    #[cfg(target_arch = "x86_64")]
+    pub(crate) fn split(&self) -> Option<&SplitTable> {
+        let symbols = self.symbols.len();
+        let alias = self.alias().filter(|_| symbols > 1)?;
+        Some(self.split.get_or_init(|| Box::new(SplitTable::new(alias, symbols))))
     }
 
     /// The table of all slots, made when it is first asked for.

@@ -1,9 +1,11 @@
 //! From a source to a container: cuts the original into segments and feeds the writer.
 
 use crate::base::matching::Partners;
+use crate::base::own;
 use crate::container::bases::Reference;
 use crate::container::directory::{Directory, LayerEntry, Segment};
 use crate::container::read_at::{ReadAt, read_with};
+use crate::copies;
 use crate::dtype::ElementType;
 use crate::error::{ErrorKind, Result};
 use crate::geometry::{Scan, TileConfig, plan};
@@ -41,11 +43,22 @@ struct Planner<'a> {
     partners: &'a Partners,
     directory: Directory,
     covered: u64,
+    /// Where files end that were not reached.
+    ends: std::vec::IntoIter<u64>,
     /// Small layers that will lie in the next opaque segment.
     waiting: Vec<&'a Located>,
 }
 
 impl Planner<'_> {
+    /// Covers the bytes before a layer of an archive, or before its end: a segment ends where a file does.
+    fn files_until(&mut self, at: u64) -> Result<()> {
+        while let Some(&end) = self.ends.as_slice().first().filter(|&&end| end <= at) {
+            self.ends.next();
+            self.opaque_until(end)?;
+        }
+        Ok(())
+    }
+
     fn opaque_until(&mut self, end: u64) -> Result<()> {
         let bytes = end - self.covered;
         if bytes == 0 && self.waiting.is_empty() {
@@ -105,8 +118,7 @@ pub(crate) fn directory(
     listing: &Listing,
     size: u64,
     cut: Cut,
-    partners: &Partners,
-    options: &EncodeOptions,
+    (partners, options): (&Partners, &EncodeOptions),
     observer: &dyn Observer,
 ) -> Result<Directory> {
     let layouts = match cut {
@@ -114,9 +126,17 @@ pub(crate) fn directory(
         Cut::Bytes | Cut::Opaque => Vec::new(),
     };
     let bases = partners.bases.iter().map(|base| base.base.clone()).collect();
-    let directory = Directory { bases, ..Directory::default() };
-    let mut planner = Planner { options, partners, directory, covered: 0, waiting: Vec::new() };
+    let entries = listing.entries.clone();
+    let ends = entries.iter().scan(0, |at, entry| {
+        *at += entry.bytes;
+        Some(*at)
+    });
+    let ends = ends.collect::<Vec<u64>>().into_iter();
+    let directory = Directory { bases, entries, ..Directory::default() };
+    let (covered, waiting) = (0, Vec::new());
+    let mut planner = Planner { options, partners, directory, covered, ends, waiting };
     for (number, located) in listing.layers.iter().enumerate() {
+        planner.files_until(located.at)?;
         let least = if located.layout.is_some() { MIN_PACKED_BYTES } else { MIN_LAYER_BYTES };
         match cut {
             Cut::Layers if located.layer.bytes >= least => {
@@ -130,8 +150,14 @@ pub(crate) fn directory(
             Cut::Opaque => {}
         }
     }
+    planner.files_until(size)?;
     planner.opaque_until(size)?;
-    Ok(planner.directory)
+    let mut directory = planner.directory;
+    if cut != Cut::Opaque {
+        copies::find(source, &mut directory, observer)?;
+        own::find(source, &mut directory)?;
+    }
+    Ok(directory)
 }
 
 /// The packings that a layer is cut into: rows, and structs of a row. They are whole rows of the
@@ -198,12 +224,12 @@ pub(crate) fn encode(
     observer: &dyn Observer,
 ) -> Result<Stats> {
     let size = source.size()?;
-    let directory = directory(source, listing, size, cut, partners, options, observer)?;
+    let directory = directory(source, listing, size, cut, (partners, options), observer)?;
     let mut writer = Writer::planned(out, listing.kind, directory, &partners.bases, options)?;
     let mut buffer = Vec::new();
     for (batch, range) in batches(&writer.pieces(0)?) {
         let bytes = read_with(source, range.start, range.end - range.start, &mut buffer)?;
-        writer.encode(batch, bytes)?;
+        writer.encode(batch, bytes, Some(source))?;
         observer.progress(range.end, size);
         if observer.cancelled() {
             return Err(ErrorKind::Interrupted.into());

@@ -18,7 +18,7 @@ use std::path::Path;
 use std::time::Instant;
 
 /// Where a container is made: it can be read back and begun again.
-trait Target: Write + ReadAt {
+pub(crate) trait Target: Write + ReadAt {
     fn clear(&mut self) -> std::io::Result<()>;
 }
 
@@ -43,10 +43,14 @@ pub fn max_encoded_len(original: u64) -> u64 {
     original + original / 1000 + 4096
 }
 
+/// What an entry of an archive may take beside its bytes and its path: its records, and a block.
+const ENTRY_BYTES: u64 = 512;
+
 /// Gathers records and padding; blocks are larger and pass it by.
 const WRITE_BUFFER: usize = 16 << 10;
 
-fn encode_listed<T: Target + Send>(
+/// Encodes what was found in `source` into an empty target.
+pub(crate) fn encode_listed<T: Target + Send>(
     source: &impl ReadAt,
     listing: &Listing,
     target: &mut T,
@@ -67,10 +71,16 @@ fn encode_listed<T: Target + Send>(
         let cuts = [Cut::Layers, Cut::Bytes, Cut::Opaque];
         // What was encoded as a layer stays one.
         let cuts = if listing.kind == SourceKind::Layer { &cuts[..2] } else { &cuts };
+        let entries = listing.entries.iter().map(|entry| ENTRY_BYTES + 2 * entry.path.len() as u64);
+        let entries: u64 = entries.sum();
         let mut result = run(cuts[0]);
         for &cut in &cuts[1..] {
             let fits = match &result {
-                Ok(stats) => stats.coded_bytes <= max_encoded_len(stats.original_bytes),
+                Ok(stats) => {
+                    let (coded, original) = (stats.coded_bytes, stats.original_bytes);
+                    let readable = Limits::default().check_original(coded, original);
+                    coded <= max_encoded_len(original) + entries && readable.is_ok()
+                }
                 Err(error) => !matches!(error.kind(), ErrorKind::Limit { .. }),
             };
             if fits {
@@ -208,7 +218,7 @@ pub fn encode_layer_from(
 ) -> Result<(Vec<u8>, EncodeStats)> {
     layer.check_len(source.size()?)?;
     let layers = vec![Located { layer: layer.clone(), at: 0, layout: None }];
-    let listing = Listing { kind: SourceKind::Layer, layers };
+    let listing = Listing::new(SourceKind::Layer, layers);
     let mut out = Vec::new();
     let stats = encode_listed(source, &listing, &mut out, options, observer)?;
     Ok((out, stats))
@@ -267,7 +277,7 @@ pub fn decode_file(
 }
 
 /// Restores the original of a `.wcodec` file that `source` holds into an empty file. What was written
-/// before an error is not the original.
+/// before an error is not the original. Archives are refused: [`decode_archive`](crate::decode_archive) restores their files.
 ///
 /// # Errors
 /// As [`decode_file`].
@@ -280,6 +290,9 @@ pub fn decode_to(
     let started = Instant::now();
     with_threads(options.threads, || {
         let reader = Reader::open_with(source, &options.limits, &options.bases)?;
+        if reader.source_kind() == SourceKind::Archive {
+            return Err(Error::argument("an archive; it is decoded into a folder"));
+        }
         reserve(out, reader.original_len())?;
         let mut stats = reader.restore(out, observer)?;
         stats.elapsed = started.elapsed();
@@ -325,7 +338,7 @@ pub fn open_file(input: &Path, limits: &Limits) -> Result<Reader<File>> {
     Reader::open(open(input)?, limits).map_err(|e| e.in_file(input))
 }
 
-fn open(path: &Path) -> Result<File> {
+pub(crate) fn open(path: &Path) -> Result<File> {
     let place = |e: std::io::Error| Error::from(e).in_file(path);
     let file = File::open(path).map_err(place)?;
     if file.metadata().map_err(place)?.is_dir() {

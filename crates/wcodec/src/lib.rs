@@ -25,12 +25,15 @@ mod base;
 mod block;
 mod checksum;
 mod container;
+mod copies;
+mod diff;
 mod dtype;
 mod encoder;
 mod entropy;
 mod error;
 mod estimate;
 mod file;
+mod folder;
 mod frame;
 mod geometry;
 mod group;
@@ -84,9 +87,11 @@ pub mod fuzzing {
 pub use base::Base;
 pub use base::bases::Bases;
 pub use container::commit::AtomicFile;
+pub use container::entries::Entry;
 pub use container::footer::SourceKind;
 pub use container::read_at::ReadAt;
 pub use container::reader::{Reader, Span};
+pub use diff::{Diff, DiffFile, LayerDiff, Relation, diff, diff_files};
 pub use dtype::ElementType;
 pub use error::{Error, ErrorKind, Result};
 pub use estimate::{Estimate, Expected, estimate};
@@ -94,6 +99,10 @@ pub use file::{
     decode_file, decode_layer, decode_layer_into, decode_to, encode_bytes, encode_bytes_into,
     encode_file, encode_layer, encode_layer_from, encode_to, max_encoded_len, open_file, verify,
     verify_file,
+};
+pub use folder::{
+    decode_archive, decode_archive_from, decode_folder, encode_archive, encode_archive_to,
+    encode_folder,
 };
 pub use geometry::{Scan, TileConfig};
 pub use layer::Layer;
@@ -103,4 +112,5 @@ pub use predict::{Predictor, PredictorSet};
 pub use source::{ggml_type, write_npy};
 pub use stats::{DecodeStats, EncodeStats, Stats};
 pub use version::FORMAT_VERSION;
+pub use wcodec_kernels::Prediction;
 pub use writer::Writer;

@@ -11,5 +11,8 @@ pub(crate) const MINOR_SOURCES: u16 = 3;
 pub(crate) const MINOR_PACKINGS: u16 = 3;
 /// The first one with bases.
 pub(crate) const MINOR_BASES: u16 = 4;
+/// The first one with segments that are copies, and with archives.
+pub(crate) const MINOR_COPIES: u16 = 4;
+pub(crate) const MINOR_ARCHIVES: u16 = 4;
 /// The first one with pivots.
 pub(crate) const MINOR_PIVOTS: u16 = 4;

@@ -1,11 +1,13 @@
 //! Writing a `.wcodec` file segment by segment: groups are encoded in parallel and written in order.
 
-use crate::base::BaseRef;
 use crate::base::original::{OpenBase, Rows};
 use crate::base::residual::GroupBase;
+use crate::base::{BaseRef, OWN};
 use crate::checksum::BlockId;
 use crate::container::directory::{Directory, LayerEntry, Segment};
+use crate::container::entries::FileHashes;
 use crate::container::footer::SourceKind;
+use crate::container::read_at::{ReadAt, read};
 use crate::container::writer::ContainerWriter;
 use crate::dtype::ElementType;
 use crate::encoder::{layer_segment, opaque_segment};
@@ -18,7 +20,7 @@ use crate::packing::Layout;
 use crate::pool::Pool;
 use crate::predict::PredictorSet;
 use crate::stats::{EncodeStats, Stats};
-use crate::version::{MINOR_BASES, MINOR_PACKINGS, MINOR_PIVOTS, MINOR_SIGNS};
+use crate::version::{MINOR_BASES, MINOR_COPIES, MINOR_PACKINGS, MINOR_PIVOTS, MINOR_SIGNS};
 use rayon::prelude::*;
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -59,6 +61,7 @@ pub struct Writer<W> {
     predicted: Vec<bool>,
     names: HashSet<String>,
     hasher: blake3::Hasher,
+    files: FileHashes,
     options: EncodeOptions,
     level: Level,
     pool: Pool,
@@ -68,6 +71,8 @@ pub struct Writer<W> {
 /// Bytes encoded at a time: enough to do for many threads, or what the caches of one hold.
 const BATCH_BYTES: u64 = 16 << 20;
 const BATCH_BYTES_OF_ONE: u64 = 2 << 20;
+/// Bytes of copies that are hashed at a time.
+const COPY_BYTES: u64 = 1 << 20;
 
 /// A group that is to be encoded.
 pub(crate) struct Job {
@@ -112,10 +117,11 @@ pub(crate) fn jobs(segment: usize, geometry: Geometry) -> impl Iterator<Item = J
     })
 }
 
-/// A piece of the original that is encoded as one: a packing, or a group of a segment.
+/// A piece of the original that is encoded as one: a packing, or a group of a segment; or bytes of a copy, which are
+/// only hashed.
 pub(crate) struct Piece {
     packing: Option<usize>,
-    /// Its groups; those of all fields of a packing.
+    /// Its groups; those of all fields of a packing, none of a copy.
     jobs: Vec<Job>,
     /// Its bytes in the original.
     bytes: Range<u64>,
@@ -137,16 +143,17 @@ pub(crate) fn batches(mut pieces: &[Piece]) -> impl Iterator<Item = (&[Piece], R
 /// What the elements of a group may be predicted from, and whether it is flipped before.
 fn partners<'a>(
     directory: &Directory,
-    bases: &'a [Arc<OpenBase>],
+    (bases, own): (&'a [Arc<OpenBase>], Option<&'a dyn ReadAt>),
     job: &Job,
 ) -> Result<Option<(Cow<'a, [u8]>, bool)>> {
-    let references = &directory.references;
-    let found = references.binary_search_by_key(&(job.segment as u32), |r| r.segment);
-    let Some(BaseRef { base, flip, at }) = found.ok().map(|place| references[place].base) else {
+    let Some(BaseRef { base, flip, at }) = directory.reference_of(job.segment as u32) else {
         return Ok(None);
     };
-    let rows = Rows::one((job.bytes.end - job.bytes.start) as usize);
-    let bytes = bases[usize::from(base)].read(at + job.bytes.start, rows)?;
+    let (at, len) = (at + job.bytes.start, job.bytes.end - job.bytes.start);
+    let bytes = match own.filter(|_| base == OWN) {
+        Some(own) => read(own, at, len)?,
+        None => bases[usize::from(base)].read(at, Rows::one(len as usize))?,
+    };
     Ok(Some((bytes, flip)))
 }
 
@@ -176,13 +183,15 @@ impl<W: Write> Writer<W> {
         let pivots = directory.layouts.iter().any(Layout::has_pivots);
         let packed = if pivots { MINOR_PIVOTS } else { packed };
         let based = if directory.references.is_empty() { 0 } else { MINOR_BASES };
-        let minor = minor.max(kind.minor()).max(packed).max(based);
+        let copied = if directory.copies.is_empty() { 0 } else { MINOR_COPIES };
+        let minor = minor.max(kind.minor()).max(packed).max(based).max(copied);
         Ok(Writer {
             container: ContainerWriter::new(out, minor)?,
             kind,
             planned: directory.parts()?.bytes(),
             bases: bases.to_vec(),
             predicted: vec![false; directory.segments.len()],
+            files: FileHashes::new(&directory.entries),
             directory,
             names: HashSet::new(),
             hasher: blake3::Hasher::new(),
@@ -222,6 +231,10 @@ impl<W: Write> Writer<W> {
     /// If writing fails.
     pub fn finish(mut self) -> Result<EncodeStats> {
         self.drop_unused_bases();
+        self.settle_copies()?;
+        for (entry, digest) in self.directory.entries.iter_mut().zip(self.files.finish()) {
+            entry.blake3 = if entry.is_folder() { [0; 32] } else { digest };
+        }
         let digest = *self.hasher.finalize().as_bytes();
         self.stats.original_bytes = self.planned;
         self.stats.coded_bytes =
@@ -229,15 +242,40 @@ impl<W: Write> Writer<W> {
         Ok(self.stats)
     }
 
+    /// Copies have the records of their sources, which now are what they will be, and are counted.
+    fn settle_copies(&mut self) -> Result<()> {
+        for part in self.directory.parts()?.all() {
+            let segment = part.segments.start;
+            if self.directory.source_of(segment as u32).is_none() {
+                continue;
+            }
+            let elements = match part.packing.map(|number| self.directory.packings[number]) {
+                Some(packing) => {
+                    packing.totals(&self.directory.layouts[packing.layout as usize]).elements
+                }
+                None => self.directory.segments[segment].geometry.elements,
+            };
+            self.stats.elements += elements;
+            self.stats.copied_elements += elements;
+        }
+        for copy in &self.directory.copies {
+            let (copy, source) = (copy.segment as usize, copy.source as usize);
+            self.directory.segments[copy] = self.directory.segments[source];
+        }
+        Ok(())
+    }
+
     /// Takes out the references of segments that have no predicted blocks, and bases that none refers to.
     fn drop_unused_bases(&mut self) {
         let Directory { bases, references, .. } = &mut self.directory;
         references.retain(|reference| self.predicted[reference.segment as usize]);
-        let mut used: Vec<u8> = references.iter().map(|reference| reference.base.base).collect();
+        let used = references.iter().map(|reference| reference.base.base);
+        let mut used: Vec<u8> = used.filter(|&base| base != OWN).collect();
         used.sort_unstable();
         used.dedup();
         *bases = used.iter().map(|&base| bases[usize::from(base)].clone()).collect();
-        for BaseRef { base, .. } in references.iter_mut().map(|reference| &mut reference.base) {
+        let named = references.iter_mut().map(|reference| &mut reference.base);
+        for BaseRef { base, .. } in named.filter(|base| !base.is_own()) {
             *base = used.partition_point(|&other| other < *base) as u8;
         }
     }
@@ -251,7 +289,7 @@ impl<W: Write> Writer<W> {
         let mut sum = Stats::default();
         for (batch, range) in batches(&pieces) {
             let range = (range.start - before) as usize..(range.end - before) as usize;
-            sum += self.encode(batch, &data[range])?;
+            sum += self.encode(batch, &data[range], None)?;
         }
         Ok(sum)
     }
@@ -260,6 +298,18 @@ impl<W: Write> Writer<W> {
     pub(crate) fn pieces(&self, first: usize) -> Result<Vec<Piece>> {
         let mut pieces = Vec::new();
         for part in self.directory.parts()?.starting(first as u32) {
+            if self.directory.source_of(part.segments.start as u32).is_some() {
+                let bytes = part.bytes.clone();
+                let piece = |at| at..bytes.end.min(at + COPY_BYTES);
+                pieces.extend(
+                    bytes.clone().step_by(COPY_BYTES as usize).map(piece).map(|bytes| Piece {
+                        packing: None,
+                        jobs: Vec::new(),
+                        bytes,
+                    }),
+                );
+                continue;
+            }
             let segments = part.segments.clone();
             let groups = segments.flat_map(|s| jobs(s, self.directory.segments[s].geometry));
             if part.packing.is_some() {
@@ -276,9 +326,16 @@ impl<W: Write> Writer<W> {
         Ok(pieces)
     }
 
-    /// Encodes consecutive pieces, whose bytes are `bytes`, and writes them.
-    pub(crate) fn encode(&mut self, pieces: &[Piece], bytes: &[u8]) -> Result<Stats> {
+    /// Encodes consecutive pieces, whose bytes are `bytes`, and writes them. `own` is the whole original, for what
+    /// refers to it.
+    pub(crate) fn encode(
+        &mut self,
+        pieces: &[Piece],
+        bytes: &[u8],
+        own: Option<&dyn ReadAt>,
+    ) -> Result<Stats> {
         self.hasher.update_rayon(bytes);
+        self.files.update(bytes);
         let start = pieces.first().map_or(0, |piece| piece.bytes.start);
         let (directory, bases, level) = (&self.directory, &*self.bases, self.level);
         let encoded: Vec<Vec<EncodedGroup>> = pieces
@@ -297,7 +354,7 @@ impl<W: Write> Writer<W> {
                         }
                         None => bytes,
                     };
-                    let base = partners(directory, bases, job)?;
+                    let base = partners(directory, (bases, own), job)?;
                     let base = base.as_ref().map(|(bytes, flip)| GroupBase { bytes, flip: *flip });
                     let segment = &directory.segments[job.segment];
                     job.encode(segment, (bytes, base), (level, &self.pool), &self.options)

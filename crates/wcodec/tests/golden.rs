@@ -9,7 +9,7 @@ use support::gguf::{Gguf, Tensor, blocks, quantised};
 use support::{Rng, bf16, bless, f16, f32s, int8, safetensors, scaled, tensor, testdata};
 use wcodec::{
     Effort, ElementType, EncodeOptions, Limits, PredictorSet, Reader, Scan, TileConfig,
-    encode_bytes, write_npy,
+    encode_archive, encode_bytes, write_npy,
 };
 
 /// A name, an original and options.
@@ -223,8 +223,98 @@ fn fixtures_of_bases() -> Vec<Fixture> {
     vec![("steps", steps.clone(), row), ("mixed", mixed.clone(), column), ("chain", last, chained)]
 }
 
+/// Copies: of layers of other shapes and types, of packings, of what has side blocks; and an archive.
+fn fixtures_of_copies() -> Vec<Fixture> {
+    let mut rng = Rng::new(20_261_132);
+    let (weights, other) = (int8(&mut rng, 150 * 140), bf16(&mut rng, 60 * 70));
+    let layers = safetensors(&[
+        tensor("a", "I8", &[150, 140], weights.clone()),
+        tensor("b", "BF16", &[60, 70], other.clone()),
+        tensor("tied", "I8", &[150, 140], weights.clone()),
+        tensor("turned", "U8", &[42, 500], weights),
+        tensor("words", "I32", &[2100], other),
+    ]);
+    let mut twice = Gguf::new(vec![blocks(&mut rng, "Q5_1", 44, 96); 2]);
+    twice.tensors[1].name = "again".to_owned();
+    let default = || options(Effort::Default, |_| ());
+    let joined =
+        |files: Vec<(&str, Vec<u8>)>| files.into_iter().flat_map(|(_, bytes)| bytes).collect();
+    vec![
+        ("copies", layers, default()),
+        ("copies_of_packings", twice.build(), default()),
+        ("archive", joined(files_of_archive()), default()),
+        ("archive_of_steps", joined(steps_of_archive()), default()),
+    ]
+}
+
+/// Files with layers that are alike, and others, in order; a name that ends in `/` is a folder.
+fn files_of_archive() -> Vec<(&'static str, Vec<u8>)> {
+    let mut rng = Rng::new(20_261_133);
+    let weights = int8(&mut rng, 100 * 120);
+    let layer = |name: &str| tensor(name, "I8", &[100, 120], weights.clone());
+    let mut npy = Vec::new();
+    write_npy(&mut npy, ElementType::I8, &[100, 120], &weights).unwrap();
+    vec![
+        ("config.json", b"{\"model_type\": \"none\"}\n".to_vec()),
+        ("empty/folder/", vec![]),
+        ("model/run", b"#!/bin/sh\n".to_vec()),
+        ("model/weights.npy", npy),
+        ("model-2", vec![]),
+        ("model.safetensors", safetensors(&[layer("w"), layer("tied")])),
+        ("\u{6a21}\u{578b}.txt", b"a name that is not ASCII".to_vec()),
+    ]
+}
+
+/// A checkpoint and the next one, whose blocks are predicted from it: as floats, and as integers with a sign and without.
+fn steps_of_archive() -> Vec<(&'static str, Vec<u8>)> {
+    let mut rng = Rng::new(20_261_134);
+    let (floats, bytes) = (f32s(&mut rng, 90 * 100), int8(&mut rng, 110 * 120));
+    let next: Vec<u8> =
+        floats.chunks(4).flat_map(|f| [f[0] ^ (rng.next() & 3) as u8, f[1], f[2], f[3]]).collect();
+    let flipped: Vec<u8> =
+        bytes.iter().map(|b| (b ^ 0x80).wrapping_add(rng.below(2) as u8)).collect();
+    let file = |floats, dtype, bytes| {
+        safetensors(&[
+            tensor("f", "F32", &[90, 100], floats),
+            tensor("b", dtype, &[110, 120], bytes),
+        ])
+    };
+    vec![("step-1", file(floats, "I8", bytes)), ("step-2", file(next, "U8", flipped))]
+}
+
+/// The archive of files; those named `run` may be executed.
+fn archive(files: Vec<(&str, Vec<u8>)>, options: &EncodeOptions) -> Vec<u8> {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path().join("root");
+    for (path, bytes) in files {
+        let place = root.join(path);
+        if path.ends_with('/') {
+            std::fs::create_dir_all(place).unwrap();
+            continue;
+        }
+        std::fs::create_dir_all(place.parent().unwrap()).unwrap();
+        std::fs::write(&place, bytes).unwrap();
+        #[cfg(unix)]
+        if path.ends_with("run") {
+            let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+            std::fs::set_permissions(&place, mode).unwrap();
+        }
+    }
+    let coded = folder.path().join("coded");
+    encode_archive(&root, &coded, options, &()).unwrap();
+    std::fs::read(coded).unwrap()
+}
+
+fn encode((name, original, options): &Fixture) -> Vec<u8> {
+    match *name {
+        "archive" => archive(files_of_archive(), options),
+        "archive_of_steps" => archive(steps_of_archive(), options),
+        _ => encode_bytes(original, options, &()).unwrap().0,
+    }
+}
+
 fn fixtures_1_4() -> Vec<Fixture> {
-    [fixtures_of_bases(), fixtures_of_pivots()].concat()
+    [fixtures_of_bases(), fixtures_of_pivots(), fixtures_of_copies()].concat()
 }
 
 fn fixtures_1_0() -> Vec<Fixture> {
@@ -319,11 +409,12 @@ fn decode(file: &[u8], options: &EncodeOptions) -> Vec<u8> {
 fn golden_files_decode() {
     for (version, fixtures) in fixtures() {
         let folder = testdata("golden").join(version);
-        for (name, original, options) in &fixtures {
+        for fixture in &fixtures {
+            let (name, original, options) = fixture;
             let path = folder.join(format!("{name}.wcodec"));
             if bless() && !path.exists() {
                 std::fs::create_dir_all(&folder).unwrap();
-                std::fs::write(&path, encode_bytes(original, options, &()).unwrap().0).unwrap();
+                std::fs::write(&path, encode(fixture)).unwrap();
             }
             let file = std::fs::read(&path).unwrap();
             assert_eq!(version, format!("v{}.{}", file[8], file[10]), "{name}");
@@ -340,9 +431,9 @@ fn sizes_are_pinned() {
     let sizes: String = fixtures()
         .iter()
         .flat_map(|(_, fixtures)| fixtures)
-        .map(|(name, original, options)| {
-            let coded = encode_bytes(original, options, &()).unwrap().0;
-            format!("{name}\t{}\t{}\n", original.len(), coded.len())
+        .map(|fixture| {
+            let (name, original, _) = fixture;
+            format!("{name}\t{}\t{}\n", original.len(), encode(fixture).len())
         })
         .collect();
     if bless() {
@@ -354,13 +445,11 @@ fn sizes_are_pinned() {
 /// The same bytes whatever the number of threads, run after run.
 #[test]
 fn output_is_deterministic() {
-    for (name, original, options) in fixtures().into_iter().flat_map(|(_, fixtures)| fixtures) {
-        let first = encode_bytes(&original, &options, &()).unwrap().0;
+    for mut fixture in fixtures().into_iter().flat_map(|(_, fixtures)| fixtures) {
+        let first = encode(&fixture);
         for threads in [1, 2, 3, 16] {
-            let mut options = options.clone();
-            options.threads = Some(threads);
-            let again = encode_bytes(&original, &options, &()).unwrap().0;
-            assert!(again == first, "{name} with {threads} threads");
+            fixture.2.threads = Some(threads);
+            assert!(encode(&fixture) == first, "{} with {threads} threads", fixture.0);
         }
     }
 }
@@ -370,6 +459,7 @@ fn output_is_deterministic() {
 fn golden_files_use_every_feature() {
     let mut modes = [0u32; 5];
     let (mut maps, mut columns, mut scaled, mut means, mut packings) = (0, 0, 0, 0, 0);
+    let (mut copies, mut in_archives) = (0, 0);
     let mut predictions = [0u32; 3];
     let entries =
         fixtures().map(|(version, _)| std::fs::read_dir(testdata("golden").join(version)));
@@ -377,6 +467,8 @@ fn golden_files_use_every_feature() {
         let file = std::fs::read(entry.unwrap().path()).unwrap();
         let footer = &file[file.len() - 128..];
         packings += u32::from(footer[88]);
+        copies += u32::from(footer[100]);
+        in_archives += u32::from(footer[104]);
         let number =
             |at: usize| u64::from_le_bytes(footer[at..at + 8].try_into().unwrap()) as usize;
         for record in file[number(0)..].chunks(24).take(number(8)) {
@@ -398,7 +490,9 @@ fn golden_files_use_every_feature() {
     assert!(modes.iter().all(|&n| n > 0), "raw, constant, coded, zstd, side: {modes:?}");
     assert!(maps > 0 && columns > 0);
     assert!(scaled >= 15, "every file of 1.1 and 1.2, and one of 1.3, has scale classes");
-    assert_eq!(packings, 16, "a packing for each tensor of blocks");
+    assert_eq!(packings, 18, "a packing for each tensor of blocks");
+    // Layers, fields of a packing, layers of an archive.
+    assert_eq!((copies, in_archives), (3 + 3 + 2, 7 + 2));
     assert!(means >= 6, "predicted means");
     assert!(predictions.iter().all(|&n| n > 0), "none, difference, XOR: {predictions:?}");
 }

@@ -5,6 +5,7 @@
 mod support;
 
 use std::collections::BTreeMap;
+use support::archived::{self, archived, copied};
 use support::based::{based, packed_with_base};
 use support::forge::{Bits, Block, Forge, Head, raw};
 use support::packed;
@@ -90,7 +91,7 @@ fn cases() -> Vec<Case> {
                 })
             }),
         ),
-        ("footer_reserved", footer(100, 1)),
+        ("footer_reserved", footer(108, 1)),
         ("footer_source", footer(80, 4)),
         (
             "footer_source_large",
@@ -618,6 +619,9 @@ fn the_files_that_the_forge_starts_from_are_sound() {
     assert_eq!(verdict(&low_bits(|_| ())), Ok(()));
     assert_eq!(verdict(&means(|_| ())), Ok(()));
     assert_eq!(verdict(&packed::packed(|_| ())), Ok(()));
+    assert_eq!(verdict(&copied(3, |_| ())), Ok(()));
+    assert_eq!(verdict(&archived(|_| ())), Ok(()));
+    assert_eq!(verdict(&archived::own(|_, _| ())), Ok(()));
     assert_eq!(verdict(&packed::two(|_| ())), Ok(()));
     for place in [0, 3, 4, 7, 8, 23] {
         assert_eq!(verdict(&packed::pivoted(place, |_| ())), Ok(()));
@@ -630,7 +634,7 @@ fn every_malformed_file_is_refused_with_its_text() {
     let list = folder.join("expected.tsv");
     if bless() {
         let mut lines = Vec::new();
-        for (name, file) in cases().into_iter().chain(packed::cases()) {
+        for (name, file) in cases().into_iter().chain(packed::cases()).chain(archived::cases()) {
             let text = verdict(&file).expect_err(name);
             std::fs::write(folder.join(format!("{name}.wcodec")), &file).unwrap();
             lines.push(format!("{name}\t{text}\n"));

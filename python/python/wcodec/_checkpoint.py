@@ -27,13 +27,14 @@ def encode_checkpoint(
     effort: str = "default",
     base: Base = None,
 ) -> EncodeStats:
-    """Encodes a file: safetensors, GGUF and ``.npy`` by tensor, anything else as bytes.
+    """Encodes a file: safetensors, GGUF, ONNX, PyTorch and ``.npy`` by tensor, anything else as bytes; or a folder as an
+    archive, in which layers that several files have are stored once.
 
     The output appears under its name when it is complete, synced and verified; an existing file is
     replaced. Ctrl-C leaves nothing behind.
 
     Args:
-        input_path: the file to encode.
+        input_path: the file or the folder to encode.
         output_path: the ``.wcodec`` file to write.
         tile_size: rows and columns of the tiles that share a predictor, one number or two.
         predictor_modes: predictors that tiles may take, of ``"none"``, ``"left"``, ``"top"``,
@@ -86,14 +87,14 @@ def decode_checkpoint(
     progress: Progress = None,
     base: Base = None,
 ) -> DecodeStats | dict[str, NDArray[Any]]:
-    """Restores the original file byte for byte, or decodes its layers into arrays.
+    """Restores the original file or folder byte for byte, or decodes its layers into arrays.
 
     The output appears under its name when it is complete, checked against all hashes and synced; an
-    existing file is replaced. Ctrl-C leaves nothing behind.
+    existing file or empty folder is replaced. Ctrl-C leaves nothing behind.
 
     Args:
         input_path: the ``.wcodec`` file.
-        output_path: the file to write. Without it a dictionary of arrays is returned.
+        output_path: the file to write, of an archive the folder to make. Without it a dictionary of arrays is returned.
         threads: for a file one per core without it; arrays are always decoded by the threads that
             all calls share.
         progress: True shows a bar; a function is called with the bytes done and their total.

@@ -126,8 +126,26 @@ class Reader(Mapping[str, NDArray[Any]]):
 
     @property
     def source(self) -> str:
-        """What the original was: ``"safetensors"``, ``"npy"``, ``"gguf"``, ``"opaque"`` or ``"layer"``."""
+        """What the original was: ``"safetensors"``, ``"npy"``, ``"gguf"``, ``"onnx"``, ``"torch"``, ``"opaque"``,
+        ``"layer"`` or ``"archive"``."""
         return self._open.source
+
+    @property
+    def files(self) -> list[str]:
+        """The paths of the files of an archive, whose layers are named ``PATH:NAME``."""
+        return [path for _, path in self._open.files()]
+
+    def read_file(self, path: str) -> bytes:
+        """A file of an archive.
+
+        Raises:
+            KeyError: there is no such file.
+            WcodecError: the archive is damaged.
+        """
+        for number, name in self._open.files():
+            if name == path:
+                return self._open.read_file(number)
+        raise KeyError(path)
 
     @property
     def original_bytes(self) -> int:

@@ -19,6 +19,7 @@ class Stats:
         scaled_elements: elements that are coded with scale classes.
         predicted_elements: elements whose mean or sign is predicted.
         base_elements: elements of blocks that are predicted from a base.
+        copied_elements: elements of layers that are stored elsewhere in the file.
         table_bytes: bytes of frequency tables.
         map_bytes: bytes of tile maps.
         seconds: wall-clock time of the whole call; 0 for a single layer of a file.
@@ -33,6 +34,7 @@ class Stats:
     scaled_elements: int
     predicted_elements: int
     base_elements: int
+    copied_elements: int
     table_bytes: int
     map_bytes: int
     seconds: float

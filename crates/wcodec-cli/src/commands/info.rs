@@ -7,13 +7,14 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::Path;
 use wcodec::{
-    Base, Effort, EncodeOptions, ErrorKind, Layer, PredictorSet, ReadAt, Reader, Result, Stats,
-    Writer,
+    Base, Effort, EncodeOptions, Entry, ErrorKind, Layer, PredictorSet, ReadAt, Reader, Result,
+    SourceKind, Stats, Writer,
 };
 use wcodec_kernels::Level;
 
 /// The columns of what layers take, in both tables.
-const SIZES: [&str; 7] = ["bytes", "size", "bits/weight", "classes", "means", "base", "tiles"];
+const SIZES: [&str; 8] =
+    ["bytes", "size", "bits/weight", "classes", "means", "base", "copies", "tiles"];
 
 pub(super) fn run(args: &InfoArgs) -> Result<()> {
     match &args.input {
@@ -81,6 +82,7 @@ fn file(path: &Path, args: &InfoArgs) -> Result<()> {
             "blake3": blake3,
             "bases": reader.bases().map(base_json).collect::<Vec<_>>(),
             "base_depth": reader.base_depth(),
+            "files": reader.files().map(file_json).collect::<Vec<_>>(),
             "layers": layers.len(),
             "by_dtype": by_dtype.iter().map(|(dtype, (count, stats))| {
                 ((*dtype).to_owned(), json!({ "layers": count, "stats": report::stats_json(stats) }))
@@ -116,6 +118,7 @@ fn file(path: &Path, args: &InfoArgs) -> Result<()> {
         100.0 * ratio,
     ))?;
     print_bases(&reader)?;
+    print_files(&reader)?;
     let sizes = |stats: &Stats| {
         [
             stats.original_bytes.to_string(),
@@ -124,6 +127,7 @@ fn file(path: &Path, args: &InfoArgs) -> Result<()> {
             report::share(stats.scaled_elements, stats),
             report::share(stats.predicted_elements, stats),
             report::share(stats.base_elements, stats),
+            report::share(stats.copied_elements, stats),
             report::predictors(stats),
         ]
     };
@@ -162,6 +166,35 @@ fn file(path: &Path, args: &InfoArgs) -> Result<()> {
 
 fn base_json(base: &Base) -> Value {
     json!({ "name": base.name, "bytes": base.len, "blake3": base.hex() })
+}
+
+/// A file of an archive, or a folder that holds nothing.
+fn file_json(entry: &Entry) -> Value {
+    let blake3: String = entry.blake3.iter().map(|b| format!("{b:02x}")).collect();
+    json!({
+        "path": entry.path,
+        "bytes": entry.bytes,
+        "source": kind(entry),
+        "executable": entry.executable,
+        "blake3": blake3,
+    })
+}
+
+fn kind(entry: &Entry) -> &'static str {
+    entry.source.map_or("folder", SourceKind::name)
+}
+
+fn print_files(reader: &Reader<impl ReadAt>) -> Result<()> {
+    if reader.files().len() == 0 {
+        return Ok(());
+    }
+    let row = |entry: &Entry| {
+        let executable = if entry.executable { "executable" } else { "" };
+        let cells = [entry.path.as_str(), &entry.bytes.to_string(), kind(entry), executable];
+        cells.map(str::to_owned).to_vec()
+    };
+    let rows: Vec<Vec<String>> = reader.files().map(row).collect();
+    report::print(&format!("\n{}", report::table(&["file", "bytes", "source", ""], &rows)))
 }
 
 fn print_bases(reader: &Reader<impl ReadAt>) -> Result<()> {

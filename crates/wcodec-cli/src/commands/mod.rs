@@ -3,6 +3,7 @@
 mod bench;
 mod decode;
 mod demo;
+mod diff;
 mod encode;
 mod estimate;
 mod extract;
@@ -14,8 +15,10 @@ use crate::args::{Args, BaseArgs, CodecArgs, Command, LimitArgs};
 use clap::CommandFactory as _;
 use wcodec::{Bases, EncodeOptions, Limits, Result};
 
-pub(crate) fn run(args: Args) -> Result<()> {
-    match args.command {
+/// Gives the exit code of a command that did not fail.
+pub(crate) fn run(args: Args) -> Result<u8> {
+    let done = match args.command {
+        Command::Diff(args) => return diff::run(&args),
         Command::Encode(args) => encode::run(args),
         Command::Estimate(args) => estimate::run(&args),
         Command::Decode(args) => decode::run(args),
@@ -29,7 +32,8 @@ pub(crate) fn run(args: Args) -> Result<()> {
             clap_complete::generate(shell, &mut Args::command(), "wcodec", &mut script);
             crate::report::print(String::from_utf8_lossy(&script).trim_end())
         }
-    }
+    };
+    done.map(|()| 0)
 }
 
 fn encode_options(codec: &CodecArgs) -> EncodeOptions {

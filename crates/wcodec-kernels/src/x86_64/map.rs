@@ -1,4 +1,4 @@
-//! Bytes by a table of 256, which is four vectors.
+//! Bytes by a table of 256: four vectors of 64 bytes, or 16 of 16.
 
 use crate::level::Set;
 use crate::{LANES, Level};
@@ -12,9 +12,14 @@ pub(crate) fn map_bytes(
     bytes: &[u8],
     out: &mut [MaybeUninit<u8>],
 ) -> usize {
-    assert_eq!(level.set(), Set::Avx512);
+    assert!(level.set() >= Set::Avx2);
     // SAFETY: the level says that the processor has the instructions.
-    unsafe { map_avx512(table, bytes, out) }
+    unsafe {
+        match level.set() {
+            Set::Avx512 => map_avx512(table, bytes, out),
+            _ => map_avx2(table, bytes, out),
+        }
+    }
 }
 
 /// Twin of [`crate::map_steps`] for full steps; returns how many.
@@ -25,9 +30,14 @@ pub(crate) fn map_steps(
     bytes: &[[u8; LANES]],
     out: &mut [[MaybeUninit<u8>; LANES]],
 ) -> usize {
-    assert_eq!(level.set(), Set::Avx512);
+    assert!(level.set() >= Set::Avx2);
     // SAFETY: the level says that the processor has the instructions.
-    unsafe { map_steps_avx512(tables, of_step, bytes, out) };
+    unsafe {
+        match level.set() {
+            Set::Avx512 => map_steps_avx512(tables, of_step, bytes, out),
+            _ => map_steps_avx2(tables, of_step, bytes, out),
+        }
+    }
     bytes.len()
 }
 
@@ -80,4 +90,68 @@ fn map_avx512(table: &[u8; 256], bytes: &[u8], out: &mut [MaybeUninit<u8>]) -> u
         }
     }
     from.len() * 64
+}
+
+/// A table in two halves of eight vectors, each vector but the first of a half XORed with the one before.
+/// With 16 taken off an index for each vector, which shuffles take for 0 once it is negative, the bytes of
+/// the wrong vectors cancel out.
+type Split = [[u8; 16]; 16];
+
+fn split(table: &[u8; 256]) -> Split {
+    std::array::from_fn(|vector| {
+        std::array::from_fn(|k| {
+            let at = 16 * vector + k;
+            table[at] ^ if vector % 8 > 0 { table[at - 16] } else { 0 }
+        })
+    })
+}
+
+#[inline]
+#[target_feature(enable = "avx2")]
+fn look_up_split(table: &Split, indices: __m256i) -> __m256i {
+    let mut at = _mm256_and_si256(indices, _mm256_set1_epi8(i8::MAX));
+    let mut halves = [_mm256_setzero_si256(); 2];
+    for k in 0..8 {
+        for (half, found) in halves.iter_mut().enumerate() {
+            // SAFETY: a vector of the table has the 16 bytes that are read.
+            let vector = unsafe { _mm_loadu_si128(table[8 * half + k].as_ptr().cast()) };
+            let vector = _mm256_broadcastsi128_si256(vector);
+            *found = _mm256_xor_si256(*found, _mm256_shuffle_epi8(vector, at));
+        }
+        at = _mm256_sub_epi8(at, _mm256_set1_epi8(16));
+    }
+    _mm256_blendv_epi8(halves[0], halves[1], indices)
+}
+
+#[target_feature(enable = "avx2")]
+fn map_steps_avx2(
+    tables: &[&[u8; 256]],
+    of_step: &[u8],
+    bytes: &[[u8; LANES]],
+    out: &mut [[MaybeUninit<u8>; LANES]],
+) {
+    let tables: Vec<Split> = tables.iter().map(|table| split(table)).collect();
+    for ((&class, bytes), out) in of_step.iter().zip(bytes).zip(out) {
+        // SAFETY: a step has the 32 bytes that are read and written.
+        unsafe {
+            let indices = _mm256_loadu_si256(bytes.as_ptr().cast());
+            let found = look_up_split(&tables[usize::from(class)], indices);
+            _mm256_storeu_si256(out.as_mut_ptr().cast(), found);
+        }
+    }
+}
+
+#[target_feature(enable = "avx2")]
+fn map_avx2(table: &[u8; 256], bytes: &[u8], out: &mut [MaybeUninit<u8>]) -> usize {
+    let table = split(table);
+    let (from, _) = bytes.as_chunks::<LANES>();
+    let (to, _) = out.as_chunks_mut::<LANES>();
+    for (from, to) in from.iter().zip(&mut *to) {
+        // SAFETY: both chunks have 32 bytes.
+        unsafe {
+            let indices = _mm256_loadu_si256(from.as_ptr().cast());
+            _mm256_storeu_si256(to.as_mut_ptr().cast(), look_up_split(&table, indices));
+        }
+    }
+    from.len() * LANES
 }

@@ -2,7 +2,6 @@
 
 use super::original::{Content, OpenBase};
 use super::{Base, MAX_DEPTH};
-use crate::container::header;
 use crate::container::read_at::{ReadAt, read};
 use crate::container::reader::Reader;
 use crate::error::{Error, ErrorKind, Result};
@@ -147,12 +146,7 @@ impl Candidate {
 
     /// The `.wcodec` file that it is, if it is one.
     fn reader(&self, limits: &Limits) -> Result<Option<Reader<Arc<dyn ReadAt>>>> {
-        let size = self.source.size()?;
-        let start = read(&self.source, 0, size.min(header::HEADER_LEN as u64))?;
-        match header::check(&start) {
-            Err(error) if matches!(error.kind(), ErrorKind::NotWcodec) => Ok(None),
-            _ => Reader::open(Arc::clone(&self.source), limits).map(Some),
-        }
+        Reader::open_if_coded(&self.source, limits)
     }
 
     fn hash(&self) -> Result<[u8; 32]> {

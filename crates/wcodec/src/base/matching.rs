@@ -1,7 +1,7 @@
 //! The partner of each layer in the bases: that of the same name, dtype and shape, or the one that looks
 //! most like it among those of its shape.
 
-use super::original::{Content, OpenBase, Rows};
+use super::original::{OpenBase, Rows};
 use super::{BaseRef, MAX_BASES, MAX_NAME, residual};
 use crate::container::read_at::{ReadAt, read};
 use crate::dtype::ElementType;
@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::layer::Layer;
 use crate::limits::Limits;
 use crate::options::EncodeOptions;
-use crate::source::{self, Located};
+use crate::source::Located;
 use std::cell::OnceCell;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -19,11 +19,11 @@ use wcodec_kernels::{Level, Prediction, subtract_base};
 const PIECES: u64 = 16;
 const PIECE: u64 = 256;
 /// Layers of the right shape that are looked at, for each layer.
-const MOST_TRIED: usize = 64;
+pub(crate) const MOST_TRIED: usize = 64;
 /// A partner of the same name must save more than one part in this of a sample; another one more than
 /// one in this.
-const NAMED_GAIN: u64 = 200;
-const OTHER_GAIN: u64 = 16;
+pub(crate) const NAMED_GAIN: u64 = 200;
+pub(crate) const OTHER_GAIN: u64 = 16;
 
 /// Bases that were opened for encoding, and the partner of each layer.
 #[derive(Default)]
@@ -34,17 +34,17 @@ pub(crate) struct Partners {
 }
 
 /// A layer of a base.
-struct Known {
-    base: u8,
-    at: u64,
-    layer: Layer,
-    element: ElementType,
+pub(super) struct Known {
+    pub(super) base: u8,
+    pub(super) at: u64,
+    pub(super) layer: Layer,
+    pub(super) element: ElementType,
     /// Pieces of it, once it was compared.
-    sample: OnceCell<Vec<u8>>,
+    pub(super) sample: OnceCell<Vec<u8>>,
 }
 
 /// What a layer and its partner must have in common: the size of an element and the shape.
-type Shape = (usize, Vec<u64>);
+pub(super) type Shape = (usize, Vec<u64>);
 
 impl Partners {
     /// Finds the partners of these layers of `source` among the files of `options`.
@@ -70,13 +70,20 @@ impl Partners {
         for layer in &known {
             by_shape.entry(shape_of(&layer.layer, layer.element)).or_default().push(layer);
         }
+        let read_base = |base: u8, at: u64, len: u64| -> Result<Vec<u8>> {
+            let base = bases.get(usize::from(base));
+            let base = base.ok_or_else(|| Error::argument("a base is missing"))?;
+            Ok(base.read(at, Rows::one(len as usize))?.into_owned())
+        };
         let mut of_layers = Vec::with_capacity(layers.len());
         for Located { layer, at, .. } in layers {
             let element = layer.element().filter(|_| layer.bytes > 0);
             let found = element
                 .and_then(|element| Some((element, by_shape.get(&shape_of(layer, element))?)));
             of_layers.push(match found {
-                Some((element, known)) => partner(source, (layer, *at, element), known, &bases)?,
+                Some((element, known)) => {
+                    partner(source, (layer, *at, element), known, &read_base)?
+                }
                 None => None,
             });
         }
@@ -84,7 +91,7 @@ impl Partners {
     }
 }
 
-fn shape_of(layer: &Layer, element: ElementType) -> Shape {
+pub(super) fn shape_of(layer: &Layer, element: ElementType) -> Shape {
     (element.size(), layer.shape.clone())
 }
 
@@ -92,16 +99,7 @@ fn shape_of(layer: &Layer, element: ElementType) -> Shape {
 fn known_layers(bases: &[Arc<OpenBase>]) -> Result<Vec<Known>> {
     let mut known = Vec::new();
     for (number, base) in (0..).zip(bases) {
-        let layers: Vec<(Layer, u64)> = match &base.content {
-            Content::Plain(source) => {
-                let (listing, _) = source::list(source)?;
-                listing.layers.into_iter().map(|located| (located.layer, located.at)).collect()
-            }
-            Content::Coded(reader) => {
-                reader.located().map(|(layer, at)| (layer.clone(), at)).collect()
-            }
-        };
-        for (layer, at) in layers {
+        for Located { layer, at, .. } in base.content.listing()?.0.layers {
             if let Some(element) = layer.element() {
                 known.push(Known { base: number, at, layer, element, sample: OnceCell::new() });
             }
@@ -110,12 +108,15 @@ fn known_layers(bases: &[Arc<OpenBase>]) -> Result<Vec<Known>> {
     Ok(known)
 }
 
+/// Reads bytes of a base: its number, where they begin, how many.
+type ReadBase<'a> = dyn Fn(u8, u64, u64) -> Result<Vec<u8>> + 'a;
+
 /// The best partner of a layer among those of its shape.
-fn partner(
+pub(super) fn partner(
     source: &impl ReadAt,
     (layer, at, element): (&Layer, u64, ElementType),
     known: &[&Known],
-    bases: &[Arc<OpenBase>],
+    read_base: &ReadBase<'_>,
 ) -> Result<Option<BaseRef>> {
     let level = Level::detect();
     let own =
@@ -128,17 +129,10 @@ fn partner(
     for (known, gain) in [(&named[..], NAMED_GAIN), (&others, OTHER_GAIN)] {
         let mut best: Option<(u64, BaseRef)> = None;
         for known in known.iter().take(MOST_TRIED) {
-            let theirs = known.sample(bases)?;
-            // Integers without a sign are those with one, shifted by half their range; or they are not.
-            let flips = if element == known.element { &[false][..] } else { &[true, false] };
-            for &flip in flips {
-                let mut left = own.clone();
-                let how = (Prediction::Difference, flip);
-                subtract_base(level, element.kernel(), how, theirs, &mut left);
-                let bits = residual::price(level, element, &left);
-                if bits < best.as_ref().map_or(plain - plain / gain, |best| best.0) {
-                    best = Some((bits, BaseRef { base: known.base, flip, at: known.at }));
-                }
+            let theirs = (known.element, known.sample(read_base)?);
+            let (bits, flip) = distance(level, (element, &own), theirs);
+            if bits < best.as_ref().map_or(plain - plain / gain, |best| best.0) {
+                best = Some((bits, BaseRef { base: known.base, flip, at: known.at }));
             }
         }
         if let Some((_, partner)) = best {
@@ -148,6 +142,25 @@ fn partner(
     Ok(None)
 }
 
+/// About what the difference of two samples takes, in units of [`cost::BIT`](crate::entropy::cost::BIT),
+/// and whether the highest bits of the other are inverted for that.
+pub(crate) fn distance(
+    level: Level,
+    (element, own): (ElementType, &[u8]),
+    (other, theirs): (ElementType, &[u8]),
+) -> (u64, bool) {
+    let with = |flip| {
+        let mut left = own.to_vec();
+        let how = (Prediction::Difference, flip);
+        subtract_base(level, element.kernel(), how, theirs, &mut left);
+        residual::price(level, element, &left)
+    };
+    // Integers without a sign are those with one, shifted by half their range; or they are not.
+    let flips = if element == other { &[false][..] } else { &[true, false] };
+    let tried = flips.iter().map(|&flip| (with(flip), flip));
+    tried.min_by_key(|tried| tried.0).unwrap_or((u64::MAX, false))
+}
+
 /// Whether elements of one type may be predicted from those of another of the same size.
 fn related(element: ElementType, other: ElementType) -> bool {
     use ElementType::{I8, U8};
@@ -155,21 +168,19 @@ fn related(element: ElementType, other: ElementType) -> bool {
 }
 
 impl Known {
-    fn sample(&self, bases: &[Arc<OpenBase>]) -> Result<&[u8]> {
+    fn sample(&self, read_base: &ReadBase<'_>) -> Result<&[u8]> {
         if let Some(sample) = self.sample.get() {
             return Ok(sample);
         }
-        let base = bases.get(usize::from(self.base));
-        let base = base.ok_or_else(|| Error::argument("a base is missing"))?;
         let bytes = sample(&self.layer, self.element, |offset, len| {
-            Ok(base.read(self.at + offset, Rows::one(len as usize))?.into_owned())
+            read_base(self.base, self.at + offset, len)
         })?;
         Ok(self.sample.get_or_init(|| bytes))
     }
 }
 
-/// Pieces of a layer; all of it if it is small.
-fn sample(
+/// Pieces of a layer, of whose bytes `read` gives so many from one on; all of it if it is small.
+pub(crate) fn sample(
     layer: &Layer,
     element: ElementType,
     read: impl Fn(u64, u64) -> Result<Vec<u8>>,

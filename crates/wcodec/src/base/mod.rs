@@ -2,18 +2,21 @@
 //!
 //! A file names its bases by the BLAKE3 and the length of their originals. [`bases`] finds them, as plain
 //! files or as `.wcodec` files that may have bases themselves; [`original`] reads the bytes that a block
-//! needs. For encoding, [`matching`] finds the partner of each layer and [`residual`] chooses by bits
-//! what each block is predicted by.
+//! needs. For encoding, [`matching`] finds the partner of each layer, [`own`] one in another file of the same archive, and
+//! [`residual`] chooses by bits what each block is predicted by.
 
 pub(crate) mod bases;
 pub(crate) mod matching;
 pub(crate) mod original;
+pub(crate) mod own;
 pub(crate) mod residual;
 
 use crate::error::{Result, corrupt};
 use std::fmt::Write as _;
 use wcodec_kernels::Prediction;
 
+/// What stands for a base if the partner is in the file's own original.
+pub(crate) const OWN: u8 = 255;
 /// Most bases of a file.
 pub(crate) const MAX_BASES: usize = 16;
 /// Most files that follow each other in a chain of bases.
@@ -47,7 +50,7 @@ impl Base {
 /// Where the elements of a segment have their partners.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct BaseRef {
-    /// Number of the base.
+    /// Number of the base, or [`OWN`].
     pub(crate) base: u8,
     /// Whether the highest bit of each element of the base is inverted.
     pub(crate) flip: bool,

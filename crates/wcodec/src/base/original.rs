@@ -4,6 +4,7 @@ use super::Base;
 use crate::container::read_at::{ReadAt, read};
 use crate::container::reader::Reader;
 use crate::error::{Error, ErrorKind, Result};
+use crate::source::{self, Listing};
 use std::borrow::Cow;
 use std::io;
 use std::path::PathBuf;
@@ -43,10 +44,20 @@ pub(crate) struct OpenBase {
     pub(crate) content: Content,
 }
 
-/// What holds the original of a base.
-pub(crate) enum Content {
-    Plain(Arc<dyn ReadAt>),
-    Coded(Box<Reader<Arc<dyn ReadAt>>>),
+/// What holds an original: the file itself, or a `.wcodec` file of it.
+pub(crate) enum Content<R = Arc<dyn ReadAt>> {
+    Plain(R),
+    Coded(Box<Reader<R>>),
+}
+
+impl<R: ReadAt> Content<R> {
+    /// The layers of the original; for those that a broken file does not have, the reason.
+    pub(crate) fn listing(&self) -> Result<(Listing, Option<String>)> {
+        match self {
+            Content::Plain(source) => source::list(source),
+            Content::Coded(reader) => Ok((reader.listing(), None)),
+        }
+    }
 }
 
 impl OpenBase {

@@ -103,8 +103,15 @@ impl Choice {
     }
 }
 
+/// About what a plane of so many bytes takes, by how often each byte occurs.
+pub(crate) fn plane_price<C: Copy + Into<u64>>(counts: &[C; 256], bytes: u64) -> u64 {
+    let symbols = counts.iter().filter(|&&count| count.into() > 0).count() as u64;
+    let table = if symbols > 1 { symbols * SYMBOL_BITS * BIT } else { 0 };
+    (cost::entropy(counts) + table).min(bytes * 8 * BIT)
+}
+
 /// About what elements take, by the entropies of their bytes as planes.
-pub(super) fn price(level: Level, element: ElementType, bytes: &[u8]) -> u64 {
+pub(crate) fn price(level: Level, element: ElementType, bytes: &[u8]) -> u64 {
     let kernel = element.kernel();
     let elements = (bytes.len() / element.size()) as u64;
     let mut fields = Vec::with_capacity(PIECE);
@@ -115,10 +122,7 @@ pub(super) fn price(level: Level, element: ElementType, bytes: &[u8]) -> u64 {
             extract_bytes(level, kernel, piece, shift, 8, &mut fields);
             counts.add(&fields);
         }
-        let counts = counts.counts();
-        let symbols = counts.iter().filter(|&&count| count > 0).count() as u64;
-        let table = if symbols > 1 { symbols * SYMBOL_BITS * BIT } else { 0 };
-        (cost::entropy(&counts) + table).min(elements * 8 * BIT)
+        plane_price(&counts.counts(), elements)
     };
     (0..element.bits()).step_by(8).map(&mut plane).sum()
 }

@@ -11,15 +11,17 @@
 //! | at | bytes | field of a reference | legal |
 //! | --- | --- | --- | --- |
 //! | 0 | 4 | segment | those of references rise |
-//! | 4 | 1 | base | below their number |
+//! | 4 | 1 | base | below their number, or 255: the original itself |
 //! | 5 | 1 | flip | 0 or 1 |
 //! | 6 | 2 | zero | 0 |
-//! | 8 | 8 | position in the base | the segment's bytes from there on lie within the base |
+//! | 8 | 8 | position in the base | the segment's bytes from there on lie within the base; the first byte of an earlier segment |
 
 use super::directory::{Directory, Parts};
 use super::fields::Fields;
-use crate::base::{Base, BaseRef, MAX_BASES, MAX_NAME};
+use crate::base::{Base, BaseRef, MAX_BASES, MAX_NAME, OWN};
+use crate::dtype::ElementType;
 use crate::error::{Error, Result, corrupt};
+use crate::geometry::Geometry;
 use std::collections::HashSet;
 
 pub(super) const BASE_LEN: usize = 44;
@@ -50,6 +52,32 @@ pub(super) fn read_references(
         return Ok(references);
     }
     Err(corrupt!("references to bases are not in the order of their segments"))
+}
+
+/// Checks that references to the file's own original lead to one segment each that is cut alike and has no such
+/// reference, so that no block needs more than one other.
+pub(super) fn check_own(directory: &Directory, parts: &Parts) -> Result<()> {
+    for Reference { segment, base } in directory.references.iter().filter(|r| r.base.is_own()) {
+        let cut = |segment: u32| {
+            let geometry = directory.segments.get(segment as usize)?.geometry;
+            Some((geometry.element.size(), Geometry { element: ElementType::Bytes, ..geometry }))
+        };
+        let home = parts.within(base.at..base.at.saturating_add(1)).first();
+        let fits = home.is_some_and(|home| {
+            let own = home.segments.start as u32;
+            let source = directory.source_of(own).unwrap_or(own);
+            let known = directory.reference_of(source).is_none_or(|r| !r.is_own());
+            let place = home.packing.is_none() && home.bytes.start == base.at && own < *segment;
+            place && known && cut(own) == cut(*segment)
+        });
+        if !fits {
+            let at = base.at;
+            return Err(corrupt!(
+                "segment {segment} refers to byte {at}, where none begins that is cut alike and refers to none"
+            ));
+        }
+    }
+    Ok(())
 }
 
 /// Writes the record of a base.
@@ -106,15 +134,20 @@ impl Reference {
         fields.zero(2)?;
         let at = fields.u64()?;
         let home = directory.segments.get(segment as usize);
-        let (Some(home), Some(named)) = (home, directory.bases.get(usize::from(base))) else {
+        let len = match directory.bases.get(usize::from(base)) {
+            Some(named) => Some(named.len),
+            // What comes before the segment; more is known when all references are.
+            None if base == OWN => parts.starting(segment).first().map(|part| part.bytes.start),
+            None => None,
+        };
+        let (Some(home), Some(len)) = (home, len) else {
             return Err(corrupt!("segment {segment} refers to base {base}: one does not exist"));
         };
         if parts.starting(segment).first().is_some_and(|part| part.packing.is_some()) {
             return Err(corrupt!("segment {segment} of a packing refers to a base"));
         }
         let bytes = home.geometry.bytes();
-        if at.checked_add(bytes).is_none_or(|end| end > named.len) {
-            let len = named.len;
+        if at.checked_add(bytes).is_none_or(|end| end > len) {
             return Err(corrupt!(
                 "segment {segment}: {bytes} bytes at {at} exceed the base of {len}"
             ));

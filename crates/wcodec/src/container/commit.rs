@@ -38,7 +38,7 @@ impl AtomicFile {
             let mode = std::os::unix::fs::PermissionsExt::from_mode(0o666);
             builder.permissions(mode);
         }
-        let temp = builder.tempfile_in(folder(target)).map_err(|e| place(e.into()))?;
+        let temp = builder.tempfile_in(parent(target)).map_err(|e| place(e.into()))?;
         Ok(AtomicFile { temp, target: target.to_path_buf(), force })
     }
 
@@ -60,7 +60,7 @@ impl AtomicFile {
             io::ErrorKind::AlreadyExists => already_exists().in_file(&target),
             _ => place(e.error),
         })?;
-        sync_folder(folder(&target)).map_err(place)
+        sync_folder(parent(&target)).map_err(place)
     }
 }
 
@@ -91,7 +91,8 @@ fn already_exists() -> Error {
     Error::argument("file exists (not overwritten without --force)")
 }
 
-fn folder(path: &Path) -> &Path {
+/// The folder that a path lies in.
+pub(crate) fn parent(path: &Path) -> &Path {
     match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
@@ -99,12 +100,12 @@ fn folder(path: &Path) -> &Path {
 }
 
 #[cfg(unix)]
-fn sync_folder(folder: &Path) -> io::Result<()> {
+pub(crate) fn sync_folder(folder: &Path) -> io::Result<()> {
     File::open(folder)?.sync_all()
 }
 
 /// Other systems have no call for it.
 #[cfg(not(unix))]
-fn sync_folder(_: &Path) -> io::Result<()> {
+pub(crate) fn sync_folder(_: &Path) -> io::Result<()> {
     Ok(())
 }

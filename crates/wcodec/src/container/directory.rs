@@ -1,4 +1,5 @@
-//! The directory: segments, layouts, packings, layers, bases, references to them. FORMAT.md sections 2.4, 10 and 11.
+//! The directory: segments, layouts, packings, layers, bases, references to them, copies, entries. FORMAT.md
+//! sections 2.4 and 10 to 13.
 //!
 //! | at | bytes | field of a segment | legal |
 //! | --- | --- | --- | --- |
@@ -28,13 +29,17 @@
 //! | 24 | 8 | length in bytes | fits the shape, if the dtype is known |
 //! | 32 | | name and dtype (UTF-8), 8 bytes a dimension | names differ |
 
-use super::bases::{BASE_LEN, REFERENCE_LEN, Reference, read_bases, read_references, write_base};
+use super::bases::{
+    BASE_LEN, REFERENCE_LEN, Reference, check_own, read_bases, read_references, write_base,
+};
+use super::copies::{COPY_LEN, SegmentCopy, read_copies};
+use super::entries::{ENTRY_LEN, Entry, read_entries};
 use super::fields::Fields;
-use super::footer::Footer;
+use super::footer::{Footer, SourceKind};
 use super::layout::{
     LAYOUT_LEN, PACKING_LEN, read_layouts, read_packings, write_layout, write_packing,
 };
-use crate::base::Base;
+use crate::base::{Base, BaseRef};
 use crate::block::decode::BlockFormat;
 use crate::dtype::ElementType;
 use crate::error::{Error, Result, corrupt};
@@ -47,7 +52,7 @@ pub(crate) const SEGMENT_LEN: usize = 48;
 const LAYER_LEN: usize = 32;
 
 /// A contiguous piece of the original and how it is cut into blocks.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Segment {
     pub(crate) geometry: Geometry,
     pub(crate) scan: Scan,
@@ -205,11 +210,28 @@ pub(crate) struct Directory {
     pub(crate) bases: Vec<Base>,
     /// By rising segments.
     pub(crate) references: Vec<Reference>,
+    /// By rising segments.
+    pub(crate) copies: Vec<SegmentCopy>,
+    /// Of an archive.
+    pub(crate) entries: Vec<Entry>,
 }
 
 impl Directory {
     fn name(&self, layer: u32) -> Option<&str> {
         self.layers.get(layer as usize).map(|entry| entry.layer.name.as_str())
+    }
+
+    /// The segment that this one is a copy of.
+    pub(crate) fn source_of(&self, segment: u32) -> Option<u32> {
+        let place = self.copies.binary_search_by_key(&segment, |copy| copy.segment).ok()?;
+        self.copies.get(place).map(|copy| copy.source)
+    }
+
+    /// The partner of a segment, if it has one of its own.
+    pub(crate) fn reference_of(&self, segment: u32) -> Option<BaseRef> {
+        let find = |reference: &Reference| reference.segment;
+        let place = self.references.binary_search_by_key(&segment, find).ok()?;
+        self.references.get(place).map(|reference| reference.base)
     }
 
     /// Numbers of the layers in the order of their names.
@@ -227,6 +249,8 @@ impl Directory {
         self.layers.iter().try_for_each(|layer| layer.write(&mut out))?;
         self.bases.iter().try_for_each(|base| write_base(base, &mut out))?;
         self.references.iter().for_each(|reference| reference.write(&mut out));
+        self.copies.iter().for_each(|copy| copy.write(&mut out));
+        self.entries.iter().try_for_each(|entry| entry.write(&mut out))?;
         Ok(out)
     }
 
@@ -235,6 +259,7 @@ impl Directory {
     pub(crate) fn read(bytes: &[u8], footer: &Footer, minor: u16) -> Result<(Directory, Parts)> {
         let mut fields = Fields::new(bytes, "directory");
         let Footer { segments, layouts, packings, layers, bases, references, .. } = *footer;
+        let Footer { copies, entries, source, .. } = *footer;
         // The counts are backed by bytes before anything is reserved for them.
         let counts = [
             (segments, SEGMENT_LEN, "segments"),
@@ -243,6 +268,8 @@ impl Directory {
             (layers, LAYER_LEN, "layers"),
             (bases, BASE_LEN, "bases"),
             (references, REFERENCE_LEN, "references"),
+            (copies, COPY_LEN, "copies"),
+            (entries, ENTRY_LEN, "entries"),
         ];
         let least: u64 = counts.iter().map(|&(n, len, _)| u64::from(n) * len as u64).sum();
         if least > bytes.len() as u64 {
@@ -271,6 +298,11 @@ impl Directory {
             .collect::<Result<Vec<LayerEntry>>>()?;
         directory.bases = read_bases(&mut fields, bases)?;
         directory.references = read_references(&mut fields, references, (&directory, &parts))?;
+        read_copies(&mut fields, copies, &mut directory)?;
+        check_own(&directory, &parts)?;
+        if source == SourceKind::Archive {
+            directory.entries = read_entries(&mut fields, entries, (&parts, minor))?;
+        }
         if fields.remaining() > 0 {
             let left = fields.remaining();
             return Err(corrupt!("{left} bytes behind the contents of the directory"));
@@ -318,8 +350,8 @@ impl Directory {
 
 impl Parts {
     /// All parts.
-    pub(crate) fn iter(&self) -> std::slice::Iter<'_, Part> {
-        self.parts.iter()
+    pub(crate) fn all(&self) -> &[Part] {
+        &self.parts
     }
 
     /// The parts that have some of these bytes of the original.
@@ -327,6 +359,11 @@ impl Parts {
         let first = self.parts.partition_point(|part| part.bytes.end <= bytes.start);
         let behind = self.parts.partition_point(|part| part.bytes.start < bytes.end);
         self.parts.get(first..behind).unwrap_or_default()
+    }
+
+    /// Whether one part ends, or the first one begins, at this byte of the original.
+    pub(crate) fn end_at(&self, at: u64) -> bool {
+        at == 0 || self.parts.binary_search_by_key(&at, |part| part.bytes.end).is_ok()
     }
 
     /// Bytes of the original.

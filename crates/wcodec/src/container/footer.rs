@@ -10,20 +10,22 @@
 //! | 40 | 32 | BLAKE3 of the original | |
 //! | 72 | 4 | segments | |
 //! | 76 | 4 | layers | |
-//! | 80 | 1 | source | 0 opaque, 1 safetensors, 2 npy, 3 a single layer; from version 1.3 on 4 GGUF, 5 ONNX, 6 PyTorch |
+//! | 80 | 1 | source | 0 opaque, 1 safetensors, 2 npy, 3 a single layer; from version 1.3 on 4 GGUF, 5 ONNX, 6 PyTorch; from 1.4 on 7 archive |
 //! | 81 | 1 | directory coding | 0 as it is, 1 Zstandard |
 //! | 82 | 2 | zero | 0 |
 //! | 84 | 4 | layouts | at most 256, 0 before version 1.3 |
 //! | 88 | 4 | packings | 0 before version 1.3 |
 //! | 92 | 4 | bases | at most 16; 0 before version 1.4 |
 //! | 96 | 4 | references to bases | 0 before version 1.4 |
-//! | 100 | 12 | zero | 0 |
+//! | 100 | 4 | copies | 0 before version 1.4 |
+//! | 104 | 4 | entries | 0 if the source is not 7 |
+//! | 108 | 4 | zero | 0 |
 //! | 112 | 8 | XXH3-64 of header, block table, directory and the footer up to here | |
 //! | 120 | 8 | magic | `57 43 4F 44 45 4E 44 0A` |
 
 use super::fields::Fields;
 use crate::error::{Result, corrupt};
-use crate::version::{MINOR_BASES, MINOR_PACKINGS, MINOR_SOURCES};
+use crate::version::{MINOR_ARCHIVES, MINOR_BASES, MINOR_COPIES, MINOR_PACKINGS, MINOR_SOURCES};
 
 pub(crate) const FOOTER_LEN: usize = 128;
 /// Bytes of the footer that its hash covers.
@@ -49,6 +51,8 @@ pub enum SourceKind {
     Onnx = 5,
     /// A PyTorch checkpoint.
     Torch = 6,
+    /// The files of a folder.
+    Archive = 7,
 }
 
 impl SourceKind {
@@ -63,17 +67,22 @@ impl SourceKind {
             SourceKind::Gguf => "gguf",
             SourceKind::Onnx => "onnx",
             SourceKind::Torch => "torch",
+            SourceKind::Archive => "archive",
         }
     }
 
     /// The first minor version that has it.
     pub(crate) fn minor(self) -> u16 {
-        if self as u8 > SourceKind::Layer as u8 { MINOR_SOURCES } else { 0 }
+        match self {
+            SourceKind::Archive => MINOR_ARCHIVES,
+            kind if kind > SourceKind::Layer => MINOR_SOURCES,
+            _ => 0,
+        }
     }
 
-    fn from_code(code: u8, minor: u16) -> Result<SourceKind> {
-        use SourceKind::{Gguf, Layer, Npy, Onnx, Opaque, Safetensors, Torch};
-        let known = [Opaque, Safetensors, Npy, Layer, Gguf, Onnx, Torch];
+    pub(super) fn from_code(code: u8, minor: u16) -> Result<SourceKind> {
+        use SourceKind::{Archive, Gguf, Layer, Npy, Onnx, Opaque, Safetensors, Torch};
+        let known = [Opaque, Safetensors, Npy, Layer, Gguf, Onnx, Torch, Archive];
         let mut known = known.into_iter().filter(|kind| kind.minor() <= minor);
         let most = known.clone().count() - 1;
         known
@@ -98,6 +107,8 @@ pub(crate) struct Footer {
     pub(crate) packings: u32,
     pub(crate) bases: u32,
     pub(crate) references: u32,
+    pub(crate) copies: u32,
+    pub(crate) entries: u32,
 }
 
 impl Footer {
@@ -119,7 +130,8 @@ impl Footer {
         out.push(self.source as u8);
         out.push(u8::from(self.directory_zstd));
         out.extend_from_slice(&[0; 2]);
-        for count in [self.layouts, self.packings, self.bases, self.references] {
+        let Footer { layouts, packings, bases, references, copies, entries, .. } = *self;
+        for count in [layouts, packings, bases, references, copies, entries] {
             out.extend_from_slice(&count.to_le_bytes());
         }
         out.resize(HASHED_LEN, 0);
@@ -148,6 +160,8 @@ impl Footer {
             packings: 0,
             bases: 0,
             references: 0,
+            copies: 0,
+            entries: 0,
         };
         if footer.directory_zstd && footer.directory_len == 0 {
             return Err(corrupt!("an empty directory is not coded"));
@@ -161,7 +175,14 @@ impl Footer {
         if minor < MINOR_BASES && (footer.bases, footer.references) != (0, 0) {
             return Err(corrupt!("bases in a file of version 1.{minor}"));
         }
-        fields.zero(HASHED_LEN - 100)?;
+        (footer.copies, footer.entries) = (fields.u32()?, fields.u32()?);
+        if minor < MINOR_COPIES && footer.copies != 0 {
+            return Err(corrupt!("copies in a file of version 1.{minor}"));
+        }
+        if footer.source != SourceKind::Archive && footer.entries != 0 {
+            return Err(corrupt!("entries in a file of source {}", footer.source.name()));
+        }
+        fields.zero(HASHED_LEN - 108)?;
         Ok((footer, fields.u64()?))
     }
 }

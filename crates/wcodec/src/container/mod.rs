@@ -5,7 +5,9 @@
 
 pub(crate) mod bases;
 pub(crate) mod commit;
+pub(crate) mod copies;
 pub(crate) mod directory;
+pub(crate) mod entries;
 mod fields;
 pub(crate) mod footer;
 pub(crate) mod header;

@@ -80,6 +80,8 @@ impl<W: Write> ContainerWriter<W> {
             packings: count(directory.packings.len(), "packings")?,
             bases: count(directory.bases.len(), "bases")?,
             references: count(directory.references.len(), "references")?,
+            copies: count(directory.copies.len(), "copies")?,
+            entries: count(directory.entries.len(), "entries")?,
         }
         .write();
         let table = std::mem::take(&mut self.table);

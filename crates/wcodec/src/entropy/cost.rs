@@ -46,10 +46,10 @@ pub(crate) fn log2(x: u64) -> u64 {
 }
 
 /// Entropy of a histogram times its total: what its symbols cost under an ideal table.
-pub(crate) fn entropy(counts: &[u32]) -> u64 {
-    let total: u64 = counts.iter().map(|&c| u64::from(c)).sum();
-    let whole = log2(total);
-    counts.iter().filter(|&&c| c > 0).map(|&c| u64::from(c) * (whole - log2(u64::from(c)))).sum()
+pub(crate) fn entropy<C: Copy + Into<u64>>(counts: &[C]) -> u64 {
+    let counts = || counts.iter().map(|&count| count.into()).filter(|&count| count > 0);
+    let whole = log2(counts().sum());
+    counts().map(|count| count * (whole - log2(count))).sum()
 }
 
 /// What a symbol of this frequency out of 4,096 costs.
@@ -71,7 +71,7 @@ mod tests {
 
     #[test]
     fn entropy_of_a_fair_coin_is_one_bit() {
-        assert_eq!(entropy(&[500, 500]), 1000 * BIT);
-        assert_eq!(entropy(&[0, 7, 0]), 0);
+        assert_eq!(entropy(&[500_u32, 500]), 1000 * BIT);
+        assert_eq!(entropy(&[0_u32, 7, 0]), 0);
     }
 }

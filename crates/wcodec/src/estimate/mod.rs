@@ -133,8 +133,9 @@ fn estimate_listed(
 ) -> Result<Estimate> {
     let size = source.size()?;
     let none = Partners::default();
-    let directory =
-        encoder::directory(source, listing, size, Cut::Layers, &none, options, observer)?;
+    let plan = (&none, options);
+    let directory = encoder::directory(source, listing, size, Cut::Layers, plan, observer)?;
+    let is_copy = |segment: usize| directory.source_of(segment as u32).is_some();
     let level = Level::detect();
     let parts = directory.parts()?;
     let elements = Elements { source, directory: &directory, parts: &parts, level };
@@ -147,7 +148,7 @@ fn estimate_listed(
         .map(|(number, segment)| order0_bytes(&elements, number, segment, pieces))
         .collect::<Result<_>>()?;
 
-    let jobs = choose(&directory.segments, ENCODED_BYTES);
+    let jobs = choose(&directory.segments, is_copy, ENCODED_BYTES);
     let size_of = |job: &Job| job.bytes.end - job.bytes.start;
     let chosen: u64 = jobs.iter().map(size_of).sum();
     let watch = Watch::new(observer, chosen);
@@ -163,7 +164,10 @@ fn estimate_listed(
             })
         })
         .collect::<Result<_>>()?;
-    let segments = extrapolate(&directory.segments, &bounds, &encoded);
+    let mut segments = extrapolate(&directory.segments, &bounds, &encoded);
+    for copy in &directory.copies {
+        segments[copy.segment as usize] = Costs::default();
+    }
 
     let container = ContainerWriter::new(std::io::sink(), 0)?.finish(
         &directory,

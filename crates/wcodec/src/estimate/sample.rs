@@ -15,8 +15,13 @@ use wcodec_kernels::Level;
 /// Groups to be encoded, of about so many bytes in all; all groups if they have no more. Otherwise
 /// the groups of each element type lie end to end, and those are taken that evenly spaced points
 /// fall into: with a probability that grows with their size, at least one of each element type.
-pub(super) fn choose(segments: &[Segment], most_bytes: u64) -> Vec<Job> {
-    let groups = segments.iter().enumerate().flat_map(|(n, segment)| jobs(n, segment.geometry));
+pub(super) fn choose(
+    segments: &[Segment],
+    is_copy: impl Fn(usize) -> bool,
+    most_bytes: u64,
+) -> Vec<Job> {
+    let segments_to_code = segments.iter().enumerate().filter(|&(n, _)| !is_copy(n));
+    let groups = segments_to_code.flat_map(|(n, segment)| jobs(n, segment.geometry));
     let jobs: Vec<Job> = groups.collect();
     let size = |job: &Job| job.bytes.end - job.bytes.start;
     let total: u64 = jobs.iter().map(size).sum();
@@ -180,9 +185,9 @@ mod tests {
         let segments = segments();
         let bytes = |jobs: &[Job]| jobs.iter().map(|job| job.bytes.end - job.bytes.start).sum();
         let total: u64 = segments.iter().map(|s| s.geometry.bytes()).sum();
-        assert_eq!(bytes(&choose(&segments, total)), total);
+        assert_eq!(bytes(&choose(&segments, |_| false, total)), total);
         for most in [20 << 20, 100 << 20, 500 << 20] {
-            let chosen = choose(&segments, most);
+            let chosen = choose(&segments, |_| false, most);
             let bytes: u64 = bytes(&chosen);
             assert!(bytes > most / 2 && bytes < most + most / 2, "{bytes} of {most}");
             let small = |job: &Job| segments[job.segment].geometry.element == ElementType::F32;
@@ -198,7 +203,7 @@ mod tests {
     fn what_was_not_encoded_is_judged_by_its_bound() {
         let segments = segments();
         let bounds: Vec<f64> = segments.iter().map(|s| s.geometry.bytes() as f64 / 2.0).collect();
-        let jobs = choose(&segments, 20 << 20);
+        let jobs = choose(&segments, |_| false, 20 << 20);
         let costs = |job: &Job| {
             let bytes = (job.bytes.end - job.bytes.start) as f64;
             Costs { coded: bytes * 0.4, classes: bytes * 0.45, plain: bytes * 0.5 }

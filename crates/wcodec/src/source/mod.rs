@@ -12,6 +12,7 @@ mod wire;
 pub use gguf::ggml_type;
 pub use npy::write_npy;
 
+use crate::container::entries::Entry;
 use crate::container::footer::SourceKind;
 use crate::container::read_at::{ReadAt, read};
 use crate::error::{Error, Result};
@@ -43,11 +44,18 @@ pub(crate) struct Located {
 pub(crate) struct Listing {
     pub(crate) kind: SourceKind,
     pub(crate) layers: Vec<Located>,
+    /// The files of an archive, and its empty folders; their hashes are not known yet.
+    pub(crate) entries: Vec<Entry>,
 }
 
 impl Listing {
+    /// The layers of a single file.
+    pub(crate) fn new(kind: SourceKind, layers: Vec<Located>) -> Listing {
+        Listing { kind, layers, entries: Vec::new() }
+    }
+
     pub(crate) fn opaque() -> Listing {
-        Listing { kind: SourceKind::Opaque, layers: Vec::new() }
+        Listing::new(SourceKind::Opaque, Vec::new())
     }
 }
 

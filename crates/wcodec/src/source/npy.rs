@@ -62,7 +62,7 @@ pub(super) fn list(header: &[u8], size: u64) -> std::result::Result<Listing, Str
     let layer = Layer { name: name.to_owned(), dtype: dtype.to_owned(), shape, bytes };
     layer.check().map_err(|e| e.to_string())?;
     let layers = vec![Located { layer, at: header.len() as u64, layout: None }];
-    Ok(Listing { kind: SourceKind::Npy, layers })
+    Ok(Listing::new(SourceKind::Npy, layers))
 }
 
 /// NumPy's names. Big-endian types are bytes to the codec.

@@ -123,7 +123,7 @@ pub(super) fn list(window: &mut Window<'_, impl ReadAt>) -> Found<Listing> {
         layer.check().map_err(|e| broken!("tensor {:?}: {e}", layer.name))?;
         layers.push(Located { layer, at, layout: None });
     }
-    Ok(Listing { kind: SourceKind::Onnx, layers: arrange(layers, 0, size)? })
+    Ok(Listing::new(SourceKind::Onnx, arrange(layers, 0, size)?))
 }
 
 /// A message that has been entered.

@@ -46,7 +46,7 @@ pub(super) fn list(header: &[u8], size: u64) -> std::result::Result<Listing, Str
         layer.check().map_err(|e| format!("tensor {:?}: {e}", layer.name))?;
         layers.push(Located { layer, at, layout: None });
     }
-    Ok(Listing { kind: SourceKind::Safetensors, layers: arrange(layers, data, size)? })
+    Ok(Listing::new(SourceKind::Safetensors, arrange(layers, data, size)?))
 }
 
 #[derive(Deserialize)]

@@ -17,12 +17,14 @@ pub struct Based {
     /// Base, flip, zero.
     pub reference: [u8; 4],
     pub at: u64,
+    /// Another reference before it: segment and position.
+    pub second: Option<(u32, u64)>,
     /// So many times the same base, and the same reference.
     pub repeat: (usize, usize),
 }
 
 impl Based {
-    fn sound() -> Based {
+    pub fn sound() -> Based {
         Based {
             minor: 4,
             bases: 1,
@@ -34,6 +36,7 @@ impl Based {
             segment: 0,
             reference: [0; 4],
             at: 872,
+            second: None,
             repeat: (1, 1),
         }
     }
@@ -41,18 +44,25 @@ impl Based {
     /// Adds the base and the reference to a file.
     fn add_to(&self, forge: &mut Forge) {
         forge.header[10] = self.minor;
+        let parts = self.records();
+        forge.edit_directory = Box::new(move |directory| directory.extend(&parts));
+        let (bases, references) = (self.bases, self.references);
+        forge.edit_footer = Box::new(move |footer| (footer[92], footer[96]) = (bases, references));
+    }
+
+    /// The bases and the references, as they lie in the directory.
+    pub fn records(&self) -> Vec<u8> {
         let mut base = vec![self.blake3; 32];
         base.extend(self.len.to_le_bytes());
         base.extend((self.name.len() as u16).to_le_bytes());
         base.extend([self.zero, 0]);
         base.extend(&self.name);
-        let mut reference = self.segment.to_le_bytes().to_vec();
-        reference.extend(self.reference);
-        reference.extend(self.at.to_le_bytes());
-        let parts = [base.repeat(self.repeat.0), reference.repeat(self.repeat.1)].concat();
-        forge.edit_directory = Box::new(move |directory| directory.extend(&parts));
-        let (bases, references) = (self.bases, self.references);
-        forge.edit_footer = Box::new(move |footer| (footer[92], footer[96]) = (bases, references));
+        let record = |segment: u32, at: u64| {
+            [&segment.to_le_bytes()[..], &self.reference, &at.to_le_bytes()].concat()
+        };
+        let second = self.second.map(|(segment, at)| record(segment, at)).unwrap_or_default();
+        let reference = record(self.segment, self.at);
+        [base.repeat(self.repeat.0), second, reference.repeat(self.repeat.1)].concat()
     }
 }
 

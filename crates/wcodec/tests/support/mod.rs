@@ -3,6 +3,7 @@
 #![allow(unreachable_pub, reason = "a module of test binaries")]
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+pub mod archived;
 pub mod based;
 pub mod forge;
 pub mod gguf;

@@ -6,7 +6,7 @@ use super::decode::{Run, to_len, zeroed};
 use super::runs::Runs;
 use crate::base::bases::Bases;
 use crate::base::original::{OpenBase, Rows};
-use crate::base::{Base, BaseRef};
+use crate::base::{Base, BaseRef, OWN};
 use crate::block::Mode;
 use crate::block::decode::BaseRows;
 use crate::block::head::Head;
@@ -149,7 +149,11 @@ impl<R: ReadAt> Reader<R> {
             return Ok(None);
         }
         // That the segment's partner lies within the base was checked when the file was opened.
-        let bytes = self.base(base)?.read(first + at, rows)?;
+        let bytes = if base == OWN {
+            Cow::Owned(self.decode_rows(first + at, rows)?)
+        } else {
+            self.base(base)?.read(first + at, rows)?
+        };
         Ok(Some(LoadedBase { bytes, bands_at, flip }))
     }
 

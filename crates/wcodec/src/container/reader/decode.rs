@@ -150,7 +150,7 @@ impl<R: ReadAt> Reader<R> {
         let run = self.read_blocks(job.segment, blocks.clone()).map_err(place)?;
         let bytes = geometry.bands_bytes(&job.bands);
         let base = self.base_of_bands(job.segment, (blocks, &run), bytes).map_err(place)?;
-        Ok(Loaded { segment: job.segment, placed, side, run, base })
+        Ok(Loaded { placed, side, run, base })
     }
 
     /// Decodes whole bands side by side.
@@ -184,7 +184,7 @@ impl<R: ReadAt> Reader<R> {
         let number = geometry.block_number(band, across, placed.segment.side);
         let record = self.table.get(placed.first_block + number)?;
         let payload = loaded.run.payload(&record)?;
-        let id = BlockId { segment: loaded.segment as u32, block: number as u32 };
+        let id = BlockId { segment: placed.number, block: number as u32 };
         let stored = StoredBlock { id, mode: record.mode, payload, checksum: record.checksum };
         let rect = geometry.rect(band, across);
         let format = placed.segment.format();
@@ -246,17 +246,19 @@ impl<R: ReadAt> Reader<R> {
     /// The side block of a group; empty if the segment has none. The last one is kept: a group is mostly
     /// decoded in several pieces.
     pub(super) fn side(&self, segment: usize, group: u64) -> Result<Arc<Side>> {
-        if !self.placed(segment)?.segment.side {
+        let placed = self.placed(segment)?;
+        if !placed.segment.side {
             return Ok(Arc::default());
         }
+        let key = (placed.number, group);
         let lock = || self.last_side.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((of, side)) = &*lock()
-            && *of == (segment, group)
+            && *of == key
         {
             return Ok(Arc::clone(side));
         }
         let side = Arc::new(self.read_side(segment, group)?);
-        *lock() = Some(((segment, group), Arc::clone(&side)));
+        *lock() = Some((key, Arc::clone(&side)));
         Ok(side)
     }
 
@@ -276,7 +278,7 @@ impl<R: ReadAt> Reader<R> {
             )));
         }
         let payload = read(&self.source, record.at, u64::from(record.len))?;
-        let id = BlockId { segment: segment as u32, block: number as u32 };
+        let id = BlockId { segment: placed.number, block: number as u32 };
         let found = block_checksum(id, &[], &payload);
         if !checksum::matches(found, record.checksum) {
             return Err(place(Error::checksum("side block", found, record.checksum)));
@@ -352,7 +354,6 @@ fn closed_by_side(placed: &PlacedSegment, job: &Job) -> bool {
 
 /// Blocks of a segment, read, with what decoding them needs.
 pub(super) struct Loaded<'a> {
-    pub(super) segment: usize,
     pub(super) placed: &'a PlacedSegment,
     pub(super) side: &'a Side,
     pub(super) run: Run<'a>,

@@ -4,6 +4,7 @@ mod bases;
 mod decode;
 mod open;
 mod packed;
+mod restore;
 mod runs;
 mod slice;
 mod stats;
@@ -12,25 +13,27 @@ mod units;
 pub use runs::Span;
 
 use super::directory::{LayerEntry, Parts, Segment};
+use super::entries::Entry;
 use super::footer::{Footer, SourceKind};
 use super::index::BlockTable;
 use super::read_at::ReadAt;
 use crate::base::original::OpenBase;
 use crate::base::{Base, BaseRef};
 use crate::block::side::Side;
-use crate::error::{Error, ErrorKind, Result, corrupt};
+use crate::error::{Error, Result, corrupt};
 use crate::layer::Layer;
 use crate::options::{Observer, Watch};
 use crate::packing::{Layout, Packing};
 use crate::pool::Pool;
+use crate::source::{Listing, Located};
 use crate::stats::Stats;
-use decode::{deal, to_len, zeroed};
+use decode::{deal, zeroed};
 use std::sync::{Arc, Mutex};
 use units::Unit;
 use wcodec_kernels::Level;
 
 /// The side block of a group, by segment and group.
-type GroupSide = ((usize, u64), Arc<Side>);
+type GroupSide = ((u32, u64), Arc<Side>);
 
 /// An open `.wcodec` file.
 pub struct Reader<R> {
@@ -46,6 +49,7 @@ pub struct Reader<R> {
     parts: Parts,
     layers: Vec<LayerEntry>,
     bases: Vec<Base>,
+    entries: Vec<Entry>,
     /// Those that were found: all of them, or none.
     open_bases: Vec<Arc<OpenBase>>,
     /// Numbers of the layers in the order of their names.
@@ -61,6 +65,10 @@ pub struct Reader<R> {
 
 struct PlacedSegment {
     segment: Segment,
+    /// Its number, or that of the segment that it is a copy of: checksums are made with it.
+    number: u32,
+    /// Whether its blocks are those of another segment.
+    is_copy: bool,
     /// Number of its first block in the file.
     first_block: u64,
     /// Where its elements have their partners.
@@ -70,12 +78,17 @@ struct PlacedSegment {
 }
 
 impl<R: ReadAt> Reader<R> {
-    /// The layers, each with its first byte in the original, in the order of the file.
-    pub(crate) fn located(&self) -> impl Iterator<Item = (&Layer, u64)> {
-        self.layers.iter().filter_map(|entry| {
+    /// The layers of the original and where they lie in it, in the order of the file.
+    pub(crate) fn listing(&self) -> Listing {
+        let located = |entry: &LayerEntry| {
             let home = self.parts.starting(entry.segment).first()?;
-            Some((&entry.layer, home.bytes.start + entry.offset))
-        })
+            let packing = home.packing.and_then(|number| self.packings.get(number));
+            let layout = packing.and_then(|packing| self.layouts.get(packing.layout as usize));
+            let (layer, at) = (entry.layer.clone(), home.bytes.start + entry.offset);
+            Some(Located { layer, at, layout: layout.cloned() })
+        };
+        let layers = self.layers.iter().filter_map(located).collect();
+        Listing { entries: self.entries.clone(), ..Listing::new(self.footer.source, layers) }
     }
 
     /// The layers, in the order of the file.
@@ -216,66 +229,5 @@ impl<R: ReadAt> Reader<R> {
         let stats = self.decode_parts(parts, &watch)? + self.copy_shares(shares)?;
         observer.progress(total, total);
         Ok(stats)
-    }
-
-    /// Restores the original.
-    ///
-    /// # Errors
-    /// If reading or writing fails, a base is missing, a block is damaged, or the BLAKE3 of the whole
-    /// differs; what was written by then is not the original.
-    pub fn restore(
-        &self,
-        out: &mut (impl std::io::Write + Send),
-        observer: &dyn Observer,
-    ) -> Result<Stats> {
-        self.check_bases()?;
-        let mut stats = Stats { coded_bytes: self.size, ..Stats::default() };
-        let mut hasher = blake3::Hasher::new();
-        let mut done = 0;
-        // While a batch is written, it is hashed and the next one is decoded.
-        let (mut ready, mut next) = (Vec::new(), Vec::new());
-        for batch in self.batches()? {
-            let bytes = to_len(batch.iter().map(Unit::bytes).sum())?;
-            // What an earlier batch left is overwritten, or an error ends this.
-            next.resize(bytes, 0);
-            let (decoded, written) = rayon::join(
-                || {
-                    hasher.update_rayon(&ready);
-                    self.decode_units(&batch, &mut next)
-                },
-                || out.write_all(&ready),
-            );
-            written?;
-            done += ready.len() as u64;
-            observer.progress(done, self.footer.original_len);
-            if observer.cancelled() {
-                return Err(ErrorKind::Interrupted.into());
-            }
-            let mut part = decoded?;
-            part.coded_bytes = 0;
-            stats += part;
-            std::mem::swap(&mut ready, &mut next);
-        }
-        hasher.update_rayon(&ready);
-        out.write_all(&ready)?;
-        observer.progress(self.footer.original_len, self.footer.original_len);
-        let found = hasher.finalize();
-        if found != blake3::Hash::from_bytes(self.footer.blake3) {
-            return Err(ErrorKind::Checksum {
-                what: "BLAKE3",
-                found: found.to_string(),
-                expected: blake3::Hash::from_bytes(self.footer.blake3).to_string(),
-            }
-            .into());
-        }
-        Ok(stats)
-    }
-
-    /// Checks every hash by decoding everything.
-    ///
-    /// # Errors
-    /// As [`Reader::restore`].
-    pub fn verify(&self, observer: &dyn Observer) -> Result<Stats> {
-        self.restore(&mut std::io::sink(), observer)
     }
 }

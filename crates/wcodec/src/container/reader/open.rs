@@ -82,6 +82,21 @@ impl<R: ReadAt> Reader<R> {
         Ok(reader)
     }
 
+    /// Opens what is a `.wcodec` file; `None` for any other.
+    ///
+    /// # Errors
+    /// As [`Reader::open`].
+    pub(crate) fn open_if_coded(source: &R, limits: &Limits) -> Result<Option<Reader<R>>>
+    where
+        R: Clone,
+    {
+        let start = read(source, 0, source.size()?.min(HEADER_LEN as u64))?;
+        match header::check(&start) {
+            Err(error) if matches!(error.kind(), ErrorKind::NotWcodec) => Ok(None),
+            _ => Reader::open(source.clone(), limits).map(Some),
+        }
+    }
+
     fn assemble(
         source: R,
         (size, minor): (u64, u16),
@@ -91,10 +106,20 @@ impl<R: ReadAt> Reader<R> {
     ) -> Result<Reader<R>> {
         let mut segments = Vec::with_capacity(directory.segments.len());
         let mut first_block = 0u64;
-        for &segment in &directory.segments {
-            segments.push(PlacedSegment { segment, first_block, base: None, layer: None });
+        for (number, &segment) in (0..).zip(&directory.segments) {
+            let source = directory.source_of(number);
+            let home = source.and_then(|source| segments.get(source as usize));
+            let home_block = home.map(|home: &PlacedSegment| home.first_block);
+            segments.push(PlacedSegment {
+                segment,
+                number: source.unwrap_or(number),
+                is_copy: source.is_some(),
+                first_block: home_block.unwrap_or(first_block),
+                base: directory.reference_of(source.unwrap_or(number)),
+                layer: None,
+            });
             first_block = first_block
-                .checked_add(segment.blocks())
+                .checked_add(if source.is_some() { 0 } else { segment.blocks() })
                 .ok_or_else(|| corrupt!("segments have more than 2^64 blocks or bytes"))?;
         }
         if first_block != footer.blocks {
@@ -114,13 +139,8 @@ impl<R: ReadAt> Reader<R> {
                 placed.layer.get_or_insert(index);
             }
         }
-        for reference in &directory.references {
-            if let Some(placed) = segments.get_mut(reference.segment as usize) {
-                placed.base = Some(reference.base);
-            }
-        }
         let level = Level::detect();
-        let Directory { layouts, packings, layers, bases, .. } = directory;
+        let Directory { layouts, packings, layers, bases, entries, .. } = directory;
         let (pool, unpacked) = (Pool::default(), Pool::default());
         let last_side = Mutex::default();
         Ok(Reader {
@@ -135,6 +155,7 @@ impl<R: ReadAt> Reader<R> {
             parts,
             layers,
             bases,
+            entries,
             open_bases: Vec::new(),
             by_name,
             level,

@@ -29,7 +29,7 @@ fn room(buffer: &mut Vec<u8>, bytes: u64) -> Result<&mut [u8]> {
     if buffer.len() < bytes {
         buffer.resize(bytes, 0);
     }
-    Ok(&mut buffer[..bytes])
+    Ok(buffer.get_mut(..bytes).unwrap_or_default())
 }
 
 /// What a segment of a packing holds, and its number.

@@ -307,7 +307,7 @@ impl<R: ReadAt> Reader<R> {
             let record = self.table.get(placed.first_block + number)?;
             let base = self.base_of_block(segment, (record, &run), rect);
             let base = base.map_err(|e| self.locate(placed, e))?;
-            loaded.push(Loaded { segment, placed, side, run, base });
+            loaded.push(Loaded { placed, side, run, base });
             decoded.push((rect, zeroed((rect.elements() * geometry.element.size()) as u64)?));
         }
         let mut jobs = Vec::with_capacity(blocks.len());

@@ -13,7 +13,7 @@ use crate::stats::Stats;
 
 impl<R: ReadAt> Reader<R> {
     /// What a layer takes in the file, from the block table and the heads of its blocks. A layer
-    /// that shares its segment with other bytes is counted as raw.
+    /// that shares its segment with other bytes is counted as raw, a copy takes nothing.
     ///
     /// # Errors
     /// If there is no such layer, or a head cannot be read.
@@ -27,6 +27,10 @@ impl<R: ReadAt> Reader<R> {
         let packings = self.parts.packings_of(entry);
         for part in packings {
             let (packing, layout) = self.packing(part.packing)?;
+            if self.placed(part.segments.start)?.is_copy {
+                stats.copied_elements += packing.totals(layout).elements;
+                continue;
+            }
             for (stream, segment) in layout.streams().iter().zip(part.segments.clone()) {
                 stats += packing.of_stream(layout, stream, self.segment_stats(segment)?);
             }
@@ -35,6 +39,8 @@ impl<R: ReadAt> Reader<R> {
             let segment = entry.segment as usize;
             if entry.layer.bytes == self.placed(segment)?.segment.geometry.bytes() {
                 stats += self.segment_stats(segment)?;
+            } else if self.placed(segment)?.is_copy {
+                stats.copied_elements = stats.elements;
             } else {
                 stats.coded_bytes = entry.layer.bytes;
             }
@@ -46,6 +52,9 @@ impl<R: ReadAt> Reader<R> {
     fn segment_stats(&self, segment: usize) -> Result<Stats> {
         let placed = self.placed(segment)?;
         let geometry = &placed.segment.geometry;
+        if placed.is_copy {
+            return Ok(Stats { copied_elements: geometry.elements, ..Stats::default() });
+        }
         let mut stats = Stats::default();
         for band in 0..geometry.bands() {
             for across in 0..geometry.blocks_in_band(band) {

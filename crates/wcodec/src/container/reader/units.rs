@@ -36,6 +36,17 @@ impl<R: ReadAt> Reader<R> {
         }
     }
 
+    /// Bytes that are decoded as one where byte `at` of the original lies: those of the first band or of
+    /// the packing there. Ranges that begin and end with them have nothing decoded twice.
+    pub(crate) fn unit_bytes(&self, at: u64) -> Result<u64> {
+        let Some(part) = self.parts.within(at..at + 1).first() else { return Ok(1) };
+        if part.packing.is_some() {
+            return Ok(part.bytes.end - part.bytes.start);
+        }
+        let band = self.placed(part.segments.start)?.segment.geometry.bands_bytes(&(0..1));
+        Ok((band.end - band.start).max(1))
+    }
+
     /// What a layer is decoded in; `None` if it shares its segment with other bytes.
     pub(super) fn units_of(&self, entry: &LayerEntry) -> Result<Option<Vec<Unit>>> {
         let packings = self.parts.packings_of(entry);
@@ -50,11 +61,11 @@ impl<R: ReadAt> Reader<R> {
         Ok(Some(self.jobs(segment)?.into_iter().map(Unit::Bands).collect()))
     }
 
-    /// All units of the file in order, a batch at a time.
-    pub(super) fn batches(&self) -> Result<Vec<Vec<Unit>>> {
+    /// All units of some parts in order, a batch at a time.
+    pub(super) fn batches(&self, parts: &[Part]) -> Result<Vec<Vec<Unit>>> {
         let mut batches: Vec<Vec<Unit>> = Vec::new();
         let mut bytes = 0;
-        for part in self.parts.iter() {
+        for part in parts {
             for unit in self.units(part)? {
                 match batches.last_mut() {
                     Some(batch) if bytes + unit.bytes() <= BATCH_BYTES => {

@@ -46,7 +46,7 @@ pub(super) fn list(window: &mut Window<'_, impl ReadAt>) -> Found<(Listing, Opti
         }
     }
     let layers = arrange(layers, header.place.data.min(size), size)?;
-    Ok((Listing { kind: SourceKind::Gguf, layers }, unknown))
+    Ok((Listing::new(SourceKind::Gguf, layers), unknown))
 }
 
 /// A tensor as a layer. Dimensions are turned round: the slowest first, as everywhere else.

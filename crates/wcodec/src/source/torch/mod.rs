@@ -59,5 +59,5 @@ fn listing(placed: Vec<Placed>, mut names: Names, size: u64) -> Found<Listing> {
         }
     }
     let kind = if layers.is_empty() { SourceKind::Opaque } else { SourceKind::Torch };
-    Ok(Listing { kind, layers: arrange(layers, 0, size)? })
+    Ok(Listing::new(kind, arrange(layers, 0, size)?))
 }

@@ -1,57 +1,16 @@
-//! AVX2: slots are looked up by gathers, words dealt to lanes by a permutation for each of the 256
-//! patterns of eight lanes.
+//! Tables of any size: slots are looked up by gathers.
 
-use crate::drive::{decode_jobs, drive, in_groups};
-use crate::level::Set;
-use crate::rans::{StreamJob, check_end, states};
+use super::{WINDOW, deal, padded};
+use crate::drive::drive;
+use crate::rans::{check_end, states};
 use crate::slots::{Slot, TABLE_SIZE};
-use crate::{LANES, Level, StreamError};
+use crate::{LANES, StreamError};
 use std::arch::x86_64::*;
 
 /// Lanes of a vector; a step has four.
 const QUARTER: usize = 8;
-/// Bytes of the most words that a step can take.
-const WINDOW: usize = 2 * LANES;
-/// Streams decoded side by side: eight vectors of states fill the registers.
-const SIDE_BY_SIDE: usize = 2;
-
-/// For each pattern of lanes that need a word: which word each lane takes.
-static DEALS: [[u8; QUARTER]; 256] = {
-    let mut deals = [[0; QUARTER]; 256];
-    let mut pattern = 0;
-    while pattern < 256 {
-        let (mut lane, mut word) = (0, 0);
-        while lane < QUARTER {
-            deals[pattern][lane] = word;
-            word += (pattern >> lane & 1) as u8;
-            lane += 1;
-        }
-        pattern += 1;
-    }
-    deals
-};
 
 type Slots = [Slot; TABLE_SIZE];
-
-/// Twin of [`crate::decode`].
-pub(crate) fn decode(level: Level, jobs: &mut [StreamJob<'_>]) -> Vec<Result<(), StreamError>> {
-    assert!(level.set() >= Set::Avx2);
-    decode_jobs(
-        jobs,
-        |_| true,
-        |mut whole| {
-            in_groups::<SIDE_BY_SIDE, _>(&mut whole, |group| {
-                // SAFETY: the level says that the processor has the instructions.
-                unsafe {
-                    match group {
-                        [a, b] => decode_group([a, b]),
-                        _ => group.iter_mut().for_each(|job| decode_group([job])),
-                    }
-                }
-            });
-        },
-    )
-}
 
 /// The lanes of one stream between two steps.
 pub(super) struct Lanes<'a> {
@@ -82,11 +41,9 @@ impl<'a> Lanes<'a> {
     #[inline]
     #[target_feature(enable = "avx2,popcnt")]
     fn step<const NEAR_END: bool>(&mut self, table: &Slots, active: u32) -> [__m256i; 4] {
-        let mut last = [0u8; WINDOW];
+        let last;
         let mut words = if NEAR_END {
-            let left = self.words.get(self.taken..).unwrap_or_default();
-            let count = left.len().min(WINDOW);
-            last[..count].copy_from_slice(&left[..count]);
+            last = padded(self.words.get(self.taken..).unwrap_or_default());
             last.as_ptr()
         } else {
             debug_assert!(self.safe_steps() > 0);
@@ -112,18 +69,11 @@ impl<'a> Lanes<'a> {
                 short = _mm256_andnot_si256(still, short);
             }
             let pattern = _mm256_movemask_ps(_mm256_castsi256_ps(short)) as u8;
-            // SAFETY: at most 48 bytes of the window were taken, 16 are left; a row of the deals
-            // has 8 bytes.
-            let (next, deal) = unsafe {
-                let deal = DEALS[usize::from(pattern)].as_ptr();
-                (_mm_loadu_si128(words.cast()), _mm_loadl_epi64(deal.cast()))
-            };
-            let dealt = _mm256_permutevar8x32_epi32(
-                _mm256_cvtepu16_epi32(next),
-                _mm256_cvtepu8_epi32(deal),
-            );
-            let filled = _mm256_or_si256(_mm256_slli_epi32::<16>(moved), dealt);
-            let after = _mm256_blendv_epi8(moved, filled, short);
+            // SAFETY: at most 48 bytes of the window were taken, 16 are left.
+            let next = unsafe { _mm_loadu_si128(words.cast()) };
+            let dealt = _mm256_cvtepu16_epi32(_mm_shuffle_epi8(next, deal(pattern)));
+            let places = _mm256_and_si256(short, _mm256_set1_epi32(16));
+            let after = _mm256_or_si256(_mm256_sllv_epi32(moved, places), dealt);
             *state = if NEAR_END { _mm256_blendv_epi8(after, before, still) } else { after };
             let bytes = 2 * pattern.count_ones() as usize;
             words = words.wrapping_add(bytes);

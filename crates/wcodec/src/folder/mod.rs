@@ -1,0 +1,183 @@
+//! Folders: as one archive, or file by file.
+//!
+//! [`walk`] finds the files of a folder, [`joined`] makes one original of them, [`new`] lets a folder appear
+//! whole or not at all, [`tree`] keeps the layout of a folder.
+
+mod joined;
+mod new;
+mod tree;
+mod walk;
+
+pub use tree::{decode_folder, encode_folder};
+
+use crate::container::commit::AtomicFile;
+use crate::container::entries::Entry;
+use crate::container::footer::SourceKind;
+use crate::container::read_at::ReadAt;
+use crate::container::reader::Reader;
+use crate::error::{Error, Result};
+use crate::file::{encode_listed, open};
+use crate::options::{DecodeOptions, EncodeOptions, Observer, with_threads};
+use crate::stats::{DecodeStats, EncodeStats};
+use joined::Joined;
+use new::NewFolder;
+use std::fs::File;
+use std::io::{self, Write};
+use std::path::Path;
+use std::time::Instant;
+
+/// Encodes a folder into one file, an archive: layers that several files have are stored once. It holds the
+/// files with their paths and whether they may be executed, and folders that hold nothing. Symbolic links
+/// are followed. The output appears as [`encode_file`](crate::encode_file)'s does.
+///
+/// # Errors
+/// If a file cannot be read or written, a link leads nowhere or round in a circle, there is something that is neither
+/// a file nor a folder, a name is not UTF-8 or has a backslash, an option does not fit, the observer stops the call, or
+/// verification fails.
+pub fn encode_archive(
+    folder: &Path,
+    output: &Path,
+    options: &EncodeOptions,
+    observer: &dyn Observer,
+) -> Result<EncodeStats> {
+    let joined = Joined::of(folder)?;
+    let mut file = AtomicFile::create(output, options.force)?;
+    let stats = encode_joined(&joined, file.file(), options, observer)?;
+    file.commit()?;
+    Ok(stats)
+}
+
+/// Encodes a folder into an empty file that can be read back, as [`encode_archive`] does between two paths.
+///
+/// # Errors
+/// As [`encode_archive`].
+pub fn encode_archive_to(
+    folder: &Path,
+    output: &mut File,
+    options: &EncodeOptions,
+    observer: &dyn Observer,
+) -> Result<EncodeStats> {
+    encode_joined(&Joined::of(folder)?, output, options, observer)
+}
+
+fn encode_joined(
+    joined: &Joined,
+    output: &mut File,
+    options: &EncodeOptions,
+    observer: &dyn Observer,
+) -> Result<EncodeStats> {
+    let listing = joined.list(observer)?;
+    encode_listed(joined, &listing, output, options, observer)
+}
+
+/// Restores the folder that an archive holds. It appears under its name only when it is complete, checked against all hashes
+/// and synced. There must be nothing of that name; with `force` there may be an empty folder.
+///
+/// # Errors
+/// If a file cannot be read or written, the input is no archive or not sound within the limits, or the
+/// observer stops the call.
+pub fn decode_archive(
+    input: &Path,
+    folder: &Path,
+    options: &DecodeOptions,
+    observer: &dyn Observer,
+) -> Result<DecodeStats> {
+    let source = open(input)?;
+    decode_archive_from(&source, folder, options, observer).map_err(|e| e.in_file(input))
+}
+
+/// As [`decode_archive`], of an archive that `source` holds.
+///
+/// # Errors
+/// As [`decode_archive`].
+pub fn decode_archive_from(
+    source: &impl ReadAt,
+    folder: &Path,
+    options: &DecodeOptions,
+    observer: &dyn Observer,
+) -> Result<DecodeStats> {
+    let started = Instant::now();
+    let new = NewFolder::create(folder, options.force)?;
+    with_threads(options.threads, || {
+        let reader = Reader::open_with(source, &options.limits, &options.bases)?;
+        if reader.source_kind() != SourceKind::Archive {
+            return Err(Error::argument("not an archive, but a single file"));
+        }
+        let mut files = Files::new(new, reader.files());
+        let restored = reader.restore(&mut files, observer);
+        let mut stats = restored.map_err(|error| files.failed.take().unwrap_or(error))?;
+        files.finish()?.commit()?;
+        stats.elapsed = started.elapsed();
+        Ok(stats)
+    })
+}
+
+/// Deals bytes out to the files that they are, one behind the other.
+struct Files<'a, I> {
+    folder: NewFolder,
+    entries: I,
+    /// The file that is written now, and the bytes that it still lacks.
+    current: Option<(File, &'a Entry, u64)>,
+    /// What [`Write`] cannot tell.
+    failed: Option<Error>,
+}
+
+impl<'a, I: Iterator<Item = &'a Entry>> Files<'a, I> {
+    fn new(folder: NewFolder, entries: I) -> Files<'a, I> {
+        Files { folder, entries, current: None, failed: None }
+    }
+
+    fn put(&mut self, bytes: &[u8]) -> Result<usize> {
+        while self.current.is_none() && self.begin()? {}
+        let Some((file, entry, left)) = &mut self.current else {
+            return Err(Error::argument("more bytes than the files have"));
+        };
+        let now = bytes.get(..usize::try_from(*left).unwrap_or(usize::MAX)).unwrap_or(bytes);
+        let place = |error: io::Error| Error::from(error).in_file(Path::new(&entry.path));
+        file.write_all(now).map_err(place)?;
+        *left -= now.len() as u64;
+        if *left == 0 {
+            file.sync_all().map_err(place)?;
+            self.current = None;
+        }
+        Ok(now.len())
+    }
+
+    /// Begins the next entry, if there is one more; those without bytes are complete with that.
+    fn begin(&mut self) -> Result<bool> {
+        let Some(entry) = self.entries.next() else { return Ok(false) };
+        if entry.is_folder() {
+            self.folder.folder(&entry.path)?;
+            return Ok(true);
+        }
+        let file = self.folder.file(&entry.path, entry.executable, entry.bytes)?;
+        if entry.bytes == 0 {
+            file.sync_all()?;
+        } else {
+            self.current = Some((file, entry, entry.bytes));
+        }
+        Ok(true)
+    }
+
+    /// The folder with all files.
+    fn finish(mut self) -> Result<NewFolder> {
+        while self.begin()? {}
+        Ok(self.folder)
+    }
+}
+
+impl<'a, I: Iterator<Item = &'a Entry>> Write for Files<'a, I> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if bytes.is_empty() {
+            return Ok(0);
+        }
+        self.put(bytes).map_err(|error| {
+            self.failed = Some(error);
+            io::Error::other("a file of the folder was not written")
+        })
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}

@@ -1,0 +1,121 @@
+//! A folder that appears whole or not at all: made beside the target, synced, and renamed.
+
+use crate::container::commit::{parent, reserve, sync_folder};
+use crate::container::entries::check_path;
+use crate::error::{Error, Result};
+use std::collections::HashSet;
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::path::{Path, PathBuf};
+use tempfile::TempDir;
+
+/// A folder that does not exist under its name until [`NewFolder::commit`]. Dropped before, it leaves nothing
+/// behind.
+pub(super) struct NewFolder {
+    /// Nobody else may look into it, so nobody can change what is made in it.
+    temp: TempDir,
+    /// The folder in it that will be the target.
+    root: PathBuf,
+    target: PathBuf,
+    /// Paths of the folders that were made.
+    made: HashSet<String>,
+}
+
+impl NewFolder {
+    /// Begins a folder that will appear as `target`. Nothing may have that name, but an empty folder with
+    /// `force`.
+    pub(super) fn create(target: &Path, force: bool) -> Result<NewFolder> {
+        let place = |e: io::Error| Error::from(e).in_file(target);
+        match std::fs::symlink_metadata(target) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(place(error)),
+            Ok(meta) => {
+                let empty = || std::fs::read_dir(target).map(|mut names| names.next().is_none());
+                if !(force && meta.is_dir() && empty().map_err(place)?) {
+                    let text = "exists; only an empty folder is replaced, with --force";
+                    return Err(Error::argument(text).in_file(target));
+                }
+            }
+        }
+        let mut builder = tempfile::Builder::new();
+        let temp = builder.prefix(".wcodec-").suffix(".tmp").tempdir_in(parent(target));
+        let temp = temp.map_err(place)?;
+        let root = temp.path().join("folder");
+        std::fs::create_dir(&root).map_err(place)?;
+        Ok(NewFolder { temp, root, target: target.to_path_buf(), made: HashSet::new() })
+    }
+
+    /// Makes an empty file, with room for so many bytes, and the folders around it. The caller syncs it.
+    pub(super) fn file(&mut self, path: &str, executable: bool, bytes: u64) -> Result<File> {
+        self.check(path)?;
+        if let Some((folder, _)) = path.rsplit_once('/') {
+            self.folders(folder)?;
+        }
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create_new(true);
+        #[cfg(unix)]
+        {
+            // As files are made the usual way; the process's umask applies.
+            let mode = if executable { 0o777 } else { 0o666 };
+            std::os::unix::fs::OpenOptionsExt::mode(&mut options, mode);
+        }
+        let _ = executable;
+        let file = options.open(self.root.join(path)).map_err(|e| self.place(e, path))?;
+        reserve(&file, bytes).map_err(|e| self.place(e, path))?;
+        Ok(file)
+    }
+
+    /// Makes a folder and those around it.
+    pub(super) fn folder(&mut self, path: &str) -> Result<()> {
+        self.check(path)?;
+        self.folders(path)
+    }
+
+    /// Makes those of the folders that a path names that were not made yet.
+    fn folders(&mut self, path: &str) -> Result<()> {
+        let ends = path.match_indices('/').map(|(at, _)| at).chain([path.len()]);
+        for folder in ends.filter_map(|end| path.get(..end)) {
+            if !self.made.contains(folder) {
+                // That there is none yet tells apart names that the system takes for the same.
+                std::fs::create_dir(self.root.join(folder)).map_err(|e| self.place(e, folder))?;
+                self.made.insert(folder.to_owned());
+            }
+        }
+        Ok(())
+    }
+
+    /// Once more where it matters most: a path must not lead out of the folder.
+    fn check(&self, path: &str) -> Result<()> {
+        check_path(path).map_err(Error::argument)?;
+        let strange =
+            |part: &str| cfg!(windows) && (part.contains(':') || part.ends_with(['.', ' ']));
+        if path.split('/').any(strange) {
+            return Err(Error::argument(format!("this system has no name {path:?}")));
+        }
+        Ok(())
+    }
+
+    fn place(&self, error: io::Error, path: &str) -> Error {
+        let error = match error.kind() {
+            io::ErrorKind::AlreadyExists => {
+                Error::argument("another file has this name, as the system sees it")
+            }
+            _ => error.into(),
+        };
+        error.in_file(&self.target.join(path))
+    }
+
+    /// Makes the folder durable and gives it its name.
+    pub(super) fn commit(self) -> Result<()> {
+        let NewFolder { temp, root, target, made } = self;
+        let place = |e: io::Error| Error::from(e).in_file(&target);
+        for folder in &made {
+            sync_folder(&root.join(folder)).map_err(place)?;
+        }
+        sync_folder(&root).map_err(place)?;
+        // This replaces an empty folder at most.
+        std::fs::rename(&root, &target).map_err(place)?;
+        drop(temp);
+        sync_folder(parent(&target)).map_err(place)
+    }
+}

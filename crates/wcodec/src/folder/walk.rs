@@ -1,0 +1,117 @@
+//! The files of a folder, through symbolic links.
+
+use crate::container::entries::{check_path, path_order};
+use crate::error::{Error, Result};
+use std::fs::Metadata;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// Files and folders that a folder may hold: links can make few of them many.
+const MOST: usize = 1 << 20;
+
+/// A file, or a folder that holds nothing.
+pub(super) struct Found {
+    /// Where it is in the folder, with `/` between the names.
+    pub(super) path: String,
+    /// Where it is read.
+    pub(super) place: PathBuf,
+    pub(super) is_folder: bool,
+    pub(super) bytes: u64,
+    pub(super) executable: bool,
+}
+
+/// A folder that is to be looked into.
+struct Waiting {
+    path: String,
+    place: PathBuf,
+    /// What it and the folders around it are called without links, the outermost first.
+    real: Vec<PathBuf>,
+}
+
+/// All files of a folder and all empty folders in it, in the order of their paths.
+pub(super) fn walk(root: &Path) -> Result<Vec<Found>> {
+    let real = std::fs::canonicalize(root).map_err(|e| Error::from(e).in_file(root))?;
+    let (path, place) = (String::new(), root.to_path_buf());
+    let mut waiting = vec![Waiting { path, place, real: vec![real] }];
+    let mut found = Vec::new();
+    while let Some(folder) = waiting.pop() {
+        let names = names(&folder.place).map_err(|e| e.in_file(&folder.place))?;
+        if names.is_empty() && !folder.path.is_empty() {
+            let Waiting { path, place, .. } = folder;
+            found.push(Found { path, place, is_folder: true, bytes: 0, executable: false });
+            continue;
+        }
+        for name in names {
+            let place = folder.place.join(&name);
+            look(&folder, &name, &place, (&mut waiting, &mut found))
+                .map_err(|e| e.in_file(&place))?;
+        }
+        if found.len() + waiting.len() > MOST {
+            return Err(Error::argument(format!("more than {MOST} files")).in_file(root));
+        }
+    }
+    found.sort_by(|a, b| path_order(&a.path, &b.path));
+    Ok(found)
+}
+
+/// The names in a folder.
+fn names(folder: &Path) -> Result<Vec<String>> {
+    std::fs::read_dir(folder)?
+        .map(|entry| {
+            let name = entry?.file_name();
+            let text = || format!("name {name:?} is not UTF-8");
+            name.to_str().map(str::to_owned).ok_or_else(|| Error::argument(text()))
+        })
+        .collect()
+}
+
+/// Looks at what has a name in a folder.
+fn look(
+    folder: &Waiting,
+    name: &str,
+    place: &Path,
+    (waiting, found): (&mut Vec<Waiting>, &mut Vec<Found>),
+) -> Result<()> {
+    let path = match folder.path.as_str() {
+        "" => name.to_owned(),
+        path => format!("{path}/{name}"),
+    };
+    check_path(&path).map_err(Error::argument)?;
+    let is_link = std::fs::symlink_metadata(place)?.is_symlink();
+    let meta = std::fs::metadata(place).map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound if is_link => {
+            Error::argument("symbolic link leads to nothing that exists")
+        }
+        _ => error.into(),
+    })?;
+    let place = place.to_path_buf();
+    if meta.is_dir() {
+        let mut real = folder.real.clone();
+        let own = match real.last() {
+            Some(parent) if !is_link => parent.join(name),
+            _ => std::fs::canonicalize(&place)?,
+        };
+        if real.contains(&own) {
+            return Err(Error::argument("symbolic link leads to a folder around it"));
+        }
+        real.push(own);
+        waiting.push(Waiting { path, place, real });
+    } else if meta.is_file() {
+        let (bytes, executable) = (meta.len(), is_executable(&meta));
+        found.push(Found { path, place, is_folder: false, bytes, executable });
+    } else {
+        return Err(Error::argument("neither a file nor a folder"));
+    }
+    Ok(())
+}
+
+#[cfg(unix)]
+fn is_executable(meta: &Metadata) -> bool {
+    std::os::unix::fs::PermissionsExt::mode(&meta.permissions()) & 0o111 != 0
+}
+
+/// Other systems tell by the name.
+#[cfg(not(unix))]
+fn is_executable(_: &Metadata) -> bool {
+    false
+}
