@@ -31,6 +31,23 @@ pub(crate) struct Layout {
     pub(crate) fields: Vec<Field>,
 }
 
+/// The structs of a layer, and how an encoder looks at them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Structs {
+    pub(crate) layout: Layout,
+    /// How the codes are seen, where it is not by the rows of the layer; only of layouts of one field.
+    pub(crate) view: Option<View>,
+}
+
+/// Rows and columns of codes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct View {
+    /// Codes of a row.
+    pub(crate) cols: u64,
+    /// Rows whose columns share their scales.
+    pub(crate) together: Option<u64>,
+}
+
 /// A list of codes of a struct.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Field {
@@ -56,6 +73,24 @@ impl Stream {
     /// Bytes of a struct.
     pub(crate) fn bytes(&self) -> usize {
         self.count * self.element.size()
+    }
+}
+
+impl Structs {
+    /// Structs that are seen by the rows of their layer.
+    pub(crate) fn of_rows(layout: Layout) -> Structs {
+        Structs { layout, view: None }
+    }
+
+    /// Bytes that must not be cut: rows of the view, or those that share their scales. A multiple of the
+    /// bytes of a struct; `None` if it does not fit.
+    pub(crate) fn step(&self) -> Option<u64> {
+        let Layout { bytes, fields, .. } = &self.layout;
+        let (Some(view), Some(field)) = (self.view, fields.first()) else {
+            return Some((*bytes).into());
+        };
+        let codes = view.cols.checked_mul(view.together.unwrap_or(1))?;
+        codes.div_ceil(field.bits.codes as u64).checked_mul((*bytes).into())
     }
 }
 
@@ -101,6 +136,11 @@ impl Layout {
             streams.extend(places.map(|pivot| stream(ElementType::U8, groups, Some(pivot))));
         }
         streams
+    }
+
+    /// Codes of a struct, of its first field.
+    pub(crate) fn codes(&self) -> usize {
+        self.fields.first().map_or(0, |field| field.bits.codes)
     }
 
     /// Number of the segments of a packing.
@@ -254,12 +294,13 @@ pub(crate) struct Packing {
 }
 
 impl Packing {
-    /// The part of a stream's statistics that counts for the structs: elements only once, where a code
-    /// is one of their values.
+    /// The part of a stream's statistics that counts for the structs: elements only once, where each of
+    /// their values has codes.
     pub(crate) fn of_stream(&self, layout: &Layout, stream: &Stream, stats: Stats) -> Stats {
-        let codes = layout.fields.get(stream.field).map_or(0, |field| field.bits.codes);
-        let values = stream.pivot.is_none() && codes == layout.values as usize;
-        let once = |elements: u64| if values { elements } else { 0 };
+        let codes = layout.fields.get(stream.field).map_or(0, |field| field.bits.codes as u64);
+        let values = u64::from(layout.values);
+        let have = stream.pivot.is_none() && codes >= values;
+        let once = |elements: u64| if have { elements / (codes / values) } else { 0 };
         Stats {
             original_bytes: 0,
             elements: 0,

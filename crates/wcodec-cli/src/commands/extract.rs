@@ -4,7 +4,7 @@ use super::stream::{Input, Output};
 use crate::args::ExtractArgs;
 use std::io::{BufWriter, Write as _};
 use std::path::PathBuf;
-use wcodec::{Error, ErrorKind, Reader, Result};
+use wcodec::{ElementType, Error, ErrorKind, Layer, Reader, Result};
 
 pub(super) fn run(args: &ExtractArgs) -> Result<()> {
     let input = Input::open(&args.input)?;
@@ -32,6 +32,13 @@ pub(super) fn run(args: &ExtractArgs) -> Result<()> {
         let shape = vec![height, elements.checked_div(height).unwrap_or(0)];
         (bytes, shape)
     };
+    let (element, shape, bytes) = if args.dequantize {
+        let (values, shape) = dequantized(layer, &bytes, shape, element)
+            .map_err(|e| refuse(format!("layer {:?}: {e}", layer.name)))?;
+        (ElementType::F32, shape, values)
+    } else {
+        (element, shape, bytes)
+    };
     let output = args.output.clone().unwrap_or_else(|| {
         // A layer's name comes from the file: it must not lead out of the folder.
         let name = layer.name.replace(['/', '\\'], "_");
@@ -43,4 +50,21 @@ pub(super) fn run(args: &ExtractArgs) -> Result<()> {
     out.flush()?;
     drop(out);
     target.commit()
+}
+
+/// The numbers that blocks of a layer stand for, as bytes of 32-bit floats, and their shape. That of the
+/// blocks is in elements of bytes, or of the dtype.
+fn dequantized(
+    layer: &Layer,
+    blocks: &[u8],
+    mut shape: Vec<u64>,
+    element: ElementType,
+) -> Result<(Vec<u8>, Vec<u64>)> {
+    let (count, bytes) = wcodec::block_size(&layer.dtype).unwrap_or((1, element.size()));
+    if let Some(last) = shape.last_mut() {
+        *last = *last * element.size() as u64 / bytes as u64 * count as u64;
+    }
+    let mut values = vec![0f32; blocks.len() / bytes * count];
+    wcodec::dequantize(&layer.dtype, blocks, &mut values)?;
+    Ok((values.iter().flat_map(|value| value.to_le_bytes()).collect(), shape))
 }

@@ -185,7 +185,7 @@ mod tests {
             1u32..=8,
             prop::sample::select(vec![1usize, 2, 4, 8]),
             prop::sample::select(vec![1u32, 2, 3, 8, 16, 24, 32, 64]),
-            0..4u8,
+            0..5u8,
             any::<u8>(),
         );
         prop::collection::vec(field, 1..4).prop_map(|fields| {
@@ -217,6 +217,13 @@ mod tests {
                         at = at.next_multiple_of(8);
                         made.push(field(vec![piece(at, 4, &[(count / 2, 8), (2, 4)])]));
                         at += 4 * count;
+                    }
+                    // Nibbles of words, the lowest ones of all words first.
+                    3 => {
+                        at = at.next_multiple_of(8);
+                        let words = field(vec![piece(at, 4, &[(count, 32), (8, 4)])]);
+                        made.push(CodeField { codes: 8 * count as usize, ..words });
+                        at += 32 * count;
                     }
                     // Low bits, one for each byte in turn; a high bit each behind them.
                     _ => {

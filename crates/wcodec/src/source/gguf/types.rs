@@ -40,6 +40,15 @@ pub(super) fn content(number: u32) -> Option<(&'static str, Content)> {
     Some((name, Content::Blocks(Layout { bytes: bits / 8, values, fields })))
 }
 
+/// The blocks of a type, by its name.
+pub(crate) fn layout(name: &str) -> Option<Layout> {
+    // Numbers of types are few, and those of old ones stay unused.
+    (0..64).find_map(|number| match content(number)? {
+        (known, Content::Blocks(layout)) if known == name => Some(layout),
+        _ => None,
+    })
+}
+
 /// A piece of `width` bits from bit `first` on, at so many places and strides.
 fn piece(first: u32, width: u32, axes: &[(u32, u32)]) -> Piece {
     let axes = axes.iter().map(|&(count, stride)| Axis { count, stride }).collect();

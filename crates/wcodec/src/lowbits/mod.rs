@@ -1,0 +1,150 @@
+//! Packed low bits: tensors whose integers hold codes of a few bits each. What they may be is suggested
+//! by names, dtypes and shapes ([`suggest`]), and is done where a sample gets smaller by it.
+
+mod suggest;
+
+use crate::base::matching::Partners;
+use crate::container::footer::SourceKind;
+use crate::container::read_at::{ReadAt, read_with};
+use crate::dtype::ElementType;
+use crate::encoder::{self, Cut};
+use crate::error::Result;
+use crate::layer::Layer;
+use crate::options::{Effort, EncodeOptions};
+use crate::packing::{Layout, MAX_LAYOUTS, MAX_STRUCT_BYTES, Structs};
+use crate::source::{Listing, Located};
+use rayon::prelude::*;
+use std::collections::BTreeMap;
+use std::io;
+use suggest::{Kind, Suggestions};
+
+/// Bytes of a layer that suggestions are tried on; a layer of twice as many is tried as a whole.
+const SAMPLE_BYTES: u64 = 512 << 10;
+/// Structs must save one part in this of a sample: they take a pass more when decoding.
+const GAIN: u64 = 400;
+
+/// The structs that the layers of a listing are taken apart by: their own, or those found here. Layers with a
+/// partner in a base stay as they are, since structs cannot be predicted.
+pub(crate) fn settled(
+    source: &impl ReadAt,
+    listing: &Listing,
+    partners: &Partners,
+    options: &EncodeOptions,
+) -> Result<Vec<Option<Structs>>> {
+    let mut settled: Vec<Option<Structs>> =
+        listing.layers.iter().map(|located| located.structs.clone()).collect();
+    let may_have =
+        matches!(listing.kind, SourceKind::Safetensors | SourceKind::Onnx | SourceKind::Torch);
+    if !may_have || options.effort == Effort::Fast {
+        return Ok(settled);
+    }
+    let alone = |number: usize| !matches!(partners.of_layers.get(number), Some(Some(_)));
+    let mut kinds: BTreeMap<Kind, Vec<(usize, Suggestions)>> = BTreeMap::new();
+    for (number, suggestions) in suggest::suggestions(&listing.layers) {
+        if alone(number) {
+            kinds.entry(suggestions.kind.clone()).or_default().push((number, suggestions));
+        }
+    }
+    let trial = |number: usize| Trial { source, located: &listing.layers[number], options };
+    let found: Vec<Vec<(usize, Option<Structs>)>> = kinds
+        .into_par_iter()
+        .map(|(_, layers)| {
+            let bytes = |number: usize| listing.layers[number].layer.bytes;
+            let Some((largest, all)) = layers.iter().max_by_key(|(number, _)| bytes(*number))
+            else {
+                return Ok(Vec::new());
+            };
+            let best = trial(*largest).best(all)?;
+            let layers = layers.par_iter();
+            layers.map(|(number, all)| Ok((*number, trial(*number).pays(all, best)?))).collect()
+        })
+        .collect::<Result<_>>()?;
+    for (number, structs) in found.into_iter().flatten() {
+        settled[number] = structs;
+    }
+    keep_to_limits(&mut settled);
+    Ok(settled)
+}
+
+/// Gives up structs whose layouts are more than a file may have.
+fn keep_to_limits(settled: &mut [Option<Structs>]) {
+    let mut known: Vec<Layout> = Vec::new();
+    let mut bytes = 0;
+    for structs in settled {
+        structs.take_if(|Structs { layout, .. }| {
+            if known.contains(layout) {
+                return false;
+            }
+            let more = bytes + u64::from(layout.bytes);
+            let fits = known.len() < MAX_LAYOUTS as usize && more <= MAX_STRUCT_BYTES;
+            if fits {
+                bytes = more;
+                known.push(layout.clone());
+            }
+            !fits
+        });
+    }
+}
+
+/// A layer that suggestions are tried on.
+struct Trial<'a, R> {
+    source: &'a R,
+    located: &'a Located,
+    options: &'a EncodeOptions,
+}
+
+impl<R: ReadAt> Trial<'_, R> {
+    /// The number of the suggestion that takes the least.
+    fn best(&self, suggestions: &Suggestions) -> Result<usize> {
+        let mut buffer = Vec::new();
+        let (layer, bytes) = self.sample(suggestions.step, &mut buffer)?;
+        let sizes =
+            suggestions.structs.par_iter().map(|structs| self.size(&layer, bytes, Some(structs)));
+        let sizes: Vec<u64> = sizes.collect::<Result<_>>()?;
+        Ok((0..sizes.len()).min_by_key(|&number| sizes[number]).unwrap_or(0))
+    }
+
+    /// A suggestion, if it makes the layer smaller.
+    fn pays(&self, suggestions: &Suggestions, number: usize) -> Result<Option<Structs>> {
+        let Some(structs) = suggestions.structs.get(number) else { return Ok(None) };
+        let mut buffer = Vec::new();
+        let (layer, bytes) = self.sample(suggestions.step, &mut buffer)?;
+        let plain = self.size(&layer, bytes, None)?;
+        let packed = self.size(&layer, bytes, Some(structs))?;
+        Ok((packed < plain - plain / GAIN).then(|| structs.clone()))
+    }
+
+    /// A part from the middle of the layer, of whole steps, as a layer of its own.
+    fn sample<'b>(&self, step: u64, buffer: &'b mut Vec<u8>) -> Result<(Layer, &'b [u8])>
+    where
+        Self: 'b,
+    {
+        let Layer { shape, dtype, bytes, .. } = &self.located.layer;
+        let (first, len) = if *bytes <= 2 * SAMPLE_BYTES.max(step) {
+            (0, *bytes)
+        } else {
+            let len = (SAMPLE_BYTES / step).max(1) * step;
+            ((bytes - len) / 2 / step * step, len)
+        };
+        let across = shape.last().copied().unwrap_or(1);
+        let size = self.located.layer.element().map_or(1, ElementType::size) as u64;
+        let rows = len / size.saturating_mul(across).max(1);
+        let layer = Layer {
+            name: String::new(),
+            dtype: dtype.clone(),
+            shape: vec![rows, across],
+            bytes: len,
+        };
+        let bytes = read_with(self.source, self.located.at + first, len, buffer)?;
+        Ok((layer, bytes))
+    }
+
+    /// What a layer takes.
+    fn size(&self, layer: &Layer, bytes: &[u8], structs: Option<&Structs>) -> Result<u64> {
+        let located = Located { layer: layer.clone(), at: 0, structs: structs.cloned() };
+        let listing = Listing { kind: SourceKind::Layer, layers: vec![located] };
+        let (none, options) = (Partners::default(), self.options);
+        encoder::encode(&bytes, &listing, Cut::Layers, io::sink(), &none, options, &())
+            .map(|stats| stats.coded_bytes)
+    }
+}
