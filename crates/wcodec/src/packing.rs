@@ -242,7 +242,7 @@ impl Field {
     fn check(&self, used: &mut [u8]) -> Result<()> {
         let CodeField { codes, size, bias, pieces } = &self.bits;
         let bits = used.len() as u64 * 8;
-        let width: u32 = pieces.iter().map(|piece| piece.width).sum();
+        let width = self.bits.width();
         let taken = (*codes as u64).saturating_mul(width.into());
         if taken > bits || width > self.element.bits() || pieces.iter().any(|p| p.width == 0) {
             return Err(corrupt!("{codes} codes of {width} bits in a struct of {bits}"));

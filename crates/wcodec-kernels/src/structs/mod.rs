@@ -87,6 +87,12 @@ impl CodeField {
         self.codes * self.size
     }
 
+    /// Bits of a code.
+    #[must_use]
+    pub fn width(&self) -> u32 {
+        self.pieces.iter().map(|piece| piece.width).sum()
+    }
+
     /// Calls `each` with every run of every piece.
     fn for_each_run(&self, mut each: impl FnMut(Run)) {
         let mut up = 0;

@@ -107,7 +107,7 @@ pub(super) fn iq3_s(fields: &[&[u8]], out: &mut [f32]) {
     let d = half(fields[0]);
     for (k, out) in out.chunks_exact_mut(4).enumerate() {
         let high = usize::from(fields[2][k / 8] >> (k % 8) & 1);
-        let d = d * f32::from(1 + 2 * nibble(fields[4], k / 8 / 2));
+        let d = d * f32::from(1 + 2 * nibble(fields[4], k / 8));
         let signs = fields[3][k / 2] >> (k % 2 * 4);
         IQ3_S.write(usize::from(fields[1][k]) | high << 8, d, signs, out);
     }

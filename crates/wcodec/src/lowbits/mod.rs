@@ -8,6 +8,7 @@ use crate::container::footer::SourceKind;
 use crate::container::read_at::{ReadAt, read_with};
 use crate::dtype::ElementType;
 use crate::encoder::{self, Cut};
+use crate::entropy::cost;
 use crate::error::Result;
 use crate::layer::Layer;
 use crate::options::{Effort, EncodeOptions};
@@ -17,11 +18,14 @@ use rayon::prelude::*;
 use std::collections::BTreeMap;
 use std::io;
 use suggest::{Kind, Suggestions};
+use wcodec_kernels::ByteCounts;
 
 /// Bytes of a layer that suggestions are tried on; a layer of twice as many is tried as a whole.
 const SAMPLE_BYTES: u64 = 512 << 10;
 /// Structs must save one part in this of a sample: they take a pass more when decoding.
-const GAIN: u64 = 400;
+const GAIN: u64 = 200;
+/// The entropy of codes is at most one part in this more than that of those at each place of a byte.
+const LIKENESS: u64 = 50;
 
 /// The structs that the layers of a listing are taken apart by: their own, or those found here. Layers with a
 /// partner in a base stay as they are, since structs cannot be predicted.
@@ -54,7 +58,7 @@ pub(crate) fn settled(
             else {
                 return Ok(Vec::new());
             };
-            let best = trial(*largest).best(all)?;
+            let Some(best) = trial(*largest).best(all)? else { return Ok(Vec::new()) };
             let layers = layers.par_iter();
             layers.map(|(number, all)| Ok((*number, trial(*number).pays(all, best)?))).collect()
         })
@@ -94,14 +98,23 @@ struct Trial<'a, R> {
 }
 
 impl<R: ReadAt> Trial<'_, R> {
-    /// The number of the suggestion that takes the least.
-    fn best(&self, suggestions: &Suggestions) -> Result<usize> {
+    /// The number of the suggestion that takes the least; `None` if none is to be thought of.
+    fn best(&self, suggestions: &Suggestions) -> Result<Option<usize>> {
         let mut buffer = Vec::new();
         let (layer, bytes) = self.sample(suggestions.step, &mut buffer)?;
-        let sizes =
-            suggestions.structs.par_iter().map(|structs| self.size(&layer, bytes, Some(structs)));
-        let sizes: Vec<u64> = sizes.collect::<Result<_>>()?;
-        Ok((0..sizes.len()).min_by_key(|&number| sizes[number]).unwrap_or(0))
+        let mut counts = ByteCounts::default();
+        counts.add(bytes);
+        let counts = counts.counts();
+        let plausible = |number: &usize| {
+            let field = suggestions.structs[*number].layout.fields.first();
+            field.is_some_and(|field| looks_like(field.bits.width(), &counts))
+        };
+        let numbers: Vec<usize> = (0..suggestions.structs.len()).filter(plausible).collect();
+        let size = |number: &usize| {
+            Ok((self.size(&layer, bytes, Some(&suggestions.structs[*number]))?, *number))
+        };
+        let sizes: Vec<(u64, usize)> = numbers.par_iter().map(size).collect::<Result<_>>()?;
+        Ok(sizes.into_iter().min().map(|(_, number)| number))
     }
 
     /// A suggestion, if it makes the layer smaller.
@@ -146,5 +159,38 @@ impl<R: ReadAt> Trial<'_, R> {
         let (none, options) = (Partners::default(), self.options);
         encoder::encode(&bytes, &listing, Cut::Layers, io::sink(), &none, options, &())
             .map(|stats| stats.coded_bytes)
+    }
+}
+
+/// Whether codes of so many bits are distributed alike wherever in a byte they are, of bytes counted here.
+fn looks_like(bits: u32, counts: &[u32; 256]) -> bool {
+    let places = (0..8).step_by(bits as usize);
+    let (mut all, mut apart) = ([0u32; 256], 0);
+    for up in places {
+        let mut codes = [0u32; 256];
+        for (byte, count) in counts.iter().enumerate() {
+            codes[(byte >> up) & ((1 << bits) - 1)] += count;
+        }
+        apart += cost::entropy(&codes);
+        all.iter_mut().zip(codes).for_each(|(all, count)| *all += count);
+    }
+    cost::entropy(&all) <= apart + apart / LIKENESS
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_are_told_from_integers_of_a_byte() {
+        let mut nibbles = [0; 256];
+        let mut integers = [0; 256];
+        for byte in 0..256usize {
+            let bell = |x: usize, middle: usize| 64 >> (x.abs_diff(middle).min(6));
+            nibbles[byte] = bell(byte & 15, 8) * bell(byte >> 4, 8);
+            integers[byte] = bell(byte / 4, 32);
+        }
+        assert!(looks_like(4, &nibbles) && !looks_like(2, &nibbles));
+        assert!(!looks_like(4, &integers) && !looks_like(2, &integers));
     }
 }

@@ -103,8 +103,8 @@ impl<'a> Scales<'a> {
         Scales(scales)
     }
 
-    /// The scales of a tensor: those whose name has the most in common with its own, and whose number divides
-    /// the number of bytes.
+    /// The scales of a tensor: those whose name has the most in common with its own, and of which there are as many
+    /// as its codes may have.
     fn for_layer(&self, layer: &Layer) -> Option<&'a Layer> {
         let known = self.0.get(split(&layer.name).0)?;
         let common = |scale: &&&Layer| {
@@ -113,7 +113,9 @@ impl<'a> Scales<'a> {
         };
         let fits = |scale: &&&Layer| {
             let count = scale.elements().unwrap_or(0);
-            scale.name != layer.name && count > 0 && layer.bytes.is_multiple_of(count)
+            let group = |bits: u64| layer.bytes.saturating_mul(8 / bits).checked_div(count);
+            let usual = [4, 2].iter().any(|bits| group(*bits).is_some_and(|g| GROUP.contains(&g)));
+            scale.name != layer.name && usual && layer.bytes.is_multiple_of(count)
         };
         known.iter().take(MOST_SCALES).filter(fits).max_by_key(common).copied()
     }

@@ -30,13 +30,7 @@ pub(super) fn content(number: u32) -> Option<(&'static str, Content)> {
         _ => {}
     }
     let (name, values, fields) = blocks(number)?;
-    let bits: u32 = fields
-        .iter()
-        .map(|field| {
-            let width: u32 = field.bits.pieces.iter().map(|piece| piece.width).sum();
-            field.bits.codes as u32 * width
-        })
-        .sum();
+    let bits: u32 = fields.iter().map(|field| field.bits.codes as u32 * field.bits.width()).sum();
     Some((name, Content::Blocks(Layout { bytes: bits / 8, values, fields })))
 }
 
