@@ -13,6 +13,7 @@ use crate::error::Result;
 use crate::layer::Layer;
 use crate::options::{Effort, EncodeOptions};
 use crate::packing::{Layout, MAX_LAYOUTS, MAX_STRUCT_BYTES, Structs};
+use crate::predict::PredictorSet;
 use crate::source::{Listing, Located};
 use rayon::prelude::*;
 use std::collections::BTreeMap;
@@ -21,7 +22,9 @@ use suggest::{Kind, Suggestions};
 use wcodec_kernels::ByteCounts;
 
 /// Bytes of a layer that suggestions are tried on; a layer of twice as many is tried as a whole.
-const SAMPLE_BYTES: u64 = 512 << 10;
+const SAMPLE_BYTES: u64 = 128 << 10;
+/// Layers of the same kind and shape are alike: so many of them are tried.
+const ALIKE: usize = 2;
 /// Structs must save one part in this of a sample: they take a pass more when decoding.
 const GAIN: u64 = 200;
 /// The entropy of codes is at most one part in this more than that of those at each place of a byte.
@@ -42,29 +45,21 @@ pub(crate) fn settled(
     if !may_have || options.effort == Effort::Fast {
         return Ok(settled);
     }
+    // What both ways gain is of no interest.
+    let options =
+        EncodeOptions { products: Some(0), predictors: PredictorSet::NONE, ..options.clone() };
+    let search = Search { source, layers: &listing.layers, options };
     let alone = |number: usize| !matches!(partners.of_layers.get(number), Some(Some(_)));
-    let mut kinds: BTreeMap<Kind, Vec<(usize, Suggestions)>> = BTreeMap::new();
+    let mut kinds: BTreeMap<Kind, Vec<Candidate>> = BTreeMap::new();
     for (number, suggestions) in suggest::suggestions(&listing.layers) {
         if alone(number) {
             kinds.entry(suggestions.kind.clone()).or_default().push((number, suggestions));
         }
     }
-    let trial = |number: usize| Trial { source, located: &listing.layers[number], options };
-    let found: Vec<Vec<(usize, Option<Structs>)>> = kinds
-        .into_par_iter()
-        .map(|(_, layers)| {
-            let bytes = |number: usize| listing.layers[number].layer.bytes;
-            let Some((largest, all)) = layers.iter().max_by_key(|(number, _)| bytes(*number))
-            else {
-                return Ok(Vec::new());
-            };
-            let Some(best) = trial(*largest).best(all)? else { return Ok(Vec::new()) };
-            let layers = layers.par_iter();
-            layers.map(|(number, all)| Ok((*number, trial(*number).pays(all, best)?))).collect()
-        })
-        .collect::<Result<_>>()?;
+    let found: Vec<_> =
+        kinds.into_par_iter().map(|(_, layers)| search.of_kind(&layers)).collect::<Result<_>>()?;
     for (number, structs) in found.into_iter().flatten() {
-        settled[number] = structs;
+        settled[number] = Some(structs);
     }
     keep_to_limits(&mut settled);
     Ok(settled)
@@ -90,18 +85,47 @@ fn keep_to_limits(settled: &mut [Option<Structs>]) {
     }
 }
 
-/// A layer that suggestions are tried on.
-struct Trial<'a, R> {
+/// The number of a layer, and what it may be.
+type Candidate = (usize, Suggestions);
+
+/// Tries suggestions on layers.
+struct Search<'a, R> {
     source: &'a R,
-    located: &'a Located,
-    options: &'a EncodeOptions,
+    layers: &'a [Located],
+    options: EncodeOptions,
 }
 
-impl<R: ReadAt> Trial<'_, R> {
+impl<R: ReadAt> Search<'_, R> {
+    /// The layers of a kind that get smaller, with their structs.
+    fn of_kind(&self, layers: &[Candidate]) -> Result<Vec<(usize, Structs)>> {
+        let of = |candidate: &Candidate| &self.layers[candidate.0].layer;
+        let best = match layers.iter().max_by_key(|layer| of(layer).bytes) {
+            Some(largest) => self.best(largest)?,
+            None => None,
+        };
+        let Some(best) = best else { return Ok(Vec::new()) };
+        let mut shapes: BTreeMap<&[u64], Vec<&Candidate>> = BTreeMap::new();
+        for layer in layers {
+            shapes.entry(&of(layer).shape).or_default().push(layer);
+        }
+        let mut found = Vec::new();
+        for alike in shapes.into_values() {
+            let tried = alike.par_iter().step_by(alike.len().div_ceil(ALIKE));
+            let sizes = tried.map(|layer| self.sizes(layer, best));
+            let (plain, packed) = sizes.try_reduce(|| (0, 0), |a, b| Ok((a.0 + b.0, a.1 + b.1)))?;
+            if packed < plain - plain / GAIN {
+                let chosen =
+                    |(number, all): &Candidate| Some((*number, all.structs.get(best)?.clone()));
+                found.extend(alike.into_iter().filter_map(chosen));
+            }
+        }
+        Ok(found)
+    }
+
     /// The number of the suggestion that takes the least; `None` if none is to be thought of.
-    fn best(&self, suggestions: &Suggestions) -> Result<Option<usize>> {
+    fn best(&self, (number, suggestions): &Candidate) -> Result<Option<usize>> {
         let mut buffer = Vec::new();
-        let (layer, bytes) = self.sample(suggestions.step, &mut buffer)?;
+        let (layer, bytes) = self.sample(*number, suggestions.step, &mut buffer)?;
         let mut counts = ByteCounts::default();
         counts.add(bytes);
         let counts = counts.counts();
@@ -117,22 +141,23 @@ impl<R: ReadAt> Trial<'_, R> {
         Ok(sizes.into_iter().min().map(|(_, number)| number))
     }
 
-    /// A suggestion, if it makes the layer smaller.
-    fn pays(&self, suggestions: &Suggestions, number: usize) -> Result<Option<Structs>> {
-        let Some(structs) = suggestions.structs.get(number) else { return Ok(None) };
+    /// What the layer takes as it is, and as suggested.
+    fn sizes(&self, (number, suggestions): &Candidate, best: usize) -> Result<(u64, u64)> {
         let mut buffer = Vec::new();
-        let (layer, bytes) = self.sample(suggestions.step, &mut buffer)?;
+        let (layer, bytes) = self.sample(*number, suggestions.step, &mut buffer)?;
         let plain = self.size(&layer, bytes, None)?;
-        let packed = self.size(&layer, bytes, Some(structs))?;
-        Ok((packed < plain - plain / GAIN).then(|| structs.clone()))
+        Ok((plain, self.size(&layer, bytes, suggestions.structs.get(best))?))
     }
 
     /// A part from the middle of the layer, of whole steps, as a layer of its own.
-    fn sample<'b>(&self, step: u64, buffer: &'b mut Vec<u8>) -> Result<(Layer, &'b [u8])>
-    where
-        Self: 'b,
-    {
-        let Layer { shape, dtype, bytes, .. } = &self.located.layer;
+    fn sample<'b>(
+        &'b self,
+        number: usize,
+        step: u64,
+        buffer: &'b mut Vec<u8>,
+    ) -> Result<(Layer, &'b [u8])> {
+        let Located { layer: whole, at, .. } = &self.layers[number];
+        let Layer { shape, dtype, bytes, .. } = whole;
         let (first, len) = if *bytes <= 2 * SAMPLE_BYTES.max(step) {
             (0, *bytes)
         } else {
@@ -140,7 +165,7 @@ impl<R: ReadAt> Trial<'_, R> {
             ((bytes - len) / 2 / step * step, len)
         };
         let across = shape.last().copied().unwrap_or(1);
-        let size = self.located.layer.element().map_or(1, ElementType::size) as u64;
+        let size = whole.element().map_or(1, ElementType::size) as u64;
         let rows = len / size.saturating_mul(across).max(1);
         let layer = Layer {
             name: String::new(),
@@ -148,7 +173,7 @@ impl<R: ReadAt> Trial<'_, R> {
             shape: vec![rows, across],
             bytes: len,
         };
-        let bytes = read_with(self.source, self.located.at + first, len, buffer)?;
+        let bytes = read_with(self.source, at + first, len, buffer)?;
         Ok((layer, bytes))
     }
 
@@ -156,7 +181,7 @@ impl<R: ReadAt> Trial<'_, R> {
     fn size(&self, layer: &Layer, bytes: &[u8], structs: Option<&Structs>) -> Result<u64> {
         let located = Located { layer: layer.clone(), at: 0, structs: structs.cloned() };
         let listing = Listing { kind: SourceKind::Layer, layers: vec![located] };
-        let (none, options) = (Partners::default(), self.options);
+        let (none, options) = (Partners::default(), &self.options);
         encoder::encode(&bytes, &listing, Cut::Layers, io::sink(), &none, options, &())
             .map(|stats| stats.coded_bytes)
     }
