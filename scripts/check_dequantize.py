@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Compares `wcodec extract --dequantize` with the gguf package: scripts/check_dequantize.py WCODEC [GGUF ...]
 
-First a file of random blocks of every type that the package makes floats of, then the tensors of the files given, all of which
-must be the same bit for bit, NaNs excepted, which must be NaNs. Needs numpy and gguf.
+First a file of random blocks of every type that the package makes floats of, then the tensors of the files given. All must be the
+same bit for bit, but for NaNs, which must be NaNs. Needs numpy and gguf.
 """
 
 import pathlib
@@ -27,7 +27,7 @@ def known(kind):
 
 
 def write_random(path):
-    """Writes a file of random bytes as blocks, the highest bit of exponents mostly 0; returns the types."""
+    """Writes a file of random bytes as blocks; returns the types."""
     random = np.random.default_rng(1)
     writer = gguf.GGUFWriter(path, "none")
     kinds = [kind for kind in Type if kind in GGML_QUANT_SIZES and known(kind)]
@@ -60,7 +60,8 @@ def check(wcodec, path, folder):
         if count % 50 == 0:
             rows = [wcodec, "extract", coded, tensor.name, "--dequantize", "--rows", "0:1", "--force", "-o", out]
             subprocess.run(rows, check=True)
-            if not np.array_equal(np.load(out).ravel(), have[0].ravel(), equal_nan=True):
+            first = have if have.ndim < 2 else have[0]
+            if not np.array_equal(np.load(out).ravel(), first.ravel(), equal_nan=True):
                 sys.exit(f"{path}: the first row of {tensor.name} differs")
         count += 1
     return count

@@ -34,8 +34,6 @@ const SIGN_GAIN: u64 = 500;
 const SURE_GAIN: u64 = 64;
 /// One part in this of the elements may lie in blocks whose fields do not fit.
 const OUTSIDE: usize = 8;
-/// The factors of rows that are not wider are a good part of what they take.
-const NARROW: usize = 32;
 /// About what a factor of the scale takes, and what one of a mean.
 const FACTOR_BITS: u64 = 3;
 const MEAN_BITS: u64 = 7;
@@ -237,8 +235,9 @@ impl View<'_> {
         let fit = |bytes: &[u8]| {
             fit(self.level, self.element, &bytes[..body], self.rows, self.cols, options.whole)
         };
-        let (factors, Tried { one_table, classes, plane }) =
-            self.try_plain(fit(self.bytes)?, options)?;
+        let factors = fit(self.bytes)?;
+        let Tried { one_table, classes, plane } =
+            self.try_classes(&factors, Vec::new(), options)?;
         let found = |(bits, classes), plane| Found {
             bits,
             classes,
@@ -272,19 +271,6 @@ impl View<'_> {
         best.filter(|found| found.bits < one_table)
     }
 
-    /// The best classes without means; of narrow rows with factors of half octaves too.
-    fn try_plain(&self, factors: Factors, options: ScaleOptions) -> Option<(Factors, Tried)> {
-        let tried = self.try_classes(&factors, Vec::new(), options)?;
-        if self.cols > NARROW {
-            return Some((factors, tried));
-        }
-        let rows = factors.rows.iter().map(|factor| factor & !1).collect();
-        let coarse = Factors { rows, cols: factors.cols.clone() };
-        let again = self.try_classes(&coarse, Vec::new(), options)?;
-        let bits = |tried: &Tried| tried.classes.as_ref().map_or(u64::MAX, |classes| classes.0);
-        Some(if bits(&again) < bits(&tried) { (coarse, again) } else { (factors, tried) })
-    }
-
     /// What predicted means leave of the elements.
     fn residual(&self, means: &[Mean]) -> Vec<u8> {
         let columns = ColumnMeans::new(self.element, means, 0..self.cols);
@@ -311,13 +297,8 @@ impl View<'_> {
         // What is stored once for the group counts by the sample's part in it.
         let part = |bits: u64| (u128::from(bits) * sampled / elements) as u64;
         let all = |bits: u64| (u128::from(bits) * elements / sampled.max(1)) as u64;
-        let list = FACTOR_BITS * BIT * (self.rows + self.cols) as u64;
-        let of_scale = if self.cols > NARROW {
-            list
-        } else {
-            factors::price(&factors.rows) + factors::price(&factors.cols)
-        };
-        let overhead = of_scale + means.len() as u64 * MEAN_BITS / FACTOR_BITS * list;
+        let lists = 1 + means.len() as u64 * MEAN_BITS / FACTOR_BITS;
+        let overhead = lists * FACTOR_BITS * BIT * (self.rows + self.cols) as u64;
         let below = self.elements() as u64 * u64::from(self.element.bits() - plane.width) * BIT;
         let all_bits = self.elements() as u64 * u64::from(self.element.bits()) * BIT;
         let mut tried = Tried { one_table: u64::MAX, classes: None, plane };
