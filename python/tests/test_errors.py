@@ -101,14 +101,17 @@ def test_errors_of_the_system(tmp_path):
         wcodec.numpy.load_file,
         wcodec.decode_checkpoint,
         lambda path: wcodec.safe_open(path, "np"),
-        lambda path: wcodec.encode_checkpoint(path, tmp_path / "out"),
         lambda path: wcodec.decode_checkpoint(path, tmp_path / "out"),
+        lambda path: wcodec.encode_checkpoint(path, tmp_path / "out"),
     ):
         with pytest.raises(FileNotFoundError) as caught:
             use(missing)
         assert str(caught.value.filename) == str(missing)
+    for use in (wcodec.open, wcodec.numpy.load_file, wcodec.decode_checkpoint):
         with pytest.raises(IsADirectoryError):
             use(tmp_path)
+    with pytest.raises(IsADirectoryError):
+        wcodec.encode_checkpoint(tmp_path, tmp_path)
     with pytest.raises(FileNotFoundError):
         wcodec.numpy.save_file({"a": np.zeros(3)}, tmp_path / "no" / "folder")
     assert not list(tmp_path.iterdir())

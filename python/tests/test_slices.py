@@ -12,10 +12,24 @@ from conftest import noise, same, weights
 SHAPES = [(), (0, 3), (9,), (100_000,), (700, 600), (40, 50, 30), (3, 4, 5, 6)]
 
 
+def packed():
+    """Codes of four bits around zero points of their groups, eight in an integer, and scales."""
+    rng = np.random.default_rng(1)
+    zeros = rng.integers(0, 16, (8, 1, 384))
+    codes = (
+        np.clip(zeros + rng.normal(0, 2.5, (8, 128, 384)), 0, 15)
+        .astype(np.int32)
+        .reshape(1024, 48, 8)
+    )
+    words = np.bitwise_or.reduce(codes << (4 * np.arange(8, dtype=np.int32)), axis=2)
+    return {"m.qweight": words, "m.scales": noise(np.float16, (8, 384), 5)}
+
+
 @pytest.fixture(scope="module")
 def file():
     arrays = {str(shape): noise(ml_dtypes.bfloat16, shape, 5) for shape in SHAPES}
     arrays["int8"] = weights((600, 400), np.int8)
+    arrays |= packed()
     reader = wcodec.Reader.from_bytes(wcodec.numpy.save(arrays))
     return arrays, reader
 
@@ -51,6 +65,12 @@ def test_random_indices_as_in_numpy(file):
         for _ in range(150):
             index = random_index(rng, array.shape)
             assert same(reader.part(name, index), array[index]), (name, index)
+
+
+def test_packed_codes_stay_integers(file):
+    arrays, reader = file
+    assert same(reader["m.qweight"], arrays["m.qweight"])
+    assert reader.stats("m.qweight").ratio < 0.85
 
 
 def test_indices_of_other_types(file):

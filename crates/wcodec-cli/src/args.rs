@@ -272,6 +272,9 @@ pub(crate) struct ExtractArgs {
     /// Columns (all other dimensions), from A up to and not including B
     #[arg(long, value_name = "A:B", value_parser = parse_range)]
     pub(crate) cols: Option<Range<u64>>,
+    /// Write the numbers that GGUF's blocks stand for, by ggml's definition, as 32-bit floats
+    #[arg(long)]
+    pub(crate) dequantize: bool,
     /// File to write, `-` for standard output [default: LAYER.npy]
     #[arg(short, long)]
     pub(crate) output: Option<PathBuf>,

@@ -10,8 +10,9 @@ use crate::dtype::ElementType;
 use crate::error::{ErrorKind, Result};
 use crate::geometry::{Scan, TileConfig, plan};
 use crate::layer::Layer;
+use crate::lowbits;
 use crate::options::{EncodeOptions, Observer};
-use crate::packing::{Layout, Packing};
+use crate::packing::{Packing, Structs};
 use crate::pivots;
 use crate::source::{Listing, Located};
 use crate::stats::Stats;
@@ -89,21 +90,22 @@ impl Planner<'_> {
     }
 
     /// A layer of structs, cut into packings.
-    fn packings(&mut self, layer: &Layer, layout: &Layout) -> Result<()> {
-        let directory = &mut self.directory;
+    fn packings(&mut self, layer: &Layer, structs: &Structs) -> Result<()> {
+        let (directory, layout) = (&mut self.directory, &structs.layout);
         let known = directory.layouts.iter().position(|known| known == layout);
         let number = known.unwrap_or_else(|| {
             directory.layouts.push(layout.clone());
             directory.layouts.len() - 1
         });
         self.enter(layer, self.directory.segments.len() as u32, 0);
-        for (rows, across) in pieces(layer, layout)? {
+        for (count, rows) in pieces(layer, structs)? {
             let segment = self.directory.segments.len() as u32;
-            let structs = rows * across;
-            self.directory.packings.push(Packing { segment, layout: number as u32, structs });
+            let packing = Packing { segment, layout: number as u32, structs: count };
+            self.directory.packings.push(packing);
             for stream in layout.streams() {
-                let cols = across * stream.count as u64;
-                let segment = matrix_segment(stream.element, rows, cols, self.options)?;
+                let cols = count * stream.count as u64 / rows;
+                let together = structs.view.and_then(|view| view.together);
+                let segment = matrix_segment(stream.element, (rows, cols), together, self.options)?;
                 self.directory.segments.push(segment);
             }
         }
@@ -121,9 +123,12 @@ pub(crate) fn directory(
     (partners, options): (&Partners, &EncodeOptions),
     observer: &dyn Observer,
 ) -> Result<Directory> {
-    let layouts = match cut {
-        Cut::Layers => pivots::settled(source, &listing.layers, observer)?,
-        Cut::Bytes | Cut::Opaque => Vec::new(),
+    let structs = match cut {
+        Cut::Layers => {
+            let structs = lowbits::settled(source, listing, (partners, options), observer)?;
+            pivots::settled(source, &listing.layers, structs, observer)?
+        }
+        Cut::Bytes | Cut::Opaque => vec![None; listing.layers.len()],
     };
     let bases = partners.bases.iter().map(|base| base.base.clone()).collect();
     let entries = listing.entries.clone();
@@ -135,15 +140,15 @@ pub(crate) fn directory(
     let directory = Directory { bases, entries, ..Directory::default() };
     let (covered, waiting) = (0, Vec::new());
     let mut planner = Planner { options, partners, directory, covered, ends, waiting };
-    for (number, located) in listing.layers.iter().enumerate() {
+    for (number, (located, structs)) in listing.layers.iter().zip(structs).enumerate() {
         planner.files_until(located.at)?;
-        let least = if located.layout.is_some() { MIN_PACKED_BYTES } else { MIN_LAYER_BYTES };
+        let least = if structs.is_some() { MIN_PACKED_BYTES } else { MIN_LAYER_BYTES };
         match cut {
             Cut::Layers if located.layer.bytes >= least => {
                 planner.opaque_until(located.at)?;
-                match layouts.get(number) {
-                    Some(Some(layout)) => planner.packings(&located.layer, layout)?,
-                    _ => planner.layer(number, &located.layer)?,
+                match structs {
+                    Some(structs) => planner.packings(&located.layer, &structs)?,
+                    None => planner.layer(number, &located.layer)?,
                 }
             }
             Cut::Layers | Cut::Bytes => planner.waiting.push(located),
@@ -160,16 +165,30 @@ pub(crate) fn directory(
     Ok(directory)
 }
 
-/// The packings that a layer is cut into: rows, and structs of a row. They are whole rows of the
-/// layer, unless one is longer than a packing.
-fn pieces(layer: &Layer, layout: &Layout) -> Result<Vec<(u64, u64)>> {
-    let structs = layout.structs(layer)?;
-    let most = (PACKING_BYTES / u64::from(layout.bytes)).max(1);
+/// The packings that a layer is cut into: structs, and rows of their view. They are whole rows, unless one
+/// is longer than a packing.
+fn pieces(layer: &Layer, structs: &Structs) -> Result<Vec<(u64, u64)>> {
+    let Structs { layout, view } = structs;
+    let (count, bytes) = (layout.structs(layer)?, u64::from(layout.bytes));
     let across = layer.shape.last().map_or(1, |&last| last / u64::from(layout.values));
-    Ok(if across <= most {
-        even(structs / across, most / across).map(|rows| (rows, across)).collect()
+    let step = match view {
+        Some(_) => structs.step().map_or(count, |step| step / bytes),
+        None => across,
+    };
+    let most = (PACKING_BYTES / bytes).max(1);
+    let rows = |structs: u64| match view {
+        Some(view) => structs * (layout.codes() as u64) / view.cols,
+        None => structs / across,
+    };
+    Ok(if step <= most {
+        let pieces = even(count.div_ceil(step), most / step).scan(0, |done, steps| {
+            let structs = (steps * step).min(count - *done);
+            *done += structs;
+            Some(structs)
+        });
+        pieces.map(|structs| (structs, rows(structs))).collect()
     } else {
-        even(structs, most).map(|structs| (1, structs)).collect()
+        even(count, most).map(|structs| (structs, 1)).collect()
     })
 }
 
@@ -190,20 +209,25 @@ pub(crate) fn layer_segment(layer: &Layer, options: &EncodeOptions) -> Result<Se
     match layer.element() {
         Some(element) => {
             let (rows, cols) = layer.matrix();
-            matrix_segment(element, rows, cols, options)
+            matrix_segment(element, (rows, cols), None, options)
         }
-        None => matrix_segment(ElementType::Bytes, 1, layer.bytes, options),
+        None => matrix_segment(ElementType::Bytes, (1, layer.bytes), None, options),
     }
 }
 
-/// The cut of a matrix of elements.
+/// The cut of a matrix of elements, of which so many rows together share their columns' scales.
 fn matrix_segment(
     element: ElementType,
-    rows: u64,
-    cols: u64,
+    (rows, cols): (u64, u64),
+    together: Option<u64>,
     options: &EncodeOptions,
 ) -> Result<Segment> {
-    let geometry = plan::layer(element, rows, cols, options.block).checked()?;
+    let geometry = plan::layer(element, rows, cols, options.block);
+    let geometry = match together.filter(|_| options.block.is_none()) {
+        Some(together) => plan::in_groups(geometry, together),
+        None => geometry,
+    };
+    let geometry = geometry.checked()?;
     Ok(Segment {
         scan: options.scan.unwrap_or_else(|| plan::scan(&geometry)),
         tile: options.tile,

@@ -217,7 +217,7 @@ pub fn encode_layer_from(
     observer: &dyn Observer,
 ) -> Result<(Vec<u8>, EncodeStats)> {
     layer.check_len(source.size()?)?;
-    let layers = vec![Located { layer: layer.clone(), at: 0, layout: None }];
+    let layers = vec![Located { layer: layer.clone(), at: 0, structs: None }];
     let listing = Listing::new(SourceKind::Layer, layers);
     let mut out = Vec::new();
     let stats = encode_listed(source, &listing, &mut out, options, observer)?;

@@ -346,6 +346,17 @@ pub(crate) mod plan {
         }
     }
 
+    /// The same layer in groups of so many rows, each of one band.
+    pub(crate) fn in_groups(geometry: Geometry, together: u64) -> Geometry {
+        if geometry.rows == 0 {
+            return geometry;
+        }
+        let rows = together.clamp(1, geometry.rows).min(*BLOCK_SYMBOLS.start());
+        let symbols = (*BLOCK_SYMBOLS.start()).max(rows);
+        let cols = even(geometry.cols, symbols / rows);
+        Geometry { block_rows: rows as u32, block_cols: cols as u32, group_bands: 1, ..geometry }
+    }
+
     /// The scan that fills the lanes: columns narrower than a step would leave most of them idle
     /// once classes are constant per step. Both cost the same bits.
     pub(crate) fn scan(geometry: &Geometry) -> Scan {

@@ -31,6 +31,23 @@ pub(crate) struct Layout {
     pub(crate) fields: Vec<Field>,
 }
 
+/// The structs of a layer, and how an encoder looks at them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Structs {
+    pub(crate) layout: Layout,
+    /// How the codes are seen, where it is not by the rows of the layer; only of layouts of one field.
+    pub(crate) view: Option<View>,
+}
+
+/// Rows and columns of codes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct View {
+    /// Codes of a row.
+    pub(crate) cols: u64,
+    /// Rows whose columns share their scales.
+    pub(crate) together: Option<u64>,
+}
+
 /// A list of codes of a struct.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Field {
@@ -56,6 +73,24 @@ impl Stream {
     /// Bytes of a struct.
     pub(crate) fn bytes(&self) -> usize {
         self.count * self.element.size()
+    }
+}
+
+impl Structs {
+    /// Structs that are seen by the rows of their layer.
+    pub(crate) fn of_rows(layout: Layout) -> Structs {
+        Structs { layout, view: None }
+    }
+
+    /// Bytes that must not be cut: rows of the view, or those that share their scales. A multiple of the
+    /// bytes of a struct; `None` if it does not fit.
+    pub(crate) fn step(&self) -> Option<u64> {
+        let Layout { bytes, fields, .. } = &self.layout;
+        let (Some(view), Some(field)) = (self.view, fields.first()) else {
+            return Some((*bytes).into());
+        };
+        let codes = view.cols.checked_mul(view.together.unwrap_or(1))?;
+        codes.div_ceil(field.bits.codes as u64).checked_mul((*bytes).into())
     }
 }
 
@@ -101,6 +136,17 @@ impl Layout {
             streams.extend(places.map(|pivot| stream(ElementType::U8, groups, Some(pivot))));
         }
         streams
+    }
+
+    /// Codes of a struct, of its first field.
+    pub(crate) fn codes(&self) -> usize {
+        self.fields.first().map_or(0, |field| field.bits.codes)
+    }
+
+    /// Codes of a stream that count as one value of a struct; 0 if they do not count.
+    pub(crate) fn codes_of_value(&self, stream: &Stream) -> u64 {
+        let codes = self.fields.get(stream.field).map_or(0, |field| field.bits.codes as u64);
+        if stream.pivot.is_some() { 0 } else { codes / u64::from(self.values) }
     }
 
     /// Number of the segments of a packing.
@@ -255,16 +301,11 @@ pub(crate) struct Packing {
 }
 
 impl Packing {
-    /// Whether the elements of a stream count as those of the structs.
-    pub(crate) fn counts(&self, layout: &Layout, stream: &Stream) -> bool {
-        let codes = layout.fields.get(stream.field).map_or(0, |field| field.bits.codes);
-        stream.pivot.is_none() && codes == layout.values as usize
-    }
-
-    /// The part of a stream's statistics that counts for the structs: elements only once, where a code
-    /// is one of their values.
+    /// The part of a stream's statistics that counts for the structs: elements only once, where each of
+    /// their values has codes.
     pub(crate) fn of_stream(&self, layout: &Layout, stream: &Stream, stats: Stats) -> Stats {
-        let once = |elements: u64| if self.counts(layout, stream) { elements } else { 0 };
+        let codes = layout.codes_of_value(stream);
+        let once = |elements: u64| elements.checked_div(codes).unwrap_or(0);
         Stats {
             original_bytes: 0,
             elements: 0,

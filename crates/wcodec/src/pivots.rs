@@ -4,7 +4,7 @@ use crate::container::read_at::{ReadAt, read};
 use crate::entropy::cost;
 use crate::error::{ErrorKind, Result};
 use crate::options::Observer;
-use crate::packing::{Field, Layout};
+use crate::packing::{Field, Layout, Structs};
 use crate::source::Located;
 use rayon::prelude::*;
 use std::borrow::Cow;
@@ -20,23 +20,23 @@ const SAMPLES: usize = 16;
 /// Bytes that tell whether all groups have room for their pivots are read so many at a time.
 const READ_BYTES: u64 = 1 << 20;
 
-/// The layouts of layers as they are encoded: pivots stay where all groups have room for them, and where
-/// they make the codes smaller. `None` for what is not of structs.
+/// The structs of layers as they are encoded: pivots stay where all groups have room for them, and where
+/// they make the codes smaller.
 pub(crate) fn settled(
     source: &impl ReadAt,
     layers: &[Located],
+    structs: Vec<Option<Structs>>,
     observer: &dyn Observer,
-) -> Result<Vec<Option<Layout>>> {
-    layers
-        .par_iter()
-        .map(|located| {
-            if observer.cancelled() {
-                return Err(ErrorKind::Interrupted.into());
-            }
-            let settled = |layout| settled_layout(source, located, layout, observer);
-            located.layout.as_ref().map(settled).transpose()
-        })
-        .collect()
+) -> Result<Vec<Option<Structs>>> {
+    let settled = |(located, structs): (&Located, Option<Structs>)| {
+        if observer.cancelled() {
+            return Err(ErrorKind::Interrupted.into());
+        }
+        let Some(Structs { layout, view }) = structs else { return Ok(None) };
+        let layout = settled_layout(source, located, &layout, observer)?;
+        Ok(Some(Structs { layout, view }))
+    };
+    layers.par_iter().zip(structs).map(settled).collect()
 }
 
 fn settled_layout(

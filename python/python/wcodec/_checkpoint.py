@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import _wcodec
-from ._options import Base, Path, TileSize, base_paths, check_threads, file_path, options
+from ._options import Base, Path, TileSize, any_path, base_paths, check_threads, file_path, options
 from ._progress import Progress, reporting
 from ._reader import Reader
 from ._stats import DecodeStats, EncodeStats
@@ -51,7 +51,7 @@ def encode_checkpoint(
         TypeError, ValueError: an argument does not fit.
     """
     chosen = options(tile_size, predictor_modes, threads, verify, effort, base)
-    source = file_path("input_path", input_path)
+    source = any_path("input_path", input_path)
     target = file_path("output_path", output_path)
     with reporting(progress, "encode") as report:
         return _wcodec.encode_checkpoint(source, target, chosen, report)
@@ -108,7 +108,7 @@ def decode_checkpoint(
     check_threads(threads)
     source = file_path("input_path", input_path)
     if output_path is not None:
-        target = file_path("output_path", output_path)
+        target = any_path("output_path", output_path)
         with reporting(progress, "decode") as report:
             bases = base_paths(base)
             return _wcodec.decode_checkpoint(source, target, bases, threads, report)

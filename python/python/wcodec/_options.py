@@ -73,11 +73,17 @@ def _check_range(name: str, value: int, most: int) -> None:
         raise ValueError(f"{name} is {value}, expected 1 to {most}")
 
 
-def file_path(name: str, path: Path) -> str:
-    """The path of a file as a string; a folder is refused."""
+def any_path(name: str, path: Path) -> str:
+    """The path of a file or a folder as a string."""
     text = os.fspath(path)
     if not isinstance(text, str):
         raise TypeError(f"{name} is {path!r}, expected a path of text")
+    return text
+
+
+def file_path(name: str, path: Path) -> str:
+    """The path of a file as a string; a folder is refused."""
+    text = any_path(name, path)
     if os.path.isdir(text):
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), text)
     return text

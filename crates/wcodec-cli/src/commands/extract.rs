@@ -2,35 +2,34 @@
 
 use super::stream::{Input, Output};
 use crate::args::ExtractArgs;
+use std::fs::File;
 use std::io::{BufWriter, Write as _};
+use std::ops::Range;
 use std::path::PathBuf;
-use wcodec::{Error, ErrorKind, Reader, Result};
+use wcodec::{ElementType, Error, ErrorKind, Layer, Reader, Result};
+
+/// What is written.
+struct Array {
+    element: ElementType,
+    shape: Vec<u64>,
+    bytes: Vec<u8>,
+}
 
 pub(super) fn run(args: &ExtractArgs) -> Result<()> {
     let input = Input::open(&args.input)?;
     let place = |e| input.place(e);
-    let refuse = |text: String| place(Error::from(ErrorKind::Argument(text)));
     let (limits, bases) = (super::limits(&args.limits), super::bases(&args.bases)?);
     let reader = Reader::open_with(&input.file, &limits, &bases).map_err(place)?;
     let found =
         reader.find(&args.layer).and_then(|index| Some((index, reader.layers().nth(index)?)));
     let Some((index, layer)) = found else {
-        return Err(refuse(format!("no layer {:?}; info --layers lists them", args.layer)));
+        let text = format!("no layer {:?}; info --layers lists them", args.layer);
+        return Err(place(refusal(text)));
     };
-    let Some((element, shape)) = reader.layer_array(index).map_err(place)? else {
-        return Err(refuse(format!("layer {:?}: npy has no dtype {}", layer.name, layer.dtype)));
-    };
-    let (bytes, shape) = if args.rows.is_none() && args.cols.is_none() {
-        (reader.decode_layer(index).map_err(place)?, shape)
+    let array = if args.dequantize {
+        numbers(&reader, index, layer, args).map_err(place)?
     } else {
-        let (rows, cols) = layer.matrix();
-        let rows = args.rows.clone().unwrap_or(0..rows);
-        let cols = args.cols.clone().unwrap_or(0..cols);
-        let height = rows.end.saturating_sub(rows.start);
-        let bytes = reader.decode_slice(index, rows, cols).map_err(place)?;
-        let elements = (bytes.len() / element.size()) as u64;
-        let shape = vec![height, elements.checked_div(height).unwrap_or(0)];
-        (bytes, shape)
+        elements(&reader, index, layer, args).map_err(place)?
     };
     let output = args.output.clone().unwrap_or_else(|| {
         // A layer's name comes from the file: it must not lead out of the folder.
@@ -39,8 +38,80 @@ pub(super) fn run(args: &ExtractArgs) -> Result<()> {
     });
     let mut target = Output::create(&output, args.force)?;
     let mut out = BufWriter::new(target.file());
-    wcodec::write_npy(&mut out, element, &shape, &bytes)?;
+    wcodec::write_npy(&mut out, array.element, &array.shape, &array.bytes)?;
     out.flush()?;
     drop(out);
     target.commit()
+}
+
+fn refusal(text: String) -> Error {
+    Error::from(ErrorKind::Argument(text))
+}
+
+/// The elements of a layer or of a slice, as they are.
+fn elements(
+    reader: &Reader<&File>,
+    index: usize,
+    layer: &Layer,
+    args: &ExtractArgs,
+) -> Result<Array> {
+    let Some((element, shape)) = reader.layer_array(index)? else {
+        let Layer { name, dtype, .. } = layer;
+        return Err(refusal(format!("layer {name:?}: npy has no dtype {dtype}")));
+    };
+    if args.rows.is_none() && args.cols.is_none() {
+        return Ok(Array { element, shape, bytes: reader.decode_layer(index)? });
+    }
+    let (rows, cols) = layer.matrix();
+    let rows = args.rows.clone().unwrap_or(0..rows);
+    let cols = args.cols.clone().unwrap_or(0..cols);
+    let height = rows.end.saturating_sub(rows.start);
+    let bytes = reader.decode_slice(index, rows, cols)?;
+    let elements = (bytes.len() / element.size()) as u64;
+    let shape = vec![height, elements.checked_div(height).unwrap_or(0)];
+    Ok(Array { element, shape, bytes })
+}
+
+/// The numbers that the blocks of a layer stand for, or those of a slice, which may cut blocks.
+fn numbers(
+    reader: &Reader<&File>,
+    index: usize,
+    layer: &Layer,
+    args: &ExtractArgs,
+) -> Result<Array> {
+    let refuse = |text: String| refusal(format!("layer {:?}: {text}", layer.name));
+    let Some((count, bytes)) = wcodec::block_size(&layer.dtype) else {
+        return Err(refuse(format!("no rule makes floats of dtype {}", layer.dtype)));
+    };
+    let (all_rows, all_cols) = layer.matrix();
+    let within = |range: &Option<Range<u64>>, all: u64, what: &str| match range.clone() {
+        None => Ok(0..all),
+        Some(range) if range.start <= range.end && range.end <= all => Ok(range),
+        Some(Range { start, end }) => {
+            Err(refuse(format!("{what} {start}:{end} are not within 0:{all}")))
+        }
+    };
+    let rows = within(&args.rows, all_rows, "rows")?;
+    let cols = within(&args.cols, all_cols, "columns")?;
+    // Small layers lie among other bytes, and have no rows there.
+    let (blocks, first) = match reader.layer_array(index)? {
+        Some(_) => (reader.decode_slice(index, rows.clone(), 0..all_cols)?, rows.start),
+        None => (reader.decode_layer(index)?, 0),
+    };
+    let mut values = vec![0f32; blocks.len() / bytes * count];
+    wcodec::dequantize(&layer.dtype, &blocks, &mut values)
+        .map_err(|error| refuse(error.to_string()))?;
+    let range =
+        |range: &Range<u64>, less: u64| (range.start - less) as usize..(range.end - less) as usize;
+    let part = values
+        .chunks(all_cols.max(1) as usize)
+        .take(range(&rows, first).end)
+        .skip(range(&rows, first).start)
+        .flat_map(|row| &row[range(&cols, 0)]);
+    let bytes = part.flat_map(|value| value.to_le_bytes()).collect();
+    let shape = match (&args.rows, &args.cols) {
+        (None, None) => layer.shape.clone(),
+        _ => vec![rows.end - rows.start, cols.end - cols.start],
+    };
+    Ok(Array { element: ElementType::F32, shape, bytes })
 }

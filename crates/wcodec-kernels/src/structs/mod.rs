@@ -186,6 +186,13 @@ mod tests {
                         made.push(field(vec![piece(at, 2, &[(count / 4, 8), (4, 2)])]));
                         at += 2 * count;
                     }
+                    // Nibbles of words, the lowest ones of all words first.
+                    3 => {
+                        at = at.next_multiple_of(8);
+                        let words = field(vec![piece(at, 4, &[(count, 32), (8, 4)])]);
+                        made.push(CodeField { codes: 8 * count as usize, ..words });
+                        at += 32 * count;
+                    }
                     // Low bits, one for each byte in turn; a high bit each behind them.
                     _ => {
                         at = at.next_multiple_of(8);

@@ -26,6 +26,8 @@ enum Shape {
     Whole,
     /// Each within a byte of its own, in bytes side by side; codes are bytes.
     Bytes,
+    /// Each within a byte of its own, in bytes at equal distances; codes are bytes.
+    Apart,
     /// 1, 2 or 4 bits side by side, in whole bytes; codes are bytes.
     Dense,
     Any,
@@ -61,6 +63,12 @@ impl Run {
             Shape::Whole
         } else if self.size == 1 && self.stride == 8 && self.bit % 8 + width <= 8 {
             Shape::Bytes
+        } else if self.size == 1
+            && self.stride.is_multiple_of(8)
+            && self.bit % 8 + width <= 8
+            && self.stride > 0
+        {
+            Shape::Apart
         } else if whole_bytes
             && self.size == 1
             && self.stride == width
@@ -81,6 +89,10 @@ impl Run {
                 with_count!(self.count * self.size, self.gather_whole(len, structs, bytes, codes))
             }
             Shape::Bytes => with_count!(self.count, self.gather_bytes(len, structs, bytes, codes)),
+            Shape::Apart => match self.stride {
+                32 => self.gather_apart::<4>(len, structs, bytes, codes),
+                _ => self.gather_apart::<0>(len, structs, bytes, codes),
+            },
             Shape::Dense => self.gather_dense(len, structs, bytes, codes),
             Shape::Any => self.gather_any(len, structs, bytes, codes),
         }
@@ -116,6 +128,10 @@ impl Run {
             Shape::Bytes => {
                 with_count!(self.count, self.scatter_bytes(len, structs, bytes, codes, bias))
             }
+            Shape::Apart => match self.stride {
+                32 => self.scatter_apart::<4>(len, structs, bytes, codes, bias),
+                _ => self.scatter_apart::<0>(len, structs, bytes, codes, bias),
+            },
             Shape::Dense => self.scatter_dense(len, structs, bytes, codes, bias),
             Shape::Any => self.scatter_any(len, structs, bytes, codes, bias),
         }
@@ -191,6 +207,44 @@ impl Run {
             let codes = &codes[self.code..self.code + count];
             for (byte, code) in one[to..to + count].iter_mut().zip(codes) {
                 *byte |= (code.wrapping_sub(bias) >> self.up & mask) << down;
+            }
+        }
+    }
+
+    /// Bytes `STEP` from each other, or as far as they are.
+    #[inline(always)]
+    fn gather_apart<const STEP: usize>(
+        self,
+        len: usize,
+        structs: &[u8],
+        bytes: usize,
+        codes: &mut [u8],
+    ) {
+        let step = if STEP > 0 { STEP } else { self.stride / 8 };
+        let (from, down, mask) = (self.bit / 8, self.bit % 8, self.mask() as u8);
+        for (one, codes) in structs.chunks_exact(len).zip(codes.chunks_exact_mut(bytes)) {
+            let codes = &mut codes[self.code..self.code + self.count];
+            for (code, spread) in codes.iter_mut().zip(one[from..].chunks(step)) {
+                *code |= (spread[0] >> down & mask) << self.up;
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn scatter_apart<const STEP: usize>(
+        self,
+        len: usize,
+        structs: &mut [u8],
+        bytes: usize,
+        codes: &[u8],
+        bias: u8,
+    ) {
+        let step = if STEP > 0 { STEP } else { self.stride / 8 };
+        let (to, down, mask) = (self.bit / 8, self.bit % 8, self.mask() as u8);
+        for (one, codes) in structs.chunks_exact_mut(len).zip(codes.chunks_exact(bytes)) {
+            let codes = &codes[self.code..self.code + self.count];
+            for (spread, code) in one[to..].chunks_mut(step).zip(codes) {
+                spread[0] |= (code.wrapping_sub(bias) >> self.up & mask) << down;
             }
         }
     }

@@ -58,7 +58,8 @@ fn task<'a>(own: &'a Located, partner: Partner, a: &'a Side<'_>) -> Task<'a> {
         Partner::None | Partner::OtherForm(_) => (None, false),
     };
     // Small layers of a `.wcodec` file have lost their layouts.
-    let layouts = [Some(own), theirs].into_iter().flatten().filter_map(|l| l.layout.as_ref());
+    let located = [Some(own), theirs].into_iter().flatten();
+    let layouts = located.filter_map(|l| Some(&l.structs.as_ref()?.layout));
     let fits = |layout: &&Layout| layout.structs(&own.layer).is_ok();
     let parts = match layouts.filter(|_| own.layer.element().is_none()).find(fits) {
         Some(layout) => Parts::Structs(layout),

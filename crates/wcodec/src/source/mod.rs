@@ -9,6 +9,7 @@ mod torch;
 mod window;
 mod wire;
 
+pub(crate) use gguf::ggml_layout;
 pub use gguf::ggml_type;
 pub use npy::write_npy;
 
@@ -17,7 +18,7 @@ use crate::container::footer::SourceKind;
 use crate::container::read_at::{ReadAt, read};
 use crate::error::{Error, Result};
 use crate::layer::Layer;
-use crate::packing::Layout;
+use crate::packing::Structs;
 use std::collections::HashMap;
 use std::io;
 use window::Window;
@@ -34,8 +35,8 @@ const NAMES: u64 = 1 << 20;
 pub(crate) struct Located {
     pub(crate) layer: Layer,
     pub(crate) at: u64,
-    /// What its bytes consist of, if they are structs.
-    pub(crate) layout: Option<Layout>,
+    /// What its bytes consist of, if they are known to be structs.
+    pub(crate) structs: Option<Structs>,
 }
 
 /// The layers of an original, sorted by position and not overlapping. Everything between them is

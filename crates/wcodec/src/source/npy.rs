@@ -61,7 +61,7 @@ pub(super) fn list(header: &[u8], size: u64) -> std::result::Result<Listing, Str
     let name = if fortran && shape.len() > 1 { "array.T" } else { "array" };
     let layer = Layer { name: name.to_owned(), dtype: dtype.to_owned(), shape, bytes };
     layer.check().map_err(|e| e.to_string())?;
-    let layers = vec![Located { layer, at: header.len() as u64, layout: None }];
+    let layers = vec![Located { layer, at: header.len() as u64, structs: None }];
     Ok(Listing::new(SourceKind::Npy, layers))
 }
 

@@ -121,7 +121,7 @@ pub(super) fn list(window: &mut Window<'_, impl ReadAt>) -> Found<Listing> {
         let bytes = data.map_or(0, Span::len);
         let layer = Layer { name, dtype: dtype.to_owned(), shape, bytes };
         layer.check().map_err(|e| broken!("tensor {:?}: {e}", layer.name))?;
-        layers.push(Located { layer, at, layout: None });
+        layers.push(Located { layer, at, structs: None });
     }
     Ok(Listing::new(SourceKind::Onnx, arrange(layers, 0, size)?))
 }

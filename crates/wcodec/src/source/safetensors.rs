@@ -44,7 +44,7 @@ pub(super) fn list(header: &[u8], size: u64) -> std::result::Result<Listing, Str
         }
         let layer = Layer { name, dtype, shape, bytes };
         layer.check().map_err(|e| format!("tensor {:?}: {e}", layer.name))?;
-        layers.push(Located { layer, at, layout: None });
+        layers.push(Located { layer, at, structs: None });
     }
     Ok(Listing::new(SourceKind::Safetensors, arrange(layers, data, size)?))
 }

@@ -44,6 +44,7 @@ impl Rng {
 }
 
 /// A tensor of a safetensors file.
+#[derive(Clone)]
 pub struct Tensor {
     pub name: String,
     pub dtype: &'static str,

@@ -23,7 +23,7 @@ use crate::block::side::Side;
 use crate::error::{Error, Result, corrupt};
 use crate::layer::Layer;
 use crate::options::{Observer, Watch};
-use crate::packing::{Layout, Packing};
+use crate::packing::{Layout, Packing, Structs};
 use crate::pool::Pool;
 use crate::source::{Listing, Located};
 use crate::stats::Stats;
@@ -85,7 +85,7 @@ impl<R: ReadAt> Reader<R> {
             let packing = home.packing.and_then(|number| self.packings.get(number));
             let layout = packing.and_then(|packing| self.layouts.get(packing.layout as usize));
             let (layer, at) = (entry.layer.clone(), home.bytes.start + entry.offset);
-            Some(Located { layer, at, layout: layout.cloned() })
+            Some(Located { layer, at, structs: layout.cloned().map(Structs::of_rows) })
         };
         let layers = self.layers.iter().filter_map(located).collect();
         Listing { entries: self.entries.clone(), ..Listing::new(self.footer.source, layers) }

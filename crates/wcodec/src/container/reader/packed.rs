@@ -11,6 +11,7 @@ use crate::options::{Observer, Watch};
 use crate::packing::{Layout, Packing, Stream};
 use crate::stats::Stats;
 use rayon::prelude::*;
+use std::collections::BTreeSet;
 use std::ops::Range;
 
 /// Bytes of codes or structs that one thread deals with at a time: some of the second-level cache.
@@ -91,8 +92,9 @@ impl<R: ReadAt> Reader<R> {
         let buffer = room(&mut buffer, sizes.clone().map(|(_, size)| size).sum())?;
         let mut stats = packing.totals(layout);
         let mut fields = deal(buffer, sizes)?;
-        for counts in [false, true] {
-            stats += self.decode_fields(packing, layout, counts, &mut fields)?;
+        let alike: BTreeSet<u64> = streams.iter().map(|s| layout.codes_of_value(s)).collect();
+        for codes_of_value in alike {
+            stats += self.decode_fields(packing, layout, codes_of_value, &mut fields)?;
         }
         let codes: Vec<&[u8]> = fields.into_iter().map(|(_, part)| &*part).collect();
         let pieces = self.pieces(packing.segment as usize + largest, main)?;
@@ -107,19 +109,18 @@ impl<R: ReadAt> Reader<R> {
         Ok(stats + packing.of_stream(layout, main, decoded))
     }
 
-    /// Decodes small fields together, so that they fill a kernel: those whose elements count as the structs',
-    /// or all others.
+    /// Decodes small fields together, so that they fill a kernel: those of which as many codes count as a value.
     fn decode_fields(
         &self,
         packing: &Packing,
         layout: &Layout,
-        counts: bool,
+        codes_of_value: u64,
         fields: &mut [(StreamSegment<'_>, &mut [u8])],
     ) -> Result<Stats> {
         let mut jobs: Vec<Vec<Job>> = Vec::new();
         let mut chosen: Vec<(&Stream, &mut [u8])> = Vec::new();
         for ((stream, segment), part) in fields {
-            if !part.is_empty() && packing.counts(layout, stream) == counts {
+            if !part.is_empty() && layout.codes_of_value(stream) == codes_of_value {
                 jobs.push(self.jobs(*segment)?);
                 chosen.push((*stream, &mut **part));
             }

@@ -11,11 +11,13 @@ use super::{Fault, Found, Listing, Located, arrange, broken};
 use crate::container::footer::SourceKind;
 use crate::container::read_at::ReadAt;
 use crate::layer::Layer;
+use crate::packing::Structs;
 use header::{Cursor, TensorInfo};
 use std::collections::HashSet;
 use types::Content;
 
 pub use types::ggml_type;
+pub(crate) use types::layout as ggml_layout;
 
 const MAGIC: &[u8; 4] = b"GGUF";
 
@@ -75,11 +77,11 @@ fn located(
     let Some(bytes) = bytes else {
         return Err(wrong(&name, &format!("has shape {shape:?} in blocks of {values} values")));
     };
-    let layout = match content {
-        Content::Blocks(layout) => Some(layout),
+    let structs = match content {
+        Content::Blocks(layout) => Some(Structs::of_rows(layout)),
         Content::Elements(_) => None,
     };
-    Ok(Located { layer: Layer { name, dtype: dtype.to_owned(), shape, bytes }, at, layout })
+    Ok(Located { layer: Layer { name, dtype: dtype.to_owned(), shape, bytes }, at, structs })
 }
 
 fn wrong(name: &str, text: &str) -> Fault {

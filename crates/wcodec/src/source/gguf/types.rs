@@ -33,13 +33,7 @@ pub(super) fn content(number: u32) -> Option<(&'static str, Content)> {
         _ => {}
     }
     let (name, values, fields) = blocks(number)?;
-    let bits: u32 = fields
-        .iter()
-        .map(|field| {
-            let width: u32 = field.bits.pieces.iter().map(|piece| piece.width).sum();
-            field.bits.codes as u32 * width
-        })
-        .sum();
+    let bits: u32 = fields.iter().map(|field| field.bits.codes as u32 * field.bits.width()).sum();
     Some((name, Content::Blocks(Layout { bytes: bits / 8, values, fields })))
 }
 
@@ -47,6 +41,14 @@ pub(super) fn content(number: u32) -> Option<(&'static str, Content)> {
 #[must_use]
 pub fn ggml_type(name: &str) -> Option<u32> {
     (0..MAX_TYPE).find(|&number| content(number).is_some_and(|(of, _)| of == name))
+}
+
+/// The blocks of a type, by its name.
+pub(crate) fn layout(name: &str) -> Option<Layout> {
+    match content(ggml_type(name)?)?.1 {
+        Content::Blocks(layout) => Some(layout),
+        Content::Elements(_) => None,
+    }
 }
 
 /// A piece of `width` bits from bit `first` on, at so many places and strides.

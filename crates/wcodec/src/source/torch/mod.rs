@@ -52,7 +52,7 @@ fn listing(placed: Vec<Placed>, mut names: Names, size: u64) -> Found<Listing> {
         for View { name, dtype, shape, at: offset, bytes } in views {
             let layer = Layer { name, dtype: dtype.name.to_owned(), shape, bytes };
             layer.check().map_err(|e| broken!("tensor {:?}: {e}", layer.name))?;
-            layers.push(Located { layer, at: at + offset, layout: None });
+            layers.push(Located { layer, at: at + offset, structs: None });
         }
         if layers.len() > MAX_LAYERS {
             return Err(broken!("more than {MAX_LAYERS} tensors"));
