@@ -3,12 +3,17 @@
 use crate::block::fields::BlockBytes;
 use crate::dtype::ElementType;
 use crate::entropy::cost::{self, BIT};
+use crate::entropy::count;
 use crate::geometry::Rect;
+use crate::planes::extract;
 use rayon::prelude::*;
-use wcodec_kernels::{ByteCounts, Level, Prediction, extract_bytes, subtract_base};
+use std::ops::RangeInclusive;
+use wcodec_kernels::{ALIAS_SYMBOLS, ByteCounts, Level, Prediction, extract_bytes, subtract_base};
 
 /// A prediction must save more than one part in this of what a block takes.
 const GAIN: u64 = 500;
+/// A plane of more symbols than an alias table has must save more than one part in this.
+const WIDE_GAIN: u64 = 100;
 /// About what a table takes for each of its symbols.
 const SYMBOL_BITS: u64 = 6;
 /// Elements whose fields are taken at a time.
@@ -101,6 +106,31 @@ impl Choice {
         }
         choice
     }
+}
+
+/// Bits of the first plane of residuals of two bytes: where both planes together take least. A plane of more
+/// symbols than one alias table has decodes slower, and must save something.
+pub(crate) fn first_width(
+    level: Level,
+    element: ElementType,
+    sample: &[u8],
+    widths: RangeInclusive<u32>,
+) -> u32 {
+    let plane = |shift: u32, width: u32| {
+        let symbols = extract(level, element, sample, shift, width);
+        let counts = count(&symbols, width);
+        let flat = symbols.len() as u64 * u64::from(width) * BIT;
+        let price = cost::entropy(&counts).min(flat);
+        let is_wide = counts.iter().filter(|&&count| count > 0).count() > ALIAS_SYMBOLS;
+        (price, u64::from(is_wide && price < flat))
+    };
+    let price = |width: u32| {
+        let low = element.bits() - width;
+        let ((first, is_wide), (second, second_is_wide)) = (plane(low, width), plane(0, low));
+        (first + second) / WIDE_GAIN * (WIDE_GAIN + is_wide + second_is_wide)
+    };
+    let first = *widths.start();
+    widths.min_by_key(|&width| price(width)).unwrap_or(first)
 }
 
 /// About what elements take, by the entropies of their bytes as planes.
