@@ -138,6 +138,9 @@ fn merge_as<T: Word>(
     }
 }
 
+/// Elements that are looked at together for symbols behind gaps.
+const PIECE: usize = 256;
+
 /// A plane whose fields were taken for their ranks plus the lowest symbol. Most are: symbols behind a gap
 /// are outliers.
 #[derive(Clone, Copy)]
@@ -158,8 +161,8 @@ compiled_for_levels! {
         let count = rows.width / T::SIZE;
         for row in 0..rows.rows {
             let out = &mut out[rows.start + row * rows.pitch..][..rows.width];
-            let steps = ranks[row * count..][..count].chunks(STEP);
-            for (ranks, out) in steps.zip(out.chunks_mut(STEP * T::SIZE)) {
+            let pieces = ranks[row * count..][..count].chunks(PIECE);
+            for (ranks, out) in pieces.zip(out.chunks_mut(PIECE * T::SIZE)) {
                 if ranks.iter().fold(0, |most, &rank| most.max(rank)) < first {
                     continue;
                 }

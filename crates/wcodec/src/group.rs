@@ -348,7 +348,7 @@ impl GroupJob<'_> {
             let residuals = !group.predictions.is_empty();
             let widths = first_widths(element, residuals);
             if residuals && element.size() == 2 {
-                return residual::first_width(level, element, &sample, widths);
+                return residual::first_width(level, element, &sample, (elements, blocks), widths);
             }
             first_width(level, element, &sample, elements, (blocks, widths))
         });

@@ -13,7 +13,7 @@ use wcodec_kernels::{ALIAS_SYMBOLS, ByteCounts, Level, Prediction, extract_bytes
 /// A prediction must save more than one part in this of what a block takes.
 const GAIN: u64 = 500;
 /// A plane of more symbols than an alias table has must save more than one part in this.
-const WIDE_GAIN: u64 = 100;
+const WIDE_GAIN: u64 = 200;
 /// About what a table takes for each of its symbols.
 const SYMBOL_BITS: u64 = 6;
 /// Elements whose fields are taken at a time.
@@ -114,15 +114,21 @@ pub(crate) fn first_width(
     level: Level,
     element: ElementType,
     sample: &[u8],
+    (elements, blocks): (usize, usize),
     widths: RangeInclusive<u32>,
 ) -> u32 {
+    let sampled = sample.len() / element.size();
+    // The sample's part of the tables, of which about half of the blocks have some of their own.
+    let tables = |symbols: usize| {
+        let bits = (1 + blocks / 2) as u64 * symbols as u64 * SYMBOL_BITS * BIT;
+        (u128::from(bits) * sampled as u128 / elements.max(1) as u128) as u64
+    };
     let plane = |shift: u32, width: u32| {
-        let symbols = extract(level, element, sample, shift, width);
-        let counts = count(&symbols, width);
-        let flat = symbols.len() as u64 * u64::from(width) * BIT;
-        let price = cost::entropy(&counts).min(flat);
-        let is_wide = counts.iter().filter(|&&count| count > 0).count() > ALIAS_SYMBOLS;
-        (price, u64::from(is_wide && price < flat))
+        let counts = count(&extract(level, element, sample, shift, width), width);
+        let present = counts.iter().filter(|&&count| count > 0).count();
+        let flat = sampled as u64 * u64::from(width) * BIT;
+        let price = (cost::entropy(&counts) + tables(present)).min(flat);
+        (price, u64::from(present > ALIAS_SYMBOLS && price < flat))
     };
     let price = |width: u32| {
         let low = element.bits() - width;

@@ -166,8 +166,27 @@ fn decode_with(
                 parsed[number] = Err(corrupt!("plane {}: {}", e.plane, e.error));
             }
         }
+        for (job, parsed) in jobs.iter().zip(&parsed) {
+            if let Ok(Parsed { coded: Some(coded), .. }) = parsed {
+                coded.restore_means(level, job, buffers);
+                coded.add_base(level, job, buffers);
+            }
+        }
         for (job, parsed) in jobs.iter().zip(parsed) {
-            results.push(parsed.and_then(|parsed| parsed.complete(level, job, buffers)));
+            results.push(parsed.and_then(|Parsed { stats, head, .. }| {
+                let what = match stats.base_elements {
+                    0 => "block",
+                    _ => "block (it is damaged, or its base was changed)",
+                };
+                let Place { buffer, start, .. } = job.place;
+                let (bytes, head) = (&buffers[buffer][start..], &job.stored.payload[..head]);
+                let found = rows_checksum(level, job.stored.id, head, bytes, job.shape());
+                if checksum::matches(found, job.stored.checksum) {
+                    Ok(stats)
+                } else {
+                    Err(Error::checksum(what, found, job.stored.checksum))
+                }
+            }));
         }
     }
     results
@@ -179,33 +198,6 @@ struct Parsed<'a> {
     /// Bytes of the head, which goes into the checksum.
     head: usize,
     coded: Option<CodedBlock<'a>>,
-}
-
-impl Parsed<'_> {
-    /// Makes elements of what predictions have left of them, and compares the checksum, while the first-level
-    /// caches may hold the block.
-    fn complete(
-        self,
-        level: Level,
-        job: &BlockJob<'_>,
-        buffers: &mut [&mut [u8]],
-    ) -> Result<Stats> {
-        if let Some(coded) = &self.coded {
-            coded.restore_means(level, job, buffers);
-            coded.add_base(level, job, buffers);
-        }
-        let Place { buffer, start, .. } = job.place;
-        let (bytes, head) = (&buffers[buffer][start..], &job.stored.payload[..self.head]);
-        let found = rows_checksum(level, job.stored.id, head, bytes, job.shape());
-        if checksum::matches(found, job.stored.checksum) {
-            return Ok(self.stats);
-        }
-        let what = match self.stats.base_elements {
-            0 => "block",
-            _ => "block (it is damaged, or its base was changed)",
-        };
-        Err(Error::checksum(what, found, job.stored.checksum))
-    }
 }
 
 /// What the streams of a coded block need.
