@@ -4,6 +4,7 @@ use crate::block::fields::BlockBytes;
 use crate::dtype::ElementType;
 use crate::entropy::cost::{self, BIT};
 use crate::entropy::count;
+use crate::entropy::table::Table;
 use crate::geometry::Rect;
 use crate::planes::extract;
 use rayon::prelude::*;
@@ -119,15 +120,18 @@ pub(crate) fn first_width(
 ) -> u32 {
     let sampled = sample.len() / element.size();
     // The sample's part of the tables, of which about half of the blocks have some of their own.
-    let tables = |symbols: usize| {
-        let bits = (1 + blocks / 2) as u64 * symbols as u64 * SYMBOL_BITS * BIT;
+    let tables = |bytes: usize| {
+        let bits = (1 + blocks / 2) as u64 * bytes as u64 * 8 * BIT;
         (u128::from(bits) * sampled as u128 / elements.max(1) as u128) as u64
     };
     let plane = |shift: u32, width: u32| {
         let counts = count(&extract(level, element, sample, shift, width), width);
         let present = counts.iter().filter(|&&count| count > 0).count();
         let flat = sampled as u64 * u64::from(width) * BIT;
-        let price = (cost::entropy(&counts) + tables(present)).min(flat);
+        // Rare symbols take more of a table than their entropy tells.
+        let coded = Table::from_counts(&counts)
+            .and_then(|table| Some(table.cost(&counts)? + tables(table.written_len(width))));
+        let price = coded.map_or(flat, |price| price.min(flat));
         (price, u64::from(present > ALIAS_SYMBOLS && price < flat))
     };
     let price = |width: u32| {
