@@ -455,3 +455,27 @@ fn layers_given_one_by_one_are_predicted_too() {
     assert!(reader.decode_layer(0).unwrap() == other);
     assert!(reader.decode_layer(1).unwrap() == changed);
 }
+
+#[test]
+fn a_coded_base_may_be_cut_anywhere() {
+    let (base, fine) = models();
+    let file = encode(&fine, &with(&bases(&[("base", &base)]))).0;
+    let mut coded = Vec::new();
+    let mut writer = Writer::new(&mut coded, &EncodeOptions::default()).unwrap();
+    for (number, piece) in base.chunks(12_345).enumerate() {
+        // Layers without elements are parts without bytes.
+        let empty = Layer::new(number.to_string(), ElementType::F32, vec![0, 5]);
+        writer.layer(&empty, &[]).unwrap();
+        writer.bytes(piece).unwrap();
+    }
+    writer.finish().unwrap();
+    let coded = bases(&[("base.wcodec", &coded)]);
+    assert!(restored(&file, &coded) == fine);
+    let reader = open(&file, &coded).unwrap();
+    for (index, layer) in reader.layers().enumerate() {
+        let size = layer.element().unwrap().size();
+        let whole = reader.decode_layer(index).unwrap();
+        let part = reader.decode_slice(index, 50..60, 0..150).unwrap();
+        assert!(part == whole[50 * 150 * size..60 * 150 * size], "{}", layer.name);
+    }
+}

@@ -114,6 +114,9 @@ impl<R: ReadAt> Reader<R> {
         let geometry = &self.placed(segment)?.segment.geometry;
         let size = geometry.element.size() as u64;
         let hull = wanted.hull.start.max(part.bytes.start)..wanted.hull.end.min(part.bytes.end);
+        if hull.is_empty() {
+            return Ok(());
+        }
         let element = |byte: u64| (byte - part.bytes.start) / size;
         let mut bands = geometry.blocks_of(element(hull.start), element(hull.end - 1));
         let Some((first, _)) = bands.next() else { return Ok(()) };
