@@ -16,8 +16,8 @@ use crate::stats::Stats;
 use std::cell::RefCell;
 use wcodec_kernels::predict::Tiling;
 use wcodec_kernels::{
-    Block, Classes, Coded, DecodeSpace, DecodeTable, Decoded, Level, LowBits, Place,
-    STREAMS_AT_ONCE, Source, Steps, Tiles,
+    Block, Classes, Coded, DecodeSpace, DecodeTable, Decoded, Level, LowBits, Place, Prediction,
+    STREAMS_AT_ONCE, Source, Steps, Tiles, Transform,
 };
 
 /// What all blocks of a segment have in common.
@@ -67,6 +67,18 @@ pub(crate) struct BaseRows<'a> {
     /// Bytes from one row to the next.
     pub(crate) pitch: usize,
     pub(crate) flip: bool,
+}
+
+impl BaseRows<'_> {
+    /// Makes them the elements of the block.
+    fn copy_to(&self, job: &BlockJob<'_>, buffers: &mut [&mut [u8]]) {
+        let Place { buffer, start, pitch, .. } = job.place;
+        let width = job.row_bytes();
+        for row in 0..job.rows {
+            let partners = &self.bytes[row * self.pitch..][..width];
+            buffers[buffer][start + row * pitch..][..width].copy_from_slice(partners);
+        }
+    }
 }
 
 /// Memory that one thread uses for block after block.
@@ -275,7 +287,10 @@ fn parse<'a>(
         Mode::Coded => {
             let parsed = CodedBlock::parse(level, job, &mut stats)?;
             head = parsed.head.len;
-            coded = Some(parsed);
+            match parsed.equal_base(job) {
+                Some(base) => base.copy_to(job, buffers),
+                None => coded = Some(parsed),
+            }
         }
         Mode::Side => return Err(corrupt!("side block where a block of elements is expected")),
     }
@@ -359,6 +374,22 @@ impl<'a> CodedBlock<'a> {
     fn finish<'b>(&'b self, job: &'b BlockJob<'b>) -> Finish<'b> {
         let head = &self.payload[..self.head.len];
         Finish::new(job, self.means, self.head.prediction, head)
+    }
+
+    /// The partners of the elements, if these are known to be the same.
+    fn equal_base<'b>(&self, job: &BlockJob<'b>) -> Option<BaseRows<'b>> {
+        let base = job.base.filter(|base| !base.flip && !self.means)?;
+        // What the prediction leaves of equal elements, its informative bits first, is 0 but for the highest bit.
+        let top = match (self.head.prediction?, job.format.element.kernel().transform()) {
+            (_, Transform::RotateSign) | (Prediction::Xor, Transform::Identity) => 0,
+            (_, Transform::FlipSign) | (Prediction::Difference, Transform::Identity) => 1,
+        };
+        let mut planes = self.head.planes.iter().enumerate();
+        let equal = planes.all(|(number, plane)| {
+            let value = if number == 0 { top << (plane.width - 1) } else { 0 };
+            matches!(plane.kind, Kind::Constant(constant) if constant == value)
+        });
+        equal.then_some(base)
     }
 }
 
