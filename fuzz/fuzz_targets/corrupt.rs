@@ -48,7 +48,11 @@ fuzz_target!(|input: Input<'_>| {
     if let Some(distance) = input.base {
         let mut base = data.to_vec();
         base.iter_mut().step_by(usize::from(distance).max(1)).for_each(|b| *b = b.wrapping_add(1));
+        // Cut in another way, so that blocks want parts of several of the base.
+        let file_block = options.block;
+        options.block = file_block.map(|(rows, cols)| (cols, rows));
         bases.add_source("base", encode_layer(&base, &layer, &options).expect("a base encodes").0);
+        options.block = file_block;
         options.bases = bases.clone();
     }
     let (mut coded, _) = encode_layer(data, &layer, &options).expect("a layer encodes");

@@ -17,7 +17,15 @@ struct Input<'a> {
     /// Bytes from one in which a base differs to the next, if there is one.
     base: Option<u8>,
     edits: Vec<(u16, u8)>,
+    base_edits: Vec<(u16, u8)>,
     data: &'a [u8],
+}
+
+fn edit(file: &mut [u8], edits: &[(u16, u8)]) {
+    for &(at, value) in edits {
+        let at = usize::from(at) % file.len();
+        file[at] = value;
+    }
 }
 
 fuzz_target!(|input: Input<'_>| {
@@ -57,14 +65,16 @@ fuzz_target!(|input: Input<'_>| {
     if let Some(distance) = input.base {
         let mut base = data.clone();
         base.iter_mut().step_by(usize::from(distance).max(1)).for_each(|b| *b = b.wrapping_add(1));
-        bases.add_source("base", encode_layer(&base, &layer, &options).expect("a base encodes").0);
-        options.bases = bases.clone();
+        let file_block = options.block.replace((16, 100));
+        let intact = encode_layer(&base, &layer, &options).expect("a base encodes").0;
+        let mut edited = intact.clone();
+        edit(&mut edited, &input.base_edits);
+        bases.add_source("edited", edited);
+        options.block = file_block;
+        options.bases.add_source("base", intact);
     }
     let (mut coded, _) = encode_layer(&data, &layer, &options).expect("a layer encodes");
-    for (at, value) in input.edits {
-        let at = usize::from(at) % coded.len();
-        coded[at] = value;
-    }
+    edit(&mut coded, &input.edits);
     let mut limits = Limits::default();
     limits.max_original = Some(16 << 20);
     if let Ok(mut reader) = Reader::open(coded.as_slice(), &limits) {

@@ -86,6 +86,7 @@ fn merge_as<T: Word>(
     };
     let mut unpacked = unpacked.iter();
     let mut narrow: Vec<Narrow<'_>> = Vec::with_capacity(planes.len());
+    let mut gaps = Vec::new();
     let mut begun = false;
     let mut shift = T::BITS;
     for (width, fields) in planes {
@@ -99,9 +100,9 @@ fn merge_as<T: Word>(
             Fields::Packed(packed) if *width == 8 => narrow.push((packed, shift)),
             Fields::Packed(_) => narrow.extend(unpacked.next().map(|bytes| (&bytes[..], shift))),
             Fields::Ranks(ranks, symbols) => {
-                let fields = ranks.iter().map(|&rank| symbols[usize::from(rank)]);
-                add::<T>(out, rows, begun, shift, fields);
-                begun = true;
+                constant = constant.plus(T::from_field(symbols[0]).shl(shift));
+                narrow.push((ranks, shift));
+                gaps.push(Gaps { ranks, symbols, shift });
             }
             Fields::Wide(values) => {
                 add::<T>(out, rows, begun, shift, values.iter().copied());
@@ -111,7 +112,7 @@ fn merge_as<T: Word>(
     }
     let rotate = element.transform() == Transform::RotateSign;
     // The only plane of elements of one byte needs no shifts, for which bytes have no instructions.
-    if let ([(fields, 0)], false, 1) = (&narrow[..], begun, T::SIZE) {
+    if let ([(fields, 0)], [], false, 1) = (&narrow[..], &gaps[..], begun, T::SIZE) {
         return bytes(level, fields, constant.to_field() as u8, rotate, rows, out);
     }
     let mut groups = narrow.chunks(MOST).peekable();
@@ -131,6 +132,46 @@ fn merge_as<T: Word>(
             break;
         }
         begun = true;
+    }
+    for gaps in gaps {
+        close::<T>(level, gaps, element.transform(), rows, out);
+    }
+}
+
+/// Elements that are looked at together for symbols behind gaps.
+const PIECE: usize = 256;
+
+/// A plane whose fields were taken for their ranks plus the lowest symbol. Most are: symbols behind a gap
+/// are outliers.
+#[derive(Clone, Copy)]
+struct Gaps<'a> {
+    ranks: &'a [u8],
+    symbols: &'a [u16],
+    shift: u32,
+}
+
+compiled_for_levels! {
+    /// Adds to elements what their symbols lie above that.
+    fn close[T: Word](gaps: Gaps<'_>, transform: Transform, rows: Rows, out: &mut [u8])[T] {
+        let Gaps { ranks, symbols, shift } = gaps;
+        let above = |rank: u8| symbols[usize::from(rank)] - symbols[0] - u16::from(rank);
+        let Some(first) = (0..symbols.len()).map(|rank| rank as u8).find(|&rank| above(rank) > 0) else {
+            return;
+        };
+        let count = rows.width / T::SIZE;
+        for row in 0..rows.rows {
+            let out = &mut out[rows.start + row * rows.pitch..][..rows.width];
+            let pieces = ranks[row * count..][..count].chunks(PIECE);
+            for (ranks, out) in pieces.zip(out.chunks_mut(PIECE * T::SIZE)) {
+                if ranks.iter().fold(0, |most, &rank| most.max(rank)) < first {
+                    continue;
+                }
+                for (&rank, out) in ranks.iter().zip(out.chunks_exact_mut(T::SIZE)) {
+                    let more = T::from_field(above(rank)).shl(shift);
+                    T::read(out).forward(transform).plus(more).inverse(transform).write(out);
+                }
+            }
+        }
     }
 }
 

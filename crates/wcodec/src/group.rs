@@ -345,7 +345,11 @@ impl GroupJob<'_> {
         let sample = self.sample(group.coded);
         let first = width.unwrap_or_else(|| {
             let elements = self.bytes.len() / element.size();
-            let widths = first_widths(element, !group.predictions.is_empty());
+            let residuals = !group.predictions.is_empty();
+            let widths = first_widths(element, residuals);
+            if residuals && element.size() == 2 {
+                return residual::first_width(level, element, &sample, (elements, blocks), widths);
+            }
             first_width(level, element, &sample, elements, (blocks, widths))
         });
         let varying = varying_bits(level, element, &sample);
@@ -459,11 +463,12 @@ fn narrower(element: ElementType, split: &Split, drafts: &[Draft]) -> Option<u32
     })?
 }
 
-/// Widths that the first plane may have. Residuals, if there are any, have no exponents; their outliers
-/// would make wide planes slow.
+/// Widths that the first plane may have. Residuals, if there are any, have no exponents; those of two bytes
+/// are cut where both planes have few symbols, outliers of larger ones would make wide planes slow.
 fn first_widths(element: ElementType, residuals: bool) -> RangeInclusive<u32> {
     use ElementType::{Bf16, F8E4M3, F8E5M2, F16, F32, F64, I8, U8};
     match element {
+        _ if residuals && element.size() == 2 => 8..=10,
         U8 | I8 | F8E5M2 | F16 => 5..=8,
         F8E4M3 => 4..=8,
         _ if residuals => 8..=8,

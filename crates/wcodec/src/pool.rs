@@ -1,6 +1,7 @@
 //! Buffers that are used again: asking the system for memory block by block costs more than coding
 //! some of them.
 
+use std::io;
 use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, Mutex};
 
@@ -19,6 +20,32 @@ impl Pool {
     pub(crate) fn take(&self) -> Pooled {
         let free = self.0.lock().ok().and_then(|mut free| free.pop());
         Pooled { buffer: free.unwrap_or_default(), pool: self.clone() }
+    }
+
+    /// A buffer of `len` bytes of any content; running out of memory is an error.
+    pub(crate) fn take_len(&self, len: usize) -> io::Result<Pooled> {
+        let mut buffer = self.take();
+        let more = len.saturating_sub(buffer.len());
+        buffer.try_reserve_exact(more).map_err(|_| io::ErrorKind::OutOfMemory)?;
+        buffer.resize(len, 0);
+        Ok(buffer)
+    }
+}
+
+/// Bytes that lie somewhere already, or in a buffer.
+pub(crate) enum Bytes<'a> {
+    Borrowed(&'a [u8]),
+    Pooled(Pooled),
+}
+
+impl Deref for Bytes<'_> {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match self {
+            Bytes::Borrowed(bytes) => bytes,
+            Bytes::Pooled(bytes) => bytes,
+        }
     }
 }
 

@@ -1,13 +1,15 @@
 //! Writing a `.wcodec` file segment by segment: groups are encoded in parallel and written in order.
 
+use crate::base::matching::Matcher;
 use crate::base::original::{OpenBase, Rows};
 use crate::base::residual::GroupBase;
 use crate::base::{BaseRef, OWN};
 use crate::checksum::BlockId;
+use crate::container::bases::Reference;
 use crate::container::directory::{Directory, LayerEntry, Segment};
 use crate::container::entries::FileHashes;
 use crate::container::footer::SourceKind;
-use crate::container::read_at::{ReadAt, read};
+use crate::container::read_at::{ReadAt, read_pooled};
 use crate::container::writer::ContainerWriter;
 use crate::dtype::ElementType;
 use crate::encoder::{layer_segment, opaque_segment};
@@ -17,12 +19,11 @@ use crate::group::{EncodedGroup, GroupJob, side_block};
 use crate::layer::Layer;
 use crate::options::{Effort, EncodeOptions};
 use crate::packing::Layout;
-use crate::pool::Pool;
+use crate::pool::{Bytes, Pool};
 use crate::predict::PredictorSet;
 use crate::stats::{EncodeStats, Stats};
 use crate::version::{MINOR_BASES, MINOR_COPIES, MINOR_PACKINGS, MINOR_PIVOTS, MINOR_SIGNS};
 use rayon::prelude::*;
-use std::borrow::Cow;
 use std::collections::HashSet;
 use std::io::Write;
 use std::ops::Range;
@@ -32,7 +33,8 @@ use wcodec_kernels::Level;
 /// Writes a `.wcodec` file in one pass, layer by layer, to anything that takes bytes. The original
 /// that it restores to is what was given to it, one piece behind the other.
 ///
-/// It verifies nothing and keeps no bound on small layers; [`encode_file`](crate::encode_file) does.
+/// It verifies nothing and keeps no bound on small layers; [`encode_file`](crate::encode_file) does. Layers
+/// are predicted from the [`bases`](EncodeOptions::bases) as those of files are.
 ///
 /// # Examples
 /// ```
@@ -57,6 +59,8 @@ pub struct Writer<W> {
     planned: u64,
     /// Those that the directory names.
     bases: Vec<Arc<OpenBase>>,
+    /// What layers that are yet to come are predicted from.
+    matcher: Matcher,
     /// Whether blocks of each segment are predicted from its base.
     predicted: Vec<bool>,
     names: HashSet<String>,
@@ -144,28 +148,38 @@ pub(crate) fn batches(mut pieces: &[Piece]) -> impl Iterator<Item = (&[Piece], R
 fn partners<'a>(
     directory: &Directory,
     (bases, own): (&'a [Arc<OpenBase>], Option<&'a dyn ReadAt>),
-    job: &Job,
-) -> Result<Option<(Cow<'a, [u8]>, bool)>> {
+    (job, pool): (&Job, &Pool),
+) -> Result<Option<(Bytes<'a>, bool)>> {
     let Some(BaseRef { base, flip, at }) = directory.reference_of(job.segment as u32) else {
         return Ok(None);
     };
     let (at, len) = (at + job.bytes.start, job.bytes.end - job.bytes.start);
     let bytes = match own.filter(|_| base == OWN) {
-        Some(own) => read(own, at, len)?,
+        Some(own) => read_pooled(own, at, len, pool)?,
         None => bases[usize::from(base)].read(at, Rows::one(len as usize))?,
     };
     Ok(Some((bytes, flip)))
 }
 
+/// The lowest version that has all that this effort may choose.
+fn lowest_minor(options: &EncodeOptions) -> u16 {
+    if options.effort == Effort::Fast { 0 } else { MINOR_SIGNS }
+}
+
 impl<W: Write> Writer<W> {
-    /// Begins a file. Of the options, `threads`, `verify`, `force` and `bases` do not matter here: work is
-    /// done in the caller's thread pool, and nothing is predicted from other files.
+    /// Begins a file. Of the options, `threads`, `verify` and `force` do not matter here: work is done in
+    /// the caller's thread pool.
     ///
     /// # Errors
-    /// If an option does not fit or writing fails.
+    /// If an option does not fit, a base cannot be read or its own bases are missing, or writing fails.
     pub fn new(out: W, options: &EncodeOptions) -> Result<Writer<W>> {
         options.check()?;
-        Writer::planned(out, SourceKind::Layer, Directory::default(), &[], options)
+        let matcher = Matcher::open(options)?;
+        let minor = lowest_minor(options).max(if matcher.is_empty() { 0 } else { MINOR_BASES });
+        let directory = Directory { bases: matcher.records(), ..Directory::default() };
+        let bases = matcher.bases.clone();
+        let writer = Writer::begin((out, minor), SourceKind::Layer, directory, bases, options)?;
+        Ok(Writer { matcher, ..writer })
     }
 
     /// Begins a file whose segments are known, and the bases that they refer to.
@@ -176,20 +190,29 @@ impl<W: Write> Writer<W> {
         bases: &[Arc<OpenBase>],
         options: &EncodeOptions,
     ) -> Result<Writer<W>> {
-        // The lowest version that has this source, what the directory holds, and all that this effort
-        // may choose.
-        let minor = if options.effort == Effort::Fast { 0 } else { MINOR_SIGNS };
+        // The lowest version that has this source and what the directory holds.
         let packed = if directory.packings.is_empty() { 0 } else { MINOR_PACKINGS };
         let pivots = directory.layouts.iter().any(Layout::has_pivots);
         let packed = if pivots { MINOR_PIVOTS } else { packed };
         let based = if directory.references.is_empty() { 0 } else { MINOR_BASES };
         let copied = if directory.copies.is_empty() { 0 } else { MINOR_COPIES };
-        let minor = minor.max(kind.minor()).max(packed).max(based).max(copied);
+        let minor = lowest_minor(options).max(kind.minor()).max(packed).max(based).max(copied);
+        Writer::begin((out, minor), kind, directory, bases.to_vec(), options)
+    }
+
+    fn begin(
+        (out, minor): (W, u16),
+        kind: SourceKind,
+        directory: Directory,
+        bases: Vec<Arc<OpenBase>>,
+        options: &EncodeOptions,
+    ) -> Result<Writer<W>> {
         Ok(Writer {
             container: ContainerWriter::new(out, minor)?,
             kind,
             planned: directory.parts()?.bytes(),
-            bases: bases.to_vec(),
+            bases,
+            matcher: Matcher::default(),
             predicted: vec![false; directory.segments.len()],
             files: FileHashes::new(&directory.entries),
             directory,
@@ -213,6 +236,9 @@ impl<W: Write> Writer<W> {
             return Err(Error::argument("the name occurs twice").in_layer(&layer.name));
         }
         let segment = self.directory.segments.len() as u32;
+        if let Some(base) = self.matcher.partner(&data, layer, 0)? {
+            self.directory.references.push(Reference { segment, base });
+        }
         self.directory.layers.push(LayerEntry { layer: layer.clone(), segment, offset: 0 });
         self.segment(layer_segment(layer, &self.options)?, data)
     }
@@ -284,6 +310,7 @@ impl<W: Write> Writer<W> {
         let before = self.planned;
         let index = self.directory.segments.len();
         self.directory.segments.push(segment);
+        self.predicted.push(false);
         self.planned += data.len() as u64;
         let pieces = self.pieces(index)?;
         let mut sum = Stats::default();
@@ -354,7 +381,7 @@ impl<W: Write> Writer<W> {
                         }
                         None => bytes,
                     };
-                    let base = partners(directory, (bases, own), job)?;
+                    let base = partners(directory, (bases, own), (job, &self.pool))?;
                     let base = base.as_ref().map(|(bytes, flip)| GroupBase { bytes, flip: *flip });
                     let segment = &directory.segments[job.segment];
                     job.encode(segment, (bytes, base), (level, &self.pool), &self.options)

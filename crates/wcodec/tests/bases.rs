@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use support::{Rng, Tensor, bf16, int8, safetensors, scaled, tensor};
 use wcodec::{
-    Bases, DecodeOptions, Effort, ElementType, EncodeOptions, EncodeStats, ErrorKind, Limits,
-    ReadAt, Reader, Span, decode_file, encode_bytes, encode_file,
+    Bases, DecodeOptions, Effort, ElementType, EncodeOptions, EncodeStats, ErrorKind, Layer,
+    Limits, ReadAt, Reader, Span, Writer, decode_file, encode_bytes, encode_file,
 };
 
 fn bases(files: &[(&str, &[u8])]) -> Bases {
@@ -222,6 +222,12 @@ fn equal_layers_cost_next_to_nothing_and_unrelated_ones_nothing() {
     let equal = encode(&one, &with(&same)).0;
     assert!(equal.len() < 2400, "{}", equal.len());
     assert!(restored(&equal, &same) == one);
+    // Of every type.
+    let (model, _) = models();
+    let same = bases(&[("model", &model)]);
+    let (equal, stats) = encode(&model, &with(&same));
+    assert_eq!(stats.base_elements, 15 * 130 * 150);
+    assert!(restored(&equal, &same) == model);
     let alone = encode(&other, &EncodeOptions::default()).0;
     let (beside, stats) = encode(&other, &with(&same));
     assert_eq!((beside.len(), stats.base_elements), (alone.len(), 0));
@@ -417,5 +423,59 @@ fn every_flipped_bit_is_an_error() {
     }
     for len in 0..coded.len() {
         assert!(open(&coded[..len], &bases).is_err(), "{len} bytes");
+    }
+}
+
+#[test]
+fn layers_given_one_by_one_are_predicted_too() {
+    let mut rng = Rng::new(48);
+    let (data, other) = (bf16(&mut rng, 96 * 200), bf16(&mut rng, 96 * 200));
+    let changed = tuned(&mut rng, ElementType::Bf16, &data, 9);
+    let base = safetensors(&[tensor("w", "BF16", &[96, 200], data)]);
+    let layer = |name: &str| Layer::new(name, ElementType::Bf16, vec![96, 200]);
+    let write = |given: &Bases| {
+        let mut file = Vec::new();
+        let mut writer = Writer::new(&mut file, &with(given)).unwrap();
+        let unrelated = writer.layer(&layer("other"), &other).unwrap();
+        writer.bytes(b"between").unwrap();
+        let related = writer.layer(&layer("renamed"), &changed).unwrap();
+        writer.finish().unwrap();
+        (file, [unrelated.base_elements, related.base_elements])
+    };
+    let (alone, predicted) = write(&Bases::new());
+    assert_eq!(predicted, [0, 0]);
+    let strange = bases(&[("strange", b"no layers")]);
+    assert!(write(&strange).0 == alone);
+    let given = bases(&[("strange", b"no layers"), ("base", &base)]);
+    let (file, predicted) = write(&given);
+    assert_eq!(predicted, [0, 96 * 200]);
+    assert!(file.len() < alone.len() * 3 / 4, "{} {}", file.len(), alone.len());
+    let reader = open(&file, &given).unwrap();
+    assert_eq!(reader.bases().map(|base| &*base.name).collect::<Vec<_>>(), ["base"]);
+    assert!(reader.decode_layer(0).unwrap() == other);
+    assert!(reader.decode_layer(1).unwrap() == changed);
+}
+
+#[test]
+fn a_coded_base_may_be_cut_anywhere() {
+    let (base, fine) = models();
+    let file = encode(&fine, &with(&bases(&[("base", &base)]))).0;
+    let mut coded = Vec::new();
+    let mut writer = Writer::new(&mut coded, &EncodeOptions::default()).unwrap();
+    for (number, piece) in base.chunks(12_345).enumerate() {
+        // Layers without elements are parts without bytes.
+        let empty = Layer::new(number.to_string(), ElementType::F32, vec![0, 5]);
+        writer.layer(&empty, &[]).unwrap();
+        writer.bytes(piece).unwrap();
+    }
+    writer.finish().unwrap();
+    let coded = bases(&[("base.wcodec", &coded)]);
+    assert!(restored(&file, &coded) == fine);
+    let reader = open(&file, &coded).unwrap();
+    for (index, layer) in reader.layers().enumerate() {
+        let size = layer.element().unwrap().size();
+        let whole = reader.decode_layer(index).unwrap();
+        let part = reader.decode_slice(index, 50..60, 0..150).unwrap();
+        assert!(part == whole[50 * 150 * size..60 * 150 * size], "{}", layer.name);
     }
 }

@@ -4,6 +4,7 @@ use super::original::{Content, OpenBase};
 use super::{Base, MAX_DEPTH};
 use crate::container::read_at::{ReadAt, read};
 use crate::container::reader::Reader;
+use crate::container::reader::work::Work;
 use crate::error::{Error, ErrorKind, Result};
 use crate::limits::Limits;
 use std::collections::HashMap;
@@ -99,11 +100,13 @@ impl Bases {
     }
 
     /// Opens the files that were given, to predict from them.
-    pub(crate) fn open_given(&self, limits: &Limits) -> Result<Vec<Arc<OpenBase>>> {
-        let mut search = Search { bases: self, limits, found: HashMap::new() };
+    pub(crate) fn open_given(&self, limits: &Limits) -> Result<Found> {
+        let mut search = Search::new(self, limits);
         // The file to be written is one of the chain.
         let mut chain = vec![[0; 32]];
-        self.given.iter().map(|candidate| search.open(candidate, &mut chain)).collect()
+        let open = |candidate: &Arc<Candidate>| search.open(candidate, &mut chain);
+        let found: Vec<_> = self.given.iter().map(open).collect::<Result<_>>()?;
+        Ok((found, search.work))
     }
 
     /// Finds the bases of a file whose original has this BLAKE3.
@@ -112,9 +115,9 @@ impl Bases {
         blake3: [u8; 32],
         wanted: &[Base],
         limits: &Limits,
-    ) -> Result<Vec<Arc<OpenBase>>> {
-        let mut search = Search { bases: self, limits, found: HashMap::new() };
-        search.find_all(wanted, &mut vec![blake3])
+    ) -> Result<Found> {
+        let mut search = Search::new(self, limits);
+        Ok((search.find_all(wanted, &mut vec![blake3])?, search.work))
     }
 }
 
@@ -161,15 +164,23 @@ impl Candidate {
     }
 }
 
+/// Bases, and what all of them together may decode.
+pub(crate) type Found = (Vec<Arc<OpenBase>>, Arc<Work>);
+
 /// One search for bases and their bases. What was found once is not looked for again, so the work does
 /// not grow with the number of ways through the chains.
 struct Search<'a> {
     bases: &'a Bases,
     limits: &'a Limits,
     found: HashMap<[u8; 32], Arc<OpenBase>>,
+    work: Arc<Work>,
 }
 
-impl Search<'_> {
+impl<'a> Search<'a> {
+    fn new(bases: &'a Bases, limits: &'a Limits) -> Search<'a> {
+        Search { bases, limits, found: HashMap::new(), work: Arc::default() }
+    }
+
     /// `chain` holds the originals of the files that lead here, no more than [`MAX_DEPTH`].
     fn find_all(
         &mut self,
@@ -240,7 +251,7 @@ impl Search<'_> {
             let len = candidate.source.size().map_err(|e| place(e.into()))?;
             let base = Base { blake3: candidate.hash().map_err(place)?, len, name };
             let content = Content::Plain(Arc::clone(&candidate.source));
-            return Ok(Arc::new(OpenBase { base, depth: 1, path, content }));
+            return Ok(Arc::new(OpenBase::new(base, (1, path), content)));
         };
         let blake3 = reader.original_blake3();
         if chain.contains(&blake3) {
@@ -252,11 +263,11 @@ impl Search<'_> {
         chain.pop();
         let bases = bases?;
         let depth = 1 + bases.iter().map(|base| base.depth).max().unwrap_or(0);
-        reader.set_bases(bases);
+        reader.become_base(bases, Arc::clone(&self.work));
         let name = name.strip_suffix(".wcodec").unwrap_or(&name).to_owned();
         let base = Base { blake3, len: reader.original_len(), name };
         let content = Content::Coded(Box::new(reader));
-        Ok(Arc::new(OpenBase { base, depth, path, content }))
+        Ok(Arc::new(OpenBase::new(base, (depth, path), content)))
     }
 }
 

@@ -2,17 +2,17 @@
 //! most like it among those of its shape.
 
 use super::original::{OpenBase, Rows};
-use super::{BaseRef, MAX_BASES, MAX_NAME, residual};
+use super::{Base, BaseRef, MAX_BASES, MAX_NAME, residual};
 use crate::container::read_at::{ReadAt, read};
+use crate::container::reader::work::Work;
 use crate::dtype::ElementType;
 use crate::error::{Error, Result};
 use crate::layer::Layer;
 use crate::limits::Limits;
 use crate::options::EncodeOptions;
 use crate::source::Located;
-use std::cell::OnceCell;
 use std::collections::{HashMap, HashSet};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use wcodec_kernels::{Level, Prediction, subtract_base};
 
 /// What layers are compared by: pieces at even distances, so many elements each.
@@ -24,6 +24,14 @@ pub(crate) const MOST_TRIED: usize = 64;
 /// one in this.
 pub(crate) const NAMED_GAIN: u64 = 200;
 pub(crate) const OTHER_GAIN: u64 = 16;
+
+/// Bases that were opened for encoding, and their layers.
+#[derive(Default)]
+pub(crate) struct Matcher {
+    pub(crate) bases: Vec<Arc<OpenBase>>,
+    by_shape: HashMap<Shape, Vec<Known>>,
+    work: Arc<Work>,
+}
 
 /// Bases that were opened for encoding, and the partner of each layer.
 #[derive(Default)]
@@ -40,7 +48,7 @@ pub(super) struct Known {
     pub(super) layer: Layer,
     pub(super) element: ElementType,
     /// Pieces of it, once it was compared.
-    pub(super) sample: OnceCell<Vec<u8>>,
+    pub(super) sample: OnceLock<Vec<u8>>,
 }
 
 /// What a layer and its partner must have in common: the size of an element and the shape.
@@ -53,7 +61,17 @@ impl Partners {
         layers: &[Located],
         options: &EncodeOptions,
     ) -> Result<Partners> {
-        let mut bases = options.bases.open_given(&Limits::unlimited())?;
+        let matcher = Matcher::open(options)?;
+        let partner = |Located { layer, at, .. }: &Located| matcher.partner(source, layer, *at);
+        let of_layers = layers.iter().map(partner).collect::<Result<_>>()?;
+        Ok(Partners { bases: matcher.bases, of_layers })
+    }
+}
+
+impl Matcher {
+    /// Opens the files of `options`.
+    pub(crate) fn open(options: &EncodeOptions) -> Result<Matcher> {
+        let (mut bases, work) = options.bases.open_given(&Limits::unlimited())?;
         // The same content given twice is one base.
         let mut hashes = HashSet::new();
         bases.retain(|base| hashes.insert(base.base.blake3));
@@ -65,29 +83,41 @@ impl Partners {
             let text = format!("name of base {:?} is longer than {MAX_NAME} bytes", base.base.name);
             return Err(Error::argument(text));
         }
-        let known = known_layers(&bases)?;
-        let mut by_shape: HashMap<Shape, Vec<&Known>> = HashMap::new();
-        for layer in &known {
-            by_shape.entry(shape_of(&layer.layer, layer.element)).or_default().push(layer);
+        // For the samples of all layers.
+        bases.iter().for_each(|base| work.allow(base.base.len));
+        let mut by_shape: HashMap<Shape, Vec<Known>> = HashMap::new();
+        for known in known_layers(&bases)? {
+            by_shape.entry(shape_of(&known.layer, known.element)).or_default().push(known);
         }
+        Ok(Matcher { bases, by_shape, work })
+    }
+
+    /// The bases as a file names them.
+    pub(crate) fn records(&self) -> Vec<Base> {
+        self.bases.iter().map(|base| base.base.clone()).collect()
+    }
+
+    /// Whether nothing can have a partner.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.by_shape.is_empty()
+    }
+
+    /// The best partner of a layer that begins at byte `at` of `source`.
+    pub(crate) fn partner(
+        &self,
+        source: &impl ReadAt,
+        layer: &Layer,
+        at: u64,
+    ) -> Result<Option<BaseRef>> {
+        let Some(element) = layer.element().filter(|_| layer.bytes > 0) else { return Ok(None) };
+        let Some(known) = self.by_shape.get(&shape_of(layer, element)) else { return Ok(None) };
+        self.work.allow(layer.bytes);
         let read_base = |base: u8, at: u64, len: u64| -> Result<Vec<u8>> {
-            let base = bases.get(usize::from(base));
+            let base = self.bases.get(usize::from(base));
             let base = base.ok_or_else(|| Error::argument("a base is missing"))?;
-            Ok(base.read(at, Rows::one(len as usize))?.into_owned())
+            Ok(base.read(at, Rows::one(len as usize))?.to_vec())
         };
-        let mut of_layers = Vec::with_capacity(layers.len());
-        for Located { layer, at, .. } in layers {
-            let element = layer.element().filter(|_| layer.bytes > 0);
-            let found = element
-                .and_then(|element| Some((element, by_shape.get(&shape_of(layer, element))?)));
-            of_layers.push(match found {
-                Some((element, known)) => {
-                    partner(source, (layer, *at, element), known, &read_base)?
-                }
-                None => None,
-            });
-        }
-        Ok(Partners { bases, of_layers })
+        partner(source, (layer, at, element), known.iter(), &read_base)
     }
 }
 
@@ -101,7 +131,7 @@ fn known_layers(bases: &[Arc<OpenBase>]) -> Result<Vec<Known>> {
     for (number, base) in (0..).zip(bases) {
         for Located { layer, at, .. } in base.content.listing()?.0.layers {
             if let Some(element) = layer.element() {
-                known.push(Known { base: number, at, layer, element, sample: OnceCell::new() });
+                known.push(Known { base: number, at, layer, element, sample: OnceLock::new() });
             }
         }
     }
@@ -112,10 +142,10 @@ fn known_layers(bases: &[Arc<OpenBase>]) -> Result<Vec<Known>> {
 type ReadBase<'a> = dyn Fn(u8, u64, u64) -> Result<Vec<u8>> + 'a;
 
 /// The best partner of a layer among those of its shape.
-pub(super) fn partner(
+pub(super) fn partner<'a>(
     source: &impl ReadAt,
     (layer, at, element): (&Layer, u64, ElementType),
-    known: &[&Known],
+    known: impl Iterator<Item = &'a Known>,
     read_base: &ReadBase<'_>,
 ) -> Result<Option<BaseRef>> {
     let level = Level::detect();
@@ -123,7 +153,6 @@ pub(super) fn partner(
         sample(layer, element, |offset, len| Ok(read(source, at + offset, len)?.into_owned()))?;
     let plain = residual::price(level, element, &own);
     let (named, others): (Vec<&Known>, Vec<&Known>) = known
-        .iter()
         .filter(|known| related(element, known.element))
         .partition(|known| known.layer.name == layer.name);
     for (known, gain) in [(&named[..], NAMED_GAIN), (&others, OTHER_GAIN)] {

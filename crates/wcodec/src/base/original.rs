@@ -1,11 +1,11 @@
 //! The original of a base, read in ranges.
 
 use super::Base;
-use crate::container::read_at::{ReadAt, read};
+use crate::container::read_at::{ReadAt, read_pooled};
 use crate::container::reader::Reader;
 use crate::error::{Error, ErrorKind, Result};
+use crate::pool::{Bytes, Pool};
 use crate::source::{self, Listing};
-use std::borrow::Cow;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -42,6 +42,8 @@ pub(crate) struct OpenBase {
     pub(crate) depth: usize,
     pub(crate) path: Option<PathBuf>,
     pub(crate) content: Content,
+    /// What parts of it are read into.
+    pool: Pool,
 }
 
 /// What holds an original: the file itself, or a `.wcodec` file of it.
@@ -61,17 +63,52 @@ impl<R: ReadAt> Content<R> {
 }
 
 impl OpenBase {
+    pub(crate) fn new(
+        base: Base,
+        (depth, path): (usize, Option<PathBuf>),
+        content: Content,
+    ) -> OpenBase {
+        OpenBase { base, depth, path, content, pool: Pool::default() }
+    }
+
     /// Rows of the original, one behind the other, from byte `at` on. The caller has checked them against
     /// its length.
-    pub(crate) fn read(&self, at: u64, rows: Rows) -> Result<Cow<'_, [u8]>> {
+    pub(crate) fn read(&self, at: u64, rows: Rows) -> Result<Bytes<'_>> {
         let bytes = match &self.content {
-            Content::Plain(source) => read_rows(source, at, rows).map_err(|e| self.changed(e)),
-            Content::Coded(reader) => reader.decode_rows(at, rows).map(Cow::Owned),
+            Content::Plain(source) => self.read_rows(source, at, rows).map_err(|e| self.changed(e)),
+            Content::Coded(reader) => self.decode_rows(reader, at, rows),
         };
         bytes.map_err(|error| match &self.path {
             Some(path) => error.in_file(path),
             None => error,
         })
+    }
+
+    fn decode_rows(
+        &self,
+        reader: &Reader<Arc<dyn ReadAt>>,
+        at: u64,
+        rows: Rows,
+    ) -> Result<Bytes<'_>> {
+        let mut out = self.pool.take_len(rows.bytes())?;
+        reader.decode_rows(at, rows, &mut out)?;
+        Ok(Bytes::Pooled(out))
+    }
+
+    fn read_rows<'a>(
+        &self,
+        source: &'a Arc<dyn ReadAt>,
+        at: u64,
+        rows: Rows,
+    ) -> io::Result<Bytes<'a>> {
+        if rows.joined() {
+            return read_pooled(source, at, rows.bytes() as u64, &self.pool);
+        }
+        let mut out = self.pool.take_len(rows.bytes())?;
+        for (row, out) in out.chunks_exact_mut(rows.width).enumerate() {
+            source.read_exact_at(out, at + (row * rows.pitch) as u64)?;
+        }
+        Ok(Bytes::Pooled(out))
     }
 
     /// The length was checked when the base was opened.
@@ -84,17 +121,4 @@ impl OpenBase {
             _ => error.into(),
         }
     }
-}
-
-fn read_rows(source: &Arc<dyn ReadAt>, at: u64, rows: Rows) -> io::Result<Cow<'_, [u8]>> {
-    if rows.joined() {
-        return read(source, at, rows.bytes() as u64);
-    }
-    let mut out = Vec::new();
-    out.try_reserve_exact(rows.bytes()).map_err(|_| io::ErrorKind::OutOfMemory)?;
-    out.resize(rows.bytes(), 0);
-    for (row, out) in out.chunks_exact_mut(rows.width).enumerate() {
-        source.read_exact_at(out, at + (row * rows.pitch) as u64)?;
-    }
-    Ok(Cow::Owned(out))
 }

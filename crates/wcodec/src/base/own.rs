@@ -8,8 +8,8 @@ use crate::container::read_at::{ReadAt, read};
 use crate::dtype::ElementType;
 use crate::error::Result;
 use crate::layer::Layer;
-use std::cell::OnceCell;
 use std::collections::HashMap;
+use std::sync::OnceLock;
 
 /// A layer that has a segment of its own.
 struct Whole<'a> {
@@ -37,16 +37,16 @@ pub(crate) fn find(source: &impl ReadAt, directory: &mut Directory) -> Result<()
         let Whole { entry: LayerEntry { layer, segment, .. }, element, at, file, name } = whole;
         let known = by_shape.entry(shape_of(layer, element)).or_default();
         let named = Layer { name: name.to_owned(), ..layer.clone() };
-        let others: Vec<&Known> =
-            known.iter().filter(|(other, _)| *other != file).map(|(_, known)| known).collect();
-        let found = match others.as_slice() {
-            [] => None,
-            others => partner(source, (&named, at, element), others, &read_own)?,
+        let mut others =
+            known.iter().filter(|(other, _)| *other != file).map(|(_, known)| known).peekable();
+        let found = match others.peek() {
+            Some(_) => partner(source, (&named, at, element), others, &read_own)?,
+            None => None,
         };
         match found {
             Some(base) => references.push(Reference { segment: *segment, base }),
             None => {
-                let sample = OnceCell::new();
+                let sample = OnceLock::new();
                 known.push((file, Known { base: OWN, at, layer: named, element, sample }));
             }
         }

@@ -3,12 +3,18 @@
 use crate::block::fields::BlockBytes;
 use crate::dtype::ElementType;
 use crate::entropy::cost::{self, BIT};
+use crate::entropy::count;
+use crate::entropy::table::Table;
 use crate::geometry::Rect;
+use crate::planes::extract;
 use rayon::prelude::*;
-use wcodec_kernels::{ByteCounts, Level, Prediction, extract_bytes, subtract_base};
+use std::ops::RangeInclusive;
+use wcodec_kernels::{ALIAS_SYMBOLS, ByteCounts, Level, Prediction, extract_bytes, subtract_base};
 
 /// A prediction must save more than one part in this of what a block takes.
 const GAIN: u64 = 500;
+/// A plane of more symbols than an alias table has must save more than one part in this.
+const WIDE_GAIN: u64 = 200;
 /// About what a table takes for each of its symbols.
 const SYMBOL_BITS: u64 = 6;
 /// Elements whose fields are taken at a time.
@@ -101,6 +107,40 @@ impl Choice {
         }
         choice
     }
+}
+
+/// Bits of the first plane of residuals of two bytes: where both planes together take least. A plane of more
+/// symbols than one alias table has decodes slower, and must save something.
+pub(crate) fn first_width(
+    level: Level,
+    element: ElementType,
+    sample: &[u8],
+    (elements, blocks): (usize, usize),
+    widths: RangeInclusive<u32>,
+) -> u32 {
+    let sampled = sample.len() / element.size();
+    // The sample's part of the tables, of which about half of the blocks have some of their own.
+    let tables = |bytes: usize| {
+        let bits = (1 + blocks / 2) as u64 * bytes as u64 * 8 * BIT;
+        (u128::from(bits) * sampled as u128 / elements.max(1) as u128) as u64
+    };
+    let plane = |shift: u32, width: u32| {
+        let counts = count(&extract(level, element, sample, shift, width), width);
+        let present = counts.iter().filter(|&&count| count > 0).count();
+        let flat = sampled as u64 * u64::from(width) * BIT;
+        // Rare symbols take more of a table than their entropy tells.
+        let coded = Table::from_counts(&counts)
+            .and_then(|table| Some(table.cost(&counts)? + tables(table.written_len(width))));
+        let price = coded.map_or(flat, |price| price.min(flat));
+        (price, u64::from(present > ALIAS_SYMBOLS && price < flat))
+    };
+    let price = |width: u32| {
+        let low = element.bits() - width;
+        let ((first, is_wide), (second, second_is_wide)) = (plane(low, width), plane(0, low));
+        (first + second) / WIDE_GAIN * (WIDE_GAIN + is_wide + second_is_wide)
+    };
+    let first = *widths.start();
+    widths.min_by_key(|&width| price(width)).unwrap_or(first)
 }
 
 /// About what a plane of so many bytes takes, by how often each byte occurs.

@@ -15,8 +15,8 @@ use crate::stats::Stats;
 use std::cell::RefCell;
 use wcodec_kernels::predict::Tiling;
 use wcodec_kernels::{
-    Block, Classes, Coded, DecodeSpace, DecodeTable, Level, LowBits, Place, STREAMS_AT_ONCE,
-    Source, Steps, Tiles, add_base,
+    Block, Classes, Coded, DecodeSpace, DecodeTable, Level, LowBits, Place, Prediction,
+    STREAMS_AT_ONCE, Source, Steps, Tiles, Transform, add_base,
 };
 
 /// Columns whose means are added at a time.
@@ -69,6 +69,18 @@ pub(crate) struct BaseRows<'a> {
     /// Bytes from one row to the next.
     pub(crate) pitch: usize,
     pub(crate) flip: bool,
+}
+
+impl BaseRows<'_> {
+    /// Makes them the elements of the block.
+    fn copy_to(&self, job: &BlockJob<'_>, buffers: &mut [&mut [u8]]) {
+        let Place { buffer, start, pitch } = job.place;
+        let width = job.row_bytes();
+        for row in 0..job.rows {
+            let partners = &self.bytes[row * self.pitch..][..width];
+            buffers[buffer][start + row * pitch..][..width].copy_from_slice(partners);
+        }
+    }
 }
 
 /// Memory that one thread uses for block after block.
@@ -257,7 +269,10 @@ fn parse<'a>(
         Mode::Coded => {
             let parsed = CodedBlock::parse(level, job, &mut stats)?;
             head = parsed.head.len;
-            coded = Some(parsed);
+            match parsed.equal_base(job) {
+                Some(base) => base.copy_to(job, buffers),
+                None => coded = Some(parsed),
+            }
         }
         Mode::Side => return Err(corrupt!("side block where a block of elements is expected")),
     }
@@ -361,6 +376,22 @@ impl CodedBlock<'_> {
 }
 
 impl CodedBlock<'_> {
+    /// The partners of the elements, if these are known to be the same.
+    fn equal_base<'b>(&self, job: &BlockJob<'b>) -> Option<BaseRows<'b>> {
+        let base = job.base.filter(|base| !base.flip && !self.means)?;
+        // What the prediction leaves of equal elements, its informative bits first, is 0 but for the highest bit.
+        let top = match (self.head.prediction?, job.format.element.kernel().transform()) {
+            (_, Transform::RotateSign) | (Prediction::Xor, Transform::Identity) => 0,
+            (_, Transform::FlipSign) | (Prediction::Difference, Transform::Identity) => 1,
+        };
+        let mut planes = self.head.planes.iter().enumerate();
+        let equal = planes.all(|(number, plane)| {
+            let value = if number == 0 { top << (plane.width - 1) } else { 0 };
+            matches!(plane.kind, Kind::Constant(constant) if constant == value)
+        });
+        equal.then_some(base)
+    }
+
     /// Makes elements of what the prediction from a base has left.
     fn add_base(&self, level: Level, job: &BlockJob<'_>, buffers: &mut [&mut [u8]]) {
         let (Some(prediction), Some(base)) = (self.head.prediction, job.base) else { return };

@@ -53,6 +53,12 @@ pub(crate) struct Side {
 }
 
 impl Side {
+    /// The number of factors, of scales and of products.
+    pub(crate) fn factors(&self) -> u64 {
+        let Some(SideClasses { classes, .. }) = &self.scale else { return 0 };
+        ((classes.rows.len() + classes.cols.len()) * (1 + classes.means.len())) as u64
+    }
+
     /// What blocks of the view have predicted means for; `None` if the group has none.
     pub(crate) fn use_of_means(&self, element: ElementType) -> Option<Use> {
         // Whether the file's version has them was checked when they were read.

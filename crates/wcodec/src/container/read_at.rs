@@ -1,5 +1,6 @@
 //! Reading at positions, without a cursor: several threads may read one file.
 
+use crate::pool::{Bytes, Pool};
 use std::borrow::Cow;
 use std::fs::File;
 use std::io;
@@ -105,6 +106,23 @@ macro_rules! read_through {
     )*};
 }
 read_through!(&T, std::sync::Arc<T>);
+
+/// The `len` bytes at `at`, read into a buffer of `pool` if they do not lie in memory. The caller has
+/// checked them against the size of the source.
+pub(crate) fn read_pooled<'a, R: ReadAt + ?Sized>(
+    source: &'a R,
+    at: u64,
+    len: u64,
+    pool: &Pool,
+) -> io::Result<Bytes<'a>> {
+    if let Some(bytes) = in_memory(source, at, len)? {
+        return Ok(Bytes::Borrowed(bytes));
+    }
+    let len = usize::try_from(len).map_err(|_| io::ErrorKind::OutOfMemory)?;
+    let mut buffer = pool.take_len(len)?;
+    source.read_exact_at(&mut buffer, at)?;
+    Ok(Bytes::Pooled(buffer))
+}
 
 /// The `len` bytes at `at`. The caller has checked them against the size of the source.
 pub(crate) fn read<R: ReadAt + ?Sized>(source: &R, at: u64, len: u64) -> io::Result<Cow<'_, [u8]>> {

@@ -1,9 +1,9 @@
-//! Bases of an open file: which they are, what they give for the blocks that are decoded, and what the
-//! original of a file gives that is a base itself.
+//! Bases of an open file: which they are, and what they give for the blocks that are decoded.
 
 use super::Reader;
-use super::decode::{Run, to_len, zeroed};
+use super::decode::{Run, to_len};
 use super::runs::Runs;
+use super::work;
 use crate::base::bases::Bases;
 use crate::base::original::{OpenBase, Rows};
 use crate::base::{Base, BaseRef, OWN};
@@ -15,13 +15,12 @@ use crate::container::read_at::ReadAt;
 use crate::error::{Error, ErrorKind, Result, corrupt};
 use crate::geometry::Rect;
 use crate::limits::Limits;
-use std::borrow::Cow;
+use crate::pool::Bytes;
 use std::ops::Range;
-use std::sync::Arc;
 
 /// The partners of blocks, read.
 pub(super) struct LoadedBase<'a> {
-    bytes: Cow<'a, [u8]>,
+    bytes: Bytes<'a>,
     /// The byte of the segment that they begin at, if they are of whole bands; else they are the rows of
     /// one block.
     bands_at: Option<u64>,
@@ -61,7 +60,8 @@ impl<R: ReadAt> Reader<R> {
     /// # Errors
     /// As [`Reader::open_with`]; the reader then stays as it was.
     pub fn find_bases(&mut self, limits: &Limits, bases: &Bases) -> Result<()> {
-        self.open_bases = bases.find_all(self.original_blake3(), &self.bases, limits)?;
+        (self.open_bases, self.work) =
+            bases.find_all(self.original_blake3(), &self.bases, limits)?;
         Ok(())
     }
 
@@ -76,11 +76,6 @@ impl<R: ReadAt> Reader<R> {
     pub fn base_depth(&self) -> Option<usize> {
         let found = self.bases.len() == self.open_bases.len();
         found.then(|| self.open_bases.iter().map(|base| base.depth).max().unwrap_or(0))
-    }
-
-    /// Sets the bases, one for each that the file names.
-    pub(crate) fn set_bases(&mut self, found: Vec<Arc<OpenBase>>) {
-        self.open_bases = found;
     }
 
     /// Fails if bases are needed that were not looked for.
@@ -150,28 +145,36 @@ impl<R: ReadAt> Reader<R> {
         }
         // That the segment's partner lies within the base was checked when the file was opened.
         let bytes = if base == OWN {
-            Cow::Owned(self.decode_rows(first + at, rows)?)
+            self.decode_own(first + at, rows, records.len())?
         } else {
             self.base(base)?.read(first + at, rows)?
         };
         Ok(Some(LoadedBase { bytes, bands_at, flip }))
     }
 
-    /// Rows of the original, one behind the other, from byte `at` on.
-    pub(crate) fn decode_rows(&self, at: u64, rows: Rows) -> Result<Vec<u8>> {
-        let mut out = zeroed(rows.bytes() as u64)?;
-        if out.is_empty() {
-            return Ok(out);
+    /// Rows of the original that so many blocks of it are predicted from. They are those of as many blocks, which
+    /// are cut alike and need no others of the original.
+    fn decode_own(&self, at: u64, rows: Rows, blocks: usize) -> Result<Bytes<'_>> {
+        if self.kept.is_some() {
+            self.work.spend(work::cost(rows.bytes() as u64, blocks as u64))?;
         }
-        let span = ((rows.count - 1) * rows.pitch + rows.width) as u64;
+        let (runs, hull) = self.runs_of_rows(at, rows)?;
+        let mut out = self.unpacked.take_len(rows.bytes())?;
+        self.copy_parts(self.parts.within(hull).iter(), 0, &runs, &mut out, &())?;
+        Ok(Bytes::Pooled(out))
+    }
+
+    /// Rows of the original, as runs of its bytes, and from the first to the last of these.
+    pub(super) fn runs_of_rows(&self, at: u64, rows: Rows) -> Result<(Runs, Range<u64>)> {
+        let Rows { count, width, pitch } = rows;
+        let span = (count.saturating_sub(1) * pitch + width) as u64;
         let end = at.checked_add(span).filter(|&end| end <= self.original_len());
         let end = end.ok_or_else(|| Error::argument("rows behind the end of the original"))?;
         let runs = if rows.joined() {
-            Runs::one(at, rows.bytes() as u64)
+            Runs::one(at, span)
         } else {
-            Runs::rows(at, (rows.count as u64, rows.pitch as u64), rows.width as u64)
+            Runs::rows(at, (count as u64, pitch as u64), width as u64)
         };
-        self.copy_parts(self.parts.within(at..end).iter(), 0, &runs, &mut out, &())?;
-        Ok(out)
+        Ok((runs, at..end))
     }
 }

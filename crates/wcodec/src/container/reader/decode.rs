@@ -8,13 +8,12 @@ use crate::block::side::{self, GroupShape, Side};
 use crate::checksum::{self, BlockId, block_checksum};
 use crate::container::header::HEADER_LEN;
 use crate::container::index::BlockRecord;
-use crate::container::read_at::{ReadAt, read};
+use crate::container::read_at::{ReadAt, read, read_pooled};
 use crate::error::{Error, Result, corrupt};
 use crate::options::Watch;
-use crate::pool::Pooled;
+use crate::pool::Bytes;
 use crate::stats::Stats;
 use rayon::prelude::*;
-use std::borrow::Cow;
 use std::ops::Range;
 use std::sync::{Arc, PoisonError};
 use wcodec_kernels::{Place, STREAMS_AT_ONCE};
@@ -38,14 +37,15 @@ pub(super) struct Job {
 impl<R: ReadAt> Reader<R> {
     /// The runs of bands that a segment is decoded in.
     pub(super) fn jobs(&self, segment: usize) -> Result<Vec<Job>> {
-        self.jobs_of(segment, BATCH_BYTES / 2)
+        let bands = self.placed(segment)?.segment.geometry.bands();
+        self.jobs_of(segment, 0..bands, BATCH_BYTES / 2)
     }
 
-    /// The same, of at most so many bytes unless a band has more.
-    pub(super) fn jobs_of(&self, segment: usize, most: u64) -> Result<Vec<Job>> {
+    /// The runs that some bands are decoded in, of at most so many bytes unless a band has more.
+    pub(super) fn jobs_of(&self, segment: usize, bands: Range<u64>, most: u64) -> Result<Vec<Job>> {
         let geometry = &self.placed(segment)?.segment.geometry;
         let mut jobs: Vec<Job> = Vec::new();
-        for band in 0..geometry.bands() {
+        for band in bands {
             let range = geometry.bands_bytes(&(band..band + 1));
             let bytes = range.end - range.start;
             match jobs.last_mut() {
@@ -258,6 +258,9 @@ impl<R: ReadAt> Reader<R> {
             return Ok(Arc::clone(side));
         }
         let side = Arc::new(self.read_side(segment, group)?);
+        if self.kept.is_some() {
+            self.work.spend(side.factors())?;
+        }
         *lock() = Some((key, Arc::clone(&side)));
         Ok(side)
     }
@@ -307,19 +310,6 @@ impl<R: ReadAt> Reader<R> {
         (first + blocks.start..first + blocks.end).map(|number| self.table.get(number)).collect()
     }
 
-    /// Reads into a buffer that is used again.
-    fn read_pooled(&self, at: u64, len: u64) -> Result<Pooled> {
-        let len = to_len(len)?;
-        let mut buffer = self.pool.take();
-        let more = len.saturating_sub(buffer.len());
-        buffer
-            .try_reserve_exact(more)
-            .map_err(|_| Error::from(std::io::Error::from(std::io::ErrorKind::OutOfMemory)))?;
-        buffer.resize(len, 0);
-        self.source.read_exact_at(&mut buffer, at)?;
-        Ok(buffer)
-    }
-
     /// Reads `start..end` and checks that everything outside `records` is zero.
     pub(super) fn read_padded(
         &self,
@@ -327,10 +317,7 @@ impl<R: ReadAt> Reader<R> {
         end: u64,
         records: &[BlockRecord],
     ) -> Result<Run<'_>> {
-        let bytes = match self.source.in_memory() {
-            Some(_) => RunBytes::Borrowed(read(&self.source, start, end - start)?),
-            None => RunBytes::Pooled(self.read_pooled(start, end - start)?),
-        };
+        let bytes = read_pooled(&self.source, start, end - start, &self.pool)?;
         let run = Run { bytes, start };
         let mut at = start;
         let ends = records.iter().map(|r| (r.at, r.end())).chain([(end, end)]);
@@ -392,13 +379,8 @@ pub(super) fn deal<T>(
 
 /// A piece of the file.
 pub(super) struct Run<'a> {
-    bytes: RunBytes<'a>,
+    bytes: Bytes<'a>,
     start: u64,
-}
-
-enum RunBytes<'a> {
-    Borrowed(Cow<'a, [u8]>),
-    Pooled(Pooled),
 }
 
 impl Run<'_> {
@@ -406,10 +388,7 @@ impl Run<'_> {
         let relative = |at: u64| at.checked_sub(self.start).and_then(|at| usize::try_from(at).ok());
         relative(from)
             .zip(relative(to))
-            .and_then(|(from, to)| match &self.bytes {
-                RunBytes::Borrowed(bytes) => bytes.get(from..to),
-                RunBytes::Pooled(bytes) => bytes.get(from..to),
-            })
+            .and_then(|(from, to)| self.bytes.get(from..to))
             .ok_or_else(|| corrupt!("bytes {from} to {to} were not read"))
     }
 

@@ -1,5 +1,6 @@
 //! Reading a container: parsed and checked once when it is opened, decoded block by block.
 
+mod as_base;
 mod bases;
 mod decode;
 mod open;
@@ -9,6 +10,7 @@ mod runs;
 mod slice;
 mod stats;
 mod units;
+pub(crate) mod work;
 
 pub use runs::Span;
 
@@ -27,10 +29,12 @@ use crate::packing::{Layout, Packing, Structs};
 use crate::pool::Pool;
 use crate::source::{Listing, Located};
 use crate::stats::Stats;
+use as_base::Kept;
 use decode::{deal, zeroed};
 use std::sync::{Arc, Mutex};
 use units::Unit;
 use wcodec_kernels::Level;
+use work::Work;
 
 /// The side block of a group, by segment and group.
 type GroupSide = ((u32, u64), Arc<Side>);
@@ -52,6 +56,10 @@ pub struct Reader<R> {
     entries: Vec<Entry>,
     /// Those that were found: all of them, or none.
     open_bases: Vec<Arc<OpenBase>>,
+    /// What they and the bases of theirs may decode.
+    work: Arc<Work>,
+    /// If the file is a base itself.
+    kept: Option<Kept>,
     /// Numbers of the layers in the order of their names.
     by_name: Vec<u32>,
     level: Level,
@@ -204,6 +212,7 @@ impl<R: ReadAt> Reader<R> {
         observer: &dyn Observer,
     ) -> Result<Stats> {
         let total = layers.iter().map(|(_, out)| out.len() as u64).sum();
+        self.work.allow(total);
         let watch = Watch::new(observer, total);
         let mut units: Vec<(Vec<Unit>, &mut [u8])> = Vec::new();
         let mut shares = Vec::new();

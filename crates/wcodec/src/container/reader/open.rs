@@ -15,7 +15,7 @@ use crate::frame;
 use crate::limits::Limits;
 use crate::pool::Pool;
 use std::borrow::Cow;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use wcodec_kernels::Level;
 
 /// How far before the end of a file a misplaced footer is looked for.
@@ -157,6 +157,8 @@ impl<R: ReadAt> Reader<R> {
             bases,
             entries,
             open_bases: Vec::new(),
+            work: Arc::default(),
+            kept: None,
             by_name,
             level,
             pool,

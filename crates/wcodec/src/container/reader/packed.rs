@@ -160,7 +160,8 @@ impl<R: ReadAt> Reader<R> {
         let mut pieces: Vec<Piece> = Vec::new();
         let (mut at, mut structs) = (0, 0);
         let mut jobs = Vec::new();
-        for job in self.jobs_of(segment, PIECE_BYTES)? {
+        let bands = self.placed(segment)?.segment.geometry.bands();
+        for job in self.jobs_of(segment, 0..bands, PIECE_BYTES)? {
             at += job.bytes;
             jobs.push(job);
             // Blocks may cut structs; pieces do not.

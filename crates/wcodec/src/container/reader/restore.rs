@@ -88,6 +88,7 @@ impl<R: ReadAt> Reader<R> {
     ) -> Result<([u8; 32], Stats)> {
         self.check_bases()?;
         let total = parts.iter().map(|part| part.bytes.end - part.bytes.start).sum();
+        self.work.allow(total);
         let mut stats = Stats::default();
         let mut hasher = blake3::Hasher::new();
         let mut done = 0;

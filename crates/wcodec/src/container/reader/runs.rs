@@ -105,7 +105,7 @@ impl Runs {
 
     /// Copies what the runs want of a piece of bytes, which lies at `at`, to its places in `out`, which
     /// begins with the byte number `skip` of all runs.
-    fn copy(&self, at: u64, piece: &[u8], out: &mut [u8], skip: u64) {
+    pub(super) fn copy(&self, at: u64, piece: &[u8], out: &mut [u8], skip: u64) {
         let end = at + piece.len() as u64;
         for run in self.first_behind(at)..self.count {
             let start = self.at(run);

@@ -105,6 +105,7 @@ impl<R: ReadAt> Reader<R> {
             let Range { start, end } = range;
             return Err(Error::argument(format!("bytes {start}:{end} are not within 0:{all}")));
         }
+        self.work.allow(range.end - range.start);
         let mut out = zeroed(range.end - range.start)?;
         let runs = Runs::one(range.start, range.end - range.start);
         self.copy_parts(self.parts.within(range).iter(), 0, &runs, &mut out, &())?;
@@ -119,6 +120,7 @@ impl<R: ReadAt> Reader<R> {
         out: &mut [u8],
         observer: &dyn Observer,
     ) -> Result<Stats> {
+        self.work.allow(entry.layer.bytes);
         match self.parts.packings_of(entry) {
             [] => self.copy_segment(entry.segment as usize, runs, out, observer),
             parts @ [first, ..] => {
