@@ -43,7 +43,8 @@ impl<'a> Plan<'a> {
         let (first, below) = block.planes.split_first()?;
         let Source::Coded(coded) = first.source else { return None };
         let steps = Steps::of(coded.scan, block.rows, block.cols);
-        if coded.scan != Scan::Row || block.tiles.is_some() || element.size() > 1 {
+        let narrow = steps.lanes() < LANES;
+        if coded.scan != Scan::Row || block.tiles.is_some() || element.size() > 1 || narrow {
             return None;
         }
         let tables = coded.classes.tables().map(DecodeTable::alias).collect::<Option<Vec<_>>>()?;
