@@ -396,6 +396,22 @@ proptest! {
     }
 }
 
+/// Blocks whose only step has fewer lanes than a vector, alone and beside larger ones.
+#[test]
+fn blocks_below_one_step_come_back() {
+    for seed in 0..50 {
+        let mut random = Random(2 * seed + 1);
+        for &element in &ELEMENTS {
+            let shapes = [(1, 1), (1, 31), (4, 5), (3, 32)];
+            let mut made = |n: usize| make(&mut random, element, shapes[n].0, shapes[n].1);
+            let made: Vec<Made> = (0..shapes.len()).map(&mut made).collect();
+            for some in [&made[..], &made[1..2], &made[2..3]] {
+                assert!(check(some, &mut random, true).unwrap().iter().all(|&ok| ok));
+            }
+        }
+    }
+}
+
 /// Places and sizes whose ends wrap around are not in any buffer.
 #[test]
 fn places_outside_the_buffer_are_refused() {

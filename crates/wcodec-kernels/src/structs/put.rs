@@ -66,7 +66,7 @@ impl PutPivots {
         assert!(places.len() == count && places.iter().all(|p| p.len() == groups), "all places");
         match (level.set(), &self.tables[..], places) {
             #[cfg(target_arch = "x86_64")]
-            (Set::Avx512, tables, places) if group == 16 || group == 32 => {
+            (Set::Avx512, tables, places) if count > 0 && (group == 16 || group == 32) => {
                 crate::x86_64::structs::put_pivots(level, group, tables, left, places, codes);
             }
             (_, [a], [p]) if group == 32 => put::<32, 1>(group, [a], left, [*p], codes),

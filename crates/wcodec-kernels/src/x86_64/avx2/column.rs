@@ -134,7 +134,8 @@ fn decode_strips<'a, S: Stepper<'a>, const N: usize>(
     let (coded, turned) = all.split_at_mut(N * strip);
     for first in (0..rows / LANES * LANES).step_by(LANES) {
         let start = first / LANES * cols;
-        let at: [*mut u8; N] = std::array::from_fn(|n| coded.as_mut_ptr().wrapping_add(n * strip));
+        let lines = coded.as_mut_ptr();
+        let at: [*mut u8; N] = std::array::from_fn(|n| lines.wrapping_add(n * strip));
         let class = |n: usize, col: usize| group[n].class(start + col);
         let sink = |n: usize, col: usize, mut fields| {
             // SAFETY: the bit strings have bits for each element, and a strip of `coded` 32 bytes for each

@@ -146,7 +146,8 @@ fn decode_strips<const N: usize, const BESIDE: bool>(
             let class = of_step[n].get(col).map_or(0, |&class| usize::from(class));
             &classes[n][class % MOST_CLASSES]
         };
-        let at: [*mut u8; N] = std::array::from_fn(|n| coded.as_mut_ptr().wrapping_add(n * strip));
+        let lines = coded.as_mut_ptr();
+        let at: [*mut u8; N] = std::array::from_fn(|n| lines.wrapping_add(n * strip));
         alias::run_in_registers(
             lanes,
             0..cols,
