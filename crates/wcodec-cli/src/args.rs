@@ -61,7 +61,8 @@ pub(crate) struct EncodeArgs {
     /// folder to make
     #[arg(short, long)]
     pub(crate) output: Option<PathBuf>,
-    /// Make one file of a folder, in which layers that several files have are stored once
+    /// Make one file of a folder, in which layers that several files have are stored once; a .wcodec file in
+    /// it that the output replaces is left out
     #[arg(long)]
     pub(crate) archive: bool,
     #[command(flatten)]

@@ -97,7 +97,7 @@ pub(crate) fn table(header: &[&str], rows: &[Vec<String>]) -> String {
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_header(header.iter().copied());
     for row in rows {
-        table.add_row(row);
+        table.add_row(row.iter().map(|cell| printable(cell)));
     }
     for (index, column) in table.column_iter_mut().enumerate() {
         let numeric = rows.iter().all(|row| {
@@ -108,6 +108,15 @@ pub(crate) fn table(header: &[&str], rows: &[Vec<String>]) -> String {
         }
     }
     table.trim_fmt()
+}
+
+/// Text without control characters, which would reach the terminal: names come from files.
+fn printable(text: &str) -> String {
+    let escape = |c: char| match c.is_control() {
+        true => c.escape_default().to_string(),
+        false => c.to_string(),
+    };
+    text.chars().map(escape).collect()
 }
 
 /// Prints to standard output; a closed pipe is an error, not a panic.

@@ -482,3 +482,18 @@ fn an_interrupted_run_leaves_nothing() {
     assert_eq!(files(at), ["big"]);
     assert_eq!(status.code(), Some(130));
 }
+
+#[test]
+fn shapes_that_do_not_fit_the_bytes_are_not_dequantized() {
+    let folder = tempfile::tempdir().unwrap();
+    for (shape, bytes) in [(vec![1, 64], 18), (vec![1, 16], 18), (vec![1, 32], 19)] {
+        let mut layer = wcodec::Layer::new("w", wcodec::ElementType::U8, vec![bytes]);
+        (layer.dtype, layer.shape) = ("Q4_0".to_owned(), shape);
+        let data = vec![0; bytes as usize];
+        let coded = wcodec::encode_layer(&data, &layer, &wcodec::EncodeOptions::default());
+        std::fs::write(folder.path().join("w.wcodec"), coded.unwrap().0).unwrap();
+        let output = wcodec(&["extract", "w.wcodec", "w", "--dequantize"], folder.path());
+        fails(&output, 3, "are not of shape");
+        assert_eq!(files(folder.path()), ["w.wcodec"]);
+    }
+}

@@ -202,3 +202,22 @@ fn an_interrupted_run_leaves_nothing() {
         assert_eq!(files(at), before);
     }
 }
+
+#[test]
+fn a_new_folder_needs_a_name() {
+    let folder = folder();
+    ok(&wcodec(&["encode", "model", "--archive"], folder.path()));
+    let empty = folder.path().join("here");
+    std::fs::create_dir(&empty).unwrap();
+    fails(&wcodec(&["decode", "../model.wcodec", "-o", ".", "--force"], &empty), 2, "is no name");
+}
+
+#[test]
+#[cfg(unix)]
+fn control_characters_in_names_are_escaped() {
+    let folder = folder();
+    std::fs::write(folder.path().join("model/a\u{1b}[2J\n"), b"text").unwrap();
+    ok(&wcodec(&["encode", "model", "--archive"], folder.path()));
+    let text = ok(&wcodec(&["info", "model.wcodec"], folder.path()));
+    assert!(text.contains("a\\u{1b}[2J\\n") && !text.contains('\u{1b}'), "{text}");
+}

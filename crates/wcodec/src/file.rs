@@ -113,18 +113,25 @@ fn encode_found<T: Target + Send>(
     options: &EncodeOptions,
     observer: &dyn Observer,
 ) -> Result<EncodeStats> {
+    let state = || Ok::<_, Error>((source.size()?, source.modified()?));
+    let before = state()?;
     let (listing, warning) = source::list(source)?;
     if let Some(warning) = warning {
         observer.warn(&warning);
     }
-    encode_listed(source, &listing, target, options, observer)
+    let stats = encode_listed(source, &listing, target, options, observer)?;
+    // Some bytes are read more than once.
+    if state()? != before {
+        return Err(std::io::Error::other("changed while it was read").into());
+    }
+    Ok(stats)
 }
 
 /// Encodes a file. The output appears under its name only when it is complete, synced and, unless
 /// switched off, verified by decoding it.
 ///
 /// # Errors
-/// If a file cannot be read or written, an option does not fit, the observer stops the call, or
+/// If a file cannot be read or written, the input was changed meanwhile, an option does not fit, the observer stops the call, or
 /// verification fails.
 pub fn encode_file(
     input: &Path,

@@ -462,3 +462,75 @@ fn archives_are_deterministic() {
     reader.restore(&mut original, &()).unwrap();
     assert!(original == [&b"cd"[..], &weights, &weights].concat());
 }
+
+/// Writes to a file while others are encoded: as many bytes as before.
+struct Changes<'a>(&'a Path);
+
+impl Observer for Changes<'_> {
+    fn progress(&self, _: u64, _: u64) {
+        let bytes = vec![b'x'; std::fs::metadata(self.0).unwrap().len() as usize];
+        std::fs::write(self.0, bytes).unwrap();
+        let file = std::fs::File::options().write(true).open(self.0).unwrap();
+        file.set_modified(std::time::UNIX_EPOCH).unwrap();
+    }
+}
+
+#[test]
+fn a_file_that_changes_meanwhile_is_told() {
+    let root = folder(&[("a", b"some text"), ("b", &[7; 100_000])]);
+    let place = tempfile::tempdir().unwrap();
+    let (a, output) = (root.path().join("a"), place.path().join("out"));
+    let told = |error: wcodec::Error| {
+        assert!(error.to_string().contains("changed while it was read"), "{error}");
+        assert_eq!(error.file(), Some(&*a));
+        assert_eq!(std::fs::read_dir(place.path()).unwrap().count(), 0);
+        std::fs::write(&a, b"some text").unwrap();
+    };
+    told(encode_archive(root.path(), &output, &fast(), &Changes(&a)).unwrap_err());
+    told(encode_file(&a, &output, &fast(), &Changes(&a)).unwrap_err());
+    told(encode_folder(root.path(), &output, &fast(), &Changes(&a)).unwrap_err());
+}
+
+#[test]
+fn the_output_in_the_folder_is_left_out() {
+    let root = folder(&[("a", b"some text"), ("b", b"more")]);
+    let output = root.path().join("out.wcodec");
+    let mut options = fast();
+    options.force = true;
+    let encode = || {
+        encode_archive(root.path(), &output, &options, &()).unwrap();
+        std::fs::read(&output).unwrap()
+    };
+    assert!(encode() == encode());
+    // What is no `.wcodec` file may have no other copy.
+    std::fs::write(&output, b"text").unwrap();
+    encode();
+    let reader = open_file(&output, &Limits::default()).unwrap();
+    assert_eq!(
+        reader.files().map(|file| file.path.as_str()).collect::<Vec<_>>(),
+        ["a", "b", "out.wcodec"]
+    );
+}
+
+#[test]
+fn archives_of_other_paths_and_bits_differ() {
+    let place = tempfile::tempdir().unwrap();
+    let archive = |name: &str, root: &Path| {
+        let path = place.path().join(name);
+        encode_archive(root, &path, &fast(), &()).unwrap();
+        path
+    };
+    let same = |a: &Path, b: &Path| {
+        wcodec::diff_files(a, b, &DecodeOptions::default(), &()).unwrap().identical()
+    };
+    let root = folder(&[("a", b"some text")]);
+    let first = archive("first", root.path());
+    assert!(same(&first, &archive("again", root.path())));
+    set_executable(&root.path().join("a"));
+    assert!(!same(&first, &archive("executable", root.path())));
+    let other = folder(&[("b", b"some text")]);
+    assert!(!same(&first, &archive("path", other.path())));
+    let more = folder(&[("a", b"some text")]);
+    std::fs::create_dir(more.path().join("empty")).unwrap();
+    assert!(!same(&first, &archive("empty", more.path())));
+}

@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 use std::path::Path;
 use wcodec::{
     Bases, DecodeOptions, Diff, DiffFile, Layer, LayerDiff, Prediction, Relation, Result,
+    SourceKind,
 };
 
 /// Layers that are shown without `--layers`.
@@ -210,6 +211,9 @@ fn file(path: &Path, file: &DiffFile) -> String {
 fn conclusion(diff: &Diff) -> String {
     let outside = match (diff.outside_same, diff.a.source == diff.b.source) {
         (true, _) => "the bytes outside of layers are the same",
+        (false, true) if diff.a.source == SourceKind::Archive => {
+            "the bytes outside of layers, or the files' paths and executable bits, differ"
+        }
         (false, true) => "the bytes outside of layers differ",
         (false, false) => "the bytes outside of layers are those of two formats",
     };

@@ -94,20 +94,30 @@ fn numbers(
     let rows = within(&args.rows, all_rows, "rows")?;
     let cols = within(&args.cols, all_cols, "columns")?;
     // Small layers lie among other bytes, and have no rows there.
-    let (blocks, first) = match reader.layer_array(index)? {
-        Some(_) => (reader.decode_slice(index, rows.clone(), 0..all_cols)?, rows.start),
-        None => (reader.decode_layer(index)?, 0),
+    let (blocks, held) = match reader.layer_array(index)? {
+        Some(_) => (reader.decode_slice(index, rows.clone(), 0..all_cols)?, rows.clone()),
+        None => (reader.decode_layer(index)?, 0..all_rows),
     };
-    let mut values = vec![0f32; blocks.len() / bytes * count];
+    let whole = blocks.len().is_multiple_of(bytes);
+    let len = (blocks.len() / bytes).checked_mul(count).filter(|_| whole);
+    // Of dtypes that have no element the container does not tie the shape to the bytes.
+    let expected = (held.end - held.start).checked_mul(all_cols);
+    let Some(len) = len.filter(|&len| expected == Some(len as u64)) else {
+        let Layer { name, dtype, shape, .. } = layer;
+        let text =
+            format!("layer {name:?}: {} bytes of {dtype} are not of shape {shape:?}", blocks.len());
+        return Err(ErrorKind::Corrupt(text).into());
+    };
+    let mut values = vec![0f32; len];
     wcodec::dequantize(&layer.dtype, &blocks, &mut values)
         .map_err(|error| refuse(error.to_string()))?;
     let range =
         |range: &Range<u64>, less: u64| (range.start - less) as usize..(range.end - less) as usize;
     let part = values
         .chunks(all_cols.max(1) as usize)
-        .take(range(&rows, first).end)
-        .skip(range(&rows, first).start)
-        .flat_map(|row| &row[range(&cols, 0)]);
+        .take(range(&rows, held.start).end)
+        .skip(range(&rows, held.start).start)
+        .flat_map(|row| row.get(range(&cols, 0)).unwrap_or_default());
     let bytes = part.flat_map(|value| value.to_le_bytes()).collect();
     let shape = match (&args.rows, &args.cols) {
         (None, None) => layer.shape.clone(),

@@ -4,6 +4,7 @@ use crate::pool::{Bytes, Pool};
 use std::borrow::Cow;
 use std::fs::File;
 use std::io;
+use std::time::SystemTime;
 
 /// Bytes that can be read at any position.
 pub trait ReadAt: Send + Sync {
@@ -20,6 +21,15 @@ pub trait ReadAt: Send + Sync {
     /// ([`io::ErrorKind::UnexpectedEof`]).
     fn read_exact_at(&self, buffer: &mut [u8], at: u64) -> io::Result<()>;
 
+    /// When the bytes were last written to, if that is known. Encoding fails if this changes
+    /// meanwhile.
+    ///
+    /// # Errors
+    /// If it cannot be found out.
+    fn modified(&self) -> io::Result<Option<SystemTime>> {
+        Ok(None)
+    }
+
     /// All bytes, if they lie in memory: they are then not copied.
     fn in_memory(&self) -> Option<&[u8]> {
         None
@@ -29,6 +39,10 @@ pub trait ReadAt: Send + Sync {
 impl ReadAt for File {
     fn size(&self) -> io::Result<u64> {
         Ok(self.metadata()?.len())
+    }
+
+    fn modified(&self) -> io::Result<Option<SystemTime>> {
+        Ok(self.metadata()?.modified().ok())
     }
 
     #[cfg(unix)]
@@ -97,6 +111,10 @@ macro_rules! read_through {
 
             fn read_exact_at(&self, buffer: &mut [u8], at: u64) -> io::Result<()> {
                 (**self).read_exact_at(buffer, at)
+            }
+
+            fn modified(&self) -> io::Result<Option<SystemTime>> {
+                (**self).modified()
             }
 
             fn in_memory(&self) -> Option<&[u8]> {

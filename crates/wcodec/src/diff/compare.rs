@@ -35,7 +35,7 @@ pub(super) fn compare(a: &Side<'_>, b: &Side<'_>, observer: &dyn Observer) -> Re
         a: file(a),
         b: file(b),
         layers,
-        outside_same: aligned && !changed,
+        outside_same: aligned && !changed && a.same_entries(b),
         outside_expected_bytes: expected as u64,
         elapsed: Duration::ZERO,
     })

@@ -145,7 +145,8 @@ pub struct Diff {
     pub b: DiffFile,
     /// The layers of B in their order in the file, then those only in A in theirs.
     pub layers: Vec<LayerDiff>,
-    /// Whether the bytes outside of layers are the same.
+    /// Whether the bytes outside of layers are the same and, of archives, the paths and lengths of their files,
+    /// whether these may be executed, and empty folders.
     pub outside_same: bool,
     /// About what the bytes of B outside of layers take, in bytes.
     pub outside_expected_bytes: u64,

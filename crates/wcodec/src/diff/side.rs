@@ -2,6 +2,7 @@
 
 use crate::base::matching;
 use crate::base::original::Content;
+use crate::container::entries::Entry;
 use crate::container::footer::SourceKind;
 use crate::container::read_at::{ReadAt, read_with};
 use crate::container::reader::Reader;
@@ -17,6 +18,8 @@ pub(super) struct Side<'a> {
     path: &'a Path,
     content: Content<&'a dyn ReadAt>,
     pub(super) kind: SourceKind,
+    /// Of an archive.
+    entries: Vec<Entry>,
     /// Sorted by position.
     pub(super) layers: Vec<Located>,
     /// Of the original.
@@ -46,12 +49,21 @@ impl<'a> Side<'a> {
             }
             None => (Content::Plain(source), source.size()?),
         };
-        let (Listing { kind, mut layers, .. }, warning) = content.listing()?;
+        let (Listing { kind, mut layers, entries }, warning) = content.listing()?;
         if let Some(warning) = warning {
             observer.warn(&format!("{}: {warning}", path.display()));
         }
         layers.sort_by_key(|located| located.at);
-        Ok(Side { path, content, kind, layers, bytes })
+        Ok(Side { path, content, kind, entries, layers, bytes })
+    }
+
+    /// Whether both have the same files and empty folders, whatever the files hold.
+    pub(super) fn same_entries(&self, other: &Side<'_>) -> bool {
+        let all = |side: &Side<'_>| {
+            let of = |e: &Entry| (e.path.clone(), e.bytes, e.executable, e.is_folder());
+            side.entries.iter().map(of).collect::<Vec<_>>()
+        };
+        all(self) == all(other)
     }
 
     /// Some bytes of the original.

@@ -25,8 +25,8 @@ pub(super) struct Joined {
 }
 
 impl Joined {
-    pub(super) fn of(folder: &Path) -> Result<Joined> {
-        let found = walk(folder)?;
+    pub(super) fn of(folder: &Path, output: Option<&Path>) -> Result<Joined> {
+        let found = walk(folder, output)?;
         let mut end = 0u64;
         let ends = found.iter().map(|found| {
             end = end.checked_add(found.bytes)?;
@@ -45,7 +45,7 @@ impl Joined {
             if observer.cancelled() {
                 return Err(ErrorKind::Interrupted.into());
             }
-            let source = if found.is_folder {
+            let source = if found.is_folder() {
                 None
             } else {
                 let part = Part { joined: self, start: end - found.bytes, len: found.bytes };
@@ -86,6 +86,11 @@ impl Joined {
         Ok(of_file.kind)
     }
 
+    /// Checks that no file was changed since the folder was looked through.
+    pub(super) fn check(&self) -> Result<()> {
+        self.found.iter().try_for_each(Found::check_now)
+    }
+
     fn file(&self, number: usize) -> io::Result<Arc<File>> {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(file) = open.get(&number) {
@@ -94,7 +99,9 @@ impl Joined {
         if open.len() >= MOST_OPEN {
             open.clear();
         }
-        let file = Arc::new(File::open(&self.found[number].place)?);
+        let found = &self.found[number];
+        let file = Arc::new(File::open(&found.place)?);
+        found.check(&file.metadata()?)?;
         open.insert(number, Arc::clone(&file));
         Ok(file)
     }

@@ -28,10 +28,11 @@ use std::time::Instant;
 
 /// Encodes a folder into one file, an archive: layers that several files have are stored once. It holds the
 /// files with their paths and whether they may be executed, and folders that hold nothing. Symbolic links
-/// are followed. The output appears as [`encode_file`](crate::encode_file)'s does.
+/// are followed. The output appears as [`encode_file`](crate::encode_file)'s does; a `.wcodec` file in the folder
+/// that it replaces is left out.
 ///
 /// # Errors
-/// If a file cannot be read or written, a link leads nowhere or round in a circle, there is something that is neither
+/// If a file cannot be read or written, was changed meanwhile, a link leads nowhere or round in a circle, there is something that is neither
 /// a file nor a folder, a name is not UTF-8 or has a backslash, an option does not fit, the observer stops the call, or
 /// verification fails.
 pub fn encode_archive(
@@ -40,7 +41,7 @@ pub fn encode_archive(
     options: &EncodeOptions,
     observer: &dyn Observer,
 ) -> Result<EncodeStats> {
-    let joined = Joined::of(folder)?;
+    let joined = Joined::of(folder, Some(output))?;
     let mut file = AtomicFile::create(output, options.force)?;
     let stats = encode_joined(&joined, file.file(), options, observer)?;
     file.commit()?;
@@ -57,7 +58,7 @@ pub fn encode_archive_to(
     options: &EncodeOptions,
     observer: &dyn Observer,
 ) -> Result<EncodeStats> {
-    encode_joined(&Joined::of(folder)?, output, options, observer)
+    encode_joined(&Joined::of(folder, None)?, output, options, observer)
 }
 
 fn encode_joined(
@@ -67,7 +68,9 @@ fn encode_joined(
     observer: &dyn Observer,
 ) -> Result<EncodeStats> {
     let listing = joined.list(observer)?;
-    encode_listed(joined, &listing, output, options, observer)
+    let stats = encode_listed(joined, &listing, output, options, observer)?;
+    joined.check()?;
+    Ok(stats)
 }
 
 /// Restores the folder that an archive holds. It appears under its name only when it is complete, checked against all hashes

@@ -26,6 +26,9 @@ impl NewFolder {
     /// `force`.
     pub(super) fn create(target: &Path, force: bool) -> Result<NewFolder> {
         let place = |e: io::Error| Error::from(e).in_file(target);
+        if target.file_name().is_none() {
+            return Err(Error::argument("is no name for a new folder").in_file(target));
+        }
         match std::fs::symlink_metadata(target) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(place(error)),

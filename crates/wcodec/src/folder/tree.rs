@@ -3,7 +3,7 @@
 use super::new::NewFolder;
 use super::walk::{Found, walk};
 use crate::container::read_at::{ReadAt, read_with};
-use crate::error::{ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::file::{decode_to, encode_listed, open};
 use crate::options::{DecodeOptions, EncodeOptions, Observer, with_threads};
 use crate::source::{self, Listing};
@@ -87,20 +87,22 @@ fn each_file(
     work: impl Fn(&Found, &File, &mut NewFolder, &Part<'_>) -> Result<Stats> + Sync,
 ) -> Result<Stats> {
     let started = Instant::now();
-    let all = walk(input)?;
+    let all = walk(input, None)?;
     let total = all.iter().map(|found| found.bytes).sum();
     let mut new = NewFolder::create(output, force)?;
     with_threads(threads, || {
         let (mut sum, mut before) = (Stats::default(), 0);
         for found in &all {
-            if found.is_folder {
+            if found.is_folder() {
                 new.folder(&found.path)?;
                 continue;
             }
             let part = Part { observer, path: &found.path, before, len: found.bytes, total };
             let source = open(&found.place)?;
-            let stats = work(found, &source, &mut new, &part);
+            let same = source.metadata().and_then(|meta| found.check(&meta)).map_err(Error::from);
+            let stats = same.and_then(|()| work(found, &source, &mut new, &part));
             sum += stats.map_err(|e| e.in_file(&found.place))?;
+            found.check_now()?;
             before += found.bytes;
         }
         new.commit()?;

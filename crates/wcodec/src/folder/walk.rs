@@ -1,10 +1,14 @@
 //! The files of a folder, through symbolic links.
 
+use crate::container::commit::parent;
 use crate::container::entries::{check_path, path_order};
 use crate::error::{Error, Result};
+use crate::file::open_file;
+use crate::limits::Limits;
 use std::fs::Metadata;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 /// Files and folders that a folder may hold: links can make few of them many.
 const MOST: usize = 1 << 20;
@@ -15,9 +19,57 @@ pub(super) struct Found {
     pub(super) path: String,
     /// Where it is read.
     pub(super) place: PathBuf,
-    pub(super) is_folder: bool,
     pub(super) bytes: u64,
     pub(super) executable: bool,
+    /// `None` for a folder.
+    stamp: Option<Stamp>,
+}
+
+impl Found {
+    pub(super) fn is_folder(&self) -> bool {
+        self.stamp.is_none()
+    }
+
+    /// Checks that a file with this metadata is the one that was found, as it was then.
+    pub(super) fn check(&self, meta: &Metadata) -> io::Result<()> {
+        match self.stamp == Some(Stamp::of(meta)) {
+            true => Ok(()),
+            false => Err(io::Error::other("changed while it was read")),
+        }
+    }
+
+    /// As [`Found::check`], of what has its name now. Folders are not looked at.
+    pub(super) fn check_now(&self) -> Result<()> {
+        if self.is_folder() {
+            return Ok(());
+        }
+        let checked = std::fs::metadata(&self.place).and_then(|meta| self.check(&meta));
+        checked.map_err(|e| Error::from(e).in_file(&self.place))
+    }
+}
+
+/// What tells that a file is another one, or was written to.
+#[derive(PartialEq, Eq)]
+struct Stamp {
+    bytes: u64,
+    /// `None` where the system does not know it.
+    modified: Option<SystemTime>,
+    /// Device and inode.
+    #[cfg(unix)]
+    identity: (u64, u64),
+}
+
+impl Stamp {
+    fn of(meta: &Metadata) -> Stamp {
+        #[cfg(unix)]
+        use std::os::unix::fs::MetadataExt as _;
+        Stamp {
+            bytes: meta.len(),
+            modified: meta.modified().ok(),
+            #[cfg(unix)]
+            identity: (meta.dev(), meta.ino()),
+        }
+    }
 }
 
 /// A folder that is to be looked into.
@@ -28,17 +80,22 @@ struct Waiting {
     real: Vec<PathBuf>,
 }
 
-/// All files of a folder and all empty folders in it, in the order of their paths.
-pub(super) fn walk(root: &Path) -> Result<Vec<Found>> {
+/// All files of a folder and all empty folders in it, in the order of their paths; without the `.wcodec` file
+/// that is to be replaced by the output.
+pub(super) fn walk(root: &Path, output: Option<&Path>) -> Result<Vec<Found>> {
+    let replaced = output.and_then(replaced);
     let real = std::fs::canonicalize(root).map_err(|e| Error::from(e).in_file(root))?;
     let (path, place) = (String::new(), root.to_path_buf());
     let mut waiting = vec![Waiting { path, place, real: vec![real] }];
     let mut found = Vec::new();
     while let Some(folder) = waiting.pop() {
-        let names = names(&folder.place).map_err(|e| e.in_file(&folder.place))?;
+        let mut names = names(&folder.place).map_err(|e| e.in_file(&folder.place))?;
+        if let (Some(replaced), Some(real)) = (&replaced, folder.real.last()) {
+            names.retain(|name| real.join(name) != *replaced);
+        }
         if names.is_empty() && !folder.path.is_empty() {
             let Waiting { path, place, .. } = folder;
-            found.push(Found { path, place, is_folder: true, bytes: 0, executable: false });
+            found.push(Found { path, place, bytes: 0, executable: false, stamp: None });
             continue;
         }
         for name in names {
@@ -52,6 +109,13 @@ pub(super) fn walk(root: &Path) -> Result<Vec<Found>> {
     }
     found.sort_by(|a, b| path_order(&a.path, &b.path));
     Ok(found)
+}
+
+/// The name that the output takes from a `.wcodec` file, without links in the folders around it. A file of
+/// another kind is kept: it might have no other copy.
+fn replaced(output: &Path) -> Option<PathBuf> {
+    open_file(output, &Limits::unlimited()).ok()?;
+    Some(std::fs::canonicalize(parent(output)).ok()?.join(output.file_name()?))
 }
 
 /// The names in a folder.
@@ -98,7 +162,8 @@ fn look(
         waiting.push(Waiting { path, place, real });
     } else if meta.is_file() {
         let (bytes, executable) = (meta.len(), is_executable(&meta));
-        found.push(Found { path, place, is_folder: false, bytes, executable });
+        let stamp = Some(Stamp::of(&meta));
+        found.push(Found { path, place, bytes, executable, stamp });
     } else {
         return Err(Error::argument("neither a file nor a folder"));
     }
