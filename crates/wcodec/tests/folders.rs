@@ -12,8 +12,9 @@ use support::sources::{
 use support::{Rng, count, f32s, int8, safetensors, tensor};
 use tempfile::TempDir;
 use wcodec::{
-    DecodeOptions, Effort, EncodeOptions, Limits, Observer, Reader, SourceKind, decode_archive,
-    decode_file, decode_folder, encode_archive, encode_file, encode_folder, open_file,
+    DecodeOptions, Effort, EncodeOptions, ErrorKind, Limits, Observer, Reader, SourceKind,
+    decode_archive, decode_file, decode_folder, encode_archive, encode_file, encode_folder,
+    open_file,
 };
 
 /// What a folder holds: of each path a file and whether it may be executed, or a folder.
@@ -461,4 +462,20 @@ fn archives_are_deterministic() {
     let mut original = Vec::new();
     reader.restore(&mut original, &()).unwrap();
     assert!(original == [&b"cd"[..], &weights, &weights].concat());
+}
+
+#[test]
+fn an_archive_without_bytes_can_be_stopped_too() {
+    struct Stop;
+    impl Observer for Stop {
+        fn cancelled(&self) -> bool {
+            true
+        }
+    }
+    let root = folder(&[("in/a", b""), ("in/b/c", b"")]);
+    let at = |name: &str| root.path().join(name);
+    encode_archive(&at("in"), &at("archive"), &fast(), &()).unwrap();
+    let stopped = decode_archive(&at("archive"), &at("out"), &DecodeOptions::default(), &Stop);
+    assert!(matches!(stopped.unwrap_err().kind(), ErrorKind::Interrupted));
+    assert!(!at("out").exists());
 }
