@@ -479,3 +479,14 @@ fn an_archive_without_bytes_can_be_stopped_too() {
     assert!(matches!(stopped.unwrap_err().kind(), ErrorKind::Interrupted));
     assert!(!at("out").exists());
 }
+
+#[test]
+fn paths_have_at_most_64_parts() {
+    let deepest = "a/".repeat(63) + "f";
+    let root = folder(&[(&deepest, b"deep"), ("a/a/b/c", b"beside it"), ("b", b"above it")]);
+    comes_back(root.path());
+    let root = folder(&[(&format!("a/{deepest}"), b"deeper")]);
+    let place = tempfile::tempdir().unwrap();
+    let refused = encode_archive(root.path(), &place.path().join("archive"), &fast(), &());
+    assert!(refused.unwrap_err().to_string().contains("path of 65 parts, at most 64 expected"));
+}
