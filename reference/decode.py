@@ -410,6 +410,9 @@ def read_copies(data, at, count, segments, records):
         require(records[number] == records[source], "record of a copy")
         require("base" not in segments[number], "copy with a reference")
         sources[number], before = source, number
+    copies = [segments[number] for number in sources]
+    most = 65536 + 8 * count + sum(segment["bytes"] for segment in copies) // 4096
+    require(sum(map(count_blocks, copies)) <= most, "blocks of copies")
     return sources, at
 
 
@@ -421,6 +424,7 @@ def parts_of(path):
         raise Refused("path of an entry") from error
     require("\0" not in text and "\\" not in text and text[1:2] != ":", "path of an entry")
     parts = path.split(b"/")
+    require(len(parts) <= 64, "parts of a path")
     require(all(1 <= len(part) <= 255 and part not in (b".", b"..") for part in parts), "part of a path")
     return parts
 
@@ -596,6 +600,12 @@ def read_segment(data, number):
         "bands": body + ([[(1, tail)]] if tail else []), "body": len(body), "cols": cols,
         "block": (block_rows, block_cols),
     }
+
+
+def count_blocks(segment):
+    """Blocks of a segment, side blocks included."""
+    bands = segment["bands"]
+    return sum(map(len, bands)) + segment["side"] * ceil_div(len(bands), segment["group"])
 
 
 def read_layouts(data, at, count, minor):
@@ -878,11 +888,7 @@ def decode(data, bases=()):
     originals = [by_digest.get(digest) for digest, _ in named]
     lengths = zip(originals, named)
     require(all(o is None or len(o) == length for o, (_, length) in lengths), "length of a base")
-    expected = sum(
-        sum(map(len, s["bands"])) + s["side"] * ceil_div(len(s["bands"]), s["group"])
-        for number, s in enumerate(segments)
-        if number not in sources
-    )
+    expected = sum(count_blocks(s) for number, s in enumerate(segments) if number not in sources)
     require(expected == blocks, "number of blocks")
     remaining = iter(records)
     decoded, own = [], bytearray()

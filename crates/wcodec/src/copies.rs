@@ -1,6 +1,6 @@
 //! Finding parts of an original that have the same bytes: they are coded once. FORMAT.md section 12.
 
-use crate::container::copies::SegmentCopy;
+use crate::container::copies::{Copied, SegmentCopy};
 use crate::container::directory::{Directory, Part};
 use crate::container::read_at::{ReadAt, read_with};
 use crate::error::{ErrorKind, Result};
@@ -30,6 +30,7 @@ pub(crate) fn find(
     parts.all().iter().for_each(|part| *of_size.entry(len(&part.bytes)).or_default() += 1);
     // By size and sample, those that are no copies.
     let mut alike: HashMap<(u64, u64), Vec<&Part>> = HashMap::new();
+    let mut copied = Copied::default();
     for part in parts.all() {
         let bytes = len(&part.bytes);
         if bytes < MIN_BYTES || of_size.get(&bytes).is_none_or(|&count| count < 2) {
@@ -37,7 +38,13 @@ pub(crate) fn find(
         }
         let known = alike.entry((bytes, sample(source, &part.bytes)?)).or_default();
         match twin(source, (directory, known), part, observer)? {
-            Some(twin) => copy(directory, twin, part),
+            Some(twin) => {
+                let more = with_copy(copied, directory, twin);
+                if more.is_legal() {
+                    copy(directory, twin, part);
+                    copied = more;
+                }
+            }
             None if known.len() < MOST_COMPARED => known.push(part),
             None => {}
         }
@@ -72,6 +79,12 @@ fn len(bytes: &Range<u64>) -> u64 {
 fn fits(directory: &Directory, source: &Part, copy: &Part) -> bool {
     let layout = |part: &Part| part.packing.map(|number| directory.packings[number].layout);
     layout(source) == layout(copy)
+}
+
+/// What copies have with one more of a part. Whether it will have side blocks is not known yet.
+fn with_copy(copied: Copied, directory: &Directory, source: &Part) -> Copied {
+    let geometry = |segment: usize| &directory.segments[segment].geometry;
+    source.segments.clone().fold(copied, |copied, segment| copied.and(geometry(segment), true))
 }
 
 fn copy(directory: &mut Directory, source: &Part, copy: &Part) {

@@ -162,3 +162,17 @@ fn damage_of_the_source_is_damage_of_the_copy() {
         assert_eq!(error.layer(), Some(name), "{error}");
     }
 }
+
+/// Readers refuse files whose copies have very many blocks, so none are made.
+#[test]
+fn copies_of_many_blocks_are_left_out() {
+    let weights = int8(&mut Rng::new(77), 1100 * 2048);
+    let names = ["a", "b", "c"];
+    let layer = |name: &str| tensor(name, "I8", &[1100, 2048], weights.clone());
+    let file = safetensors(&names.map(layer));
+    let mut options = EncodeOptions::default();
+    options.block = Some((1, 64));
+    let (coded, stats) = encode(&file, &options);
+    assert_eq!(stats.copied_elements, 1100 * 2048);
+    assert!(restored(&open(&coded)) == file);
+}

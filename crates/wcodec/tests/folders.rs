@@ -12,8 +12,9 @@ use support::sources::{
 use support::{Rng, count, f32s, int8, safetensors, tensor};
 use tempfile::TempDir;
 use wcodec::{
-    DecodeOptions, Effort, EncodeOptions, Limits, Observer, Reader, SourceKind, decode_archive,
-    decode_file, decode_folder, encode_archive, encode_file, encode_folder, open_file,
+    DecodeOptions, Effort, EncodeOptions, ErrorKind, Limits, Observer, Reader, SourceKind,
+    decode_archive, decode_file, decode_folder, encode_archive, encode_file, encode_folder,
+    open_file,
 };
 
 /// What a folder holds: of each path a file and whether it may be executed, or a folder.
@@ -533,4 +534,31 @@ fn archives_of_other_paths_and_bits_differ() {
     let more = folder(&[("a", b"some text")]);
     std::fs::create_dir(more.path().join("empty")).unwrap();
     assert!(!same(&first, &archive("empty", more.path())));
+}
+
+#[test]
+fn an_archive_without_bytes_can_be_stopped_too() {
+    struct Stop;
+    impl Observer for Stop {
+        fn cancelled(&self) -> bool {
+            true
+        }
+    }
+    let root = folder(&[("in/a", b""), ("in/b/c", b"")]);
+    let at = |name: &str| root.path().join(name);
+    encode_archive(&at("in"), &at("archive"), &fast(), &()).unwrap();
+    let stopped = decode_archive(&at("archive"), &at("out"), &DecodeOptions::default(), &Stop);
+    assert!(matches!(stopped.unwrap_err().kind(), ErrorKind::Interrupted));
+    assert!(!at("out").exists());
+}
+
+#[test]
+fn paths_have_at_most_64_parts() {
+    let deepest = "a/".repeat(63) + "f";
+    let root = folder(&[(&deepest, b"deep"), ("a/a/b/c", b"beside it"), ("b", b"above it")]);
+    comes_back(root.path());
+    let root = folder(&[(&format!("a/{deepest}"), b"deeper")]);
+    let place = tempfile::tempdir().unwrap();
+    let refused = encode_archive(root.path(), &place.path().join("archive"), &fast(), &());
+    assert!(refused.unwrap_err().to_string().contains("path of 65 parts, at most 64 expected"));
 }

@@ -620,6 +620,7 @@ fn the_files_that_the_forge_starts_from_are_sound() {
     assert_eq!(verdict(&means(|_| ())), Ok(()));
     assert_eq!(verdict(&packed::packed(|_| ())), Ok(()));
     assert_eq!(verdict(&copied(3, |_| ())), Ok(()));
+    assert_eq!(verdict(&archived::most_blocks_of_copies()), Ok(()));
     assert_eq!(verdict(&archived(|_| ())), Ok(()));
     assert_eq!(verdict(&archived::own(|_, _| ())), Ok(()));
     assert_eq!(verdict(&packed::two(|_| ())), Ok(()));

@@ -5,11 +5,17 @@
 //! | 0 | 4 | segment | those of copies rise |
 //! | 4 | 4 | its source | an earlier segment with the same record, no copy itself |
 
-use super::directory::Directory;
+use super::directory::{Directory, Segment};
 use super::fields::Fields;
 use crate::error::{Result, corrupt};
+use crate::geometry::Geometry;
 
 pub(super) const COPY_LEN: usize = 8;
+
+/// Blocks that copies may have: so many, and more for each copy and for their bytes.
+const FREE_BLOCKS: u64 = 1 << 16;
+const BLOCKS_PER_COPY: u64 = 8;
+const BYTES_PER_BLOCK: u64 = 4096;
 
 /// A segment that has the bytes of an earlier one, and no blocks.
 #[derive(Clone, Copy, Debug)]
@@ -25,22 +31,57 @@ impl SegmentCopy {
     }
 }
 
+/// What copies have. Readers list blocks before they decode them, so a small file must not have many.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Copied {
+    copies: u64,
+    blocks: u64,
+    bytes: u64,
+}
+
+impl Copied {
+    /// With one more copy that is cut so.
+    pub(crate) fn and(self, geometry: &Geometry, side: bool) -> Copied {
+        Copied {
+            copies: self.copies.saturating_add(1),
+            blocks: self.blocks.saturating_add(geometry.blocks(side)),
+            bytes: self.bytes.saturating_add(geometry.bytes()),
+        }
+    }
+
+    fn most_blocks(&self) -> u64 {
+        let of_copies = self.copies.saturating_mul(BLOCKS_PER_COPY);
+        (FREE_BLOCKS + self.bytes / BYTES_PER_BLOCK).saturating_add(of_copies)
+    }
+
+    /// Whether a file may have such copies.
+    pub(crate) fn is_legal(&self) -> bool {
+        self.blocks <= self.most_blocks()
+    }
+}
+
 /// Reads the copies of a file, whose segments and references have been read, into its directory.
 pub(super) fn read_copies(
     fields: &mut Fields<'_>,
     count: u32,
     directory: &mut Directory,
 ) -> Result<()> {
+    let mut copied = Copied::default();
     for _ in 0..count {
         let copy = SegmentCopy { segment: fields.u32()?, source: fields.u32()? };
-        check(copy, directory)?;
+        let segment = check(copy, directory)?;
+        copied = copied.and(&segment.geometry, segment.side);
         directory.copies.push(copy);
+    }
+    if !copied.is_legal() {
+        let (blocks, most) = (copied.blocks, copied.most_blocks());
+        return Err(corrupt!("copies have {blocks} blocks, at most {most} expected"));
     }
     Ok(())
 }
 
-/// Checks a copy that follows those of the directory.
-fn check(SegmentCopy { segment, source }: SegmentCopy, directory: &Directory) -> Result<()> {
+/// Checks a copy that follows those of the directory. Returns its record.
+fn check(SegmentCopy { segment, source }: SegmentCopy, directory: &Directory) -> Result<&Segment> {
     let of = |number: u32| directory.segments.get(number as usize);
     let (Some(record), Some(other)) = (of(segment), of(source)) else {
         let text = format!("segment {segment} is a copy of segment {source}");
@@ -60,5 +101,5 @@ fn check(SegmentCopy { segment, source }: SegmentCopy, directory: &Directory) ->
     if directory.reference_of(segment).is_some() {
         return Err(corrupt!("segment {segment} is a copy and refers to a base"));
     }
-    Ok(())
+    Ok(record)
 }

@@ -21,6 +21,8 @@ pub(super) const ENTRY_LEN: usize = 48;
 /// Bytes of a path, and of one of its parts: what file systems have.
 const MAX_PATH: usize = 4096;
 const MAX_PART: usize = 255;
+/// Parts of a path: folders around each file are made one by one.
+const MAX_PARTS: usize = 64;
 
 /// A file of an archive, or a folder that holds nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -133,6 +135,10 @@ pub(crate) fn check_path(path: &str) -> std::result::Result<(), String> {
     if path.is_empty() || path.len() > MAX_PATH {
         return Err(format!("path of {} bytes, expected 1 to {MAX_PATH}", path.len()));
     }
+    let parts = path.split('/').count();
+    if parts > MAX_PARTS {
+        return Err(format!("path of {parts} parts, at most {MAX_PARTS} expected"));
+    }
     for part in path.split('/') {
         if part.is_empty() || part == "." || part == ".." {
             return Err(format!("path {path:?} has the part {part:?}"));
@@ -201,14 +207,18 @@ mod tests {
 
     #[test]
     fn paths_stay_in_the_folder() {
-        for path in ["a", "a/b", "config.json", "..a/b..", "a b/ü", "a/C:", "sha256:0", ".git/x"] {
+        let deepest = "a/".repeat(63) + "a";
+        for path in
+            ["a", "a/b", "config.json", "..a/b..", "a b/ü", "a/C:", "sha256:0", ".git/x", &deepest]
+        {
             assert_eq!(check_path(path), Ok(()), "{path}");
         }
         let long = "a/".repeat(2048) + "a";
+        let deep = "a/".repeat(64) + "a";
         let wide = "a".repeat(256);
         for path in [
             "", "/a", "a/", "a//b", "..", "a/../b", ".", "a/.", "a\\b", "C:", "c:/a", "a\0", &long,
-            &wide,
+            &wide, &deep,
         ] {
             assert!(check_path(path).is_err(), "{path:?}");
         }

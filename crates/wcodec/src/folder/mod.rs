@@ -15,7 +15,7 @@ use crate::container::entries::Entry;
 use crate::container::footer::SourceKind;
 use crate::container::read_at::ReadAt;
 use crate::container::reader::Reader;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::file::{encode_listed, open};
 use crate::options::{DecodeOptions, EncodeOptions, Observer, with_threads};
 use crate::stats::{DecodeStats, EncodeStats};
@@ -32,8 +32,9 @@ use std::time::Instant;
 /// that it replaces is left out.
 ///
 /// # Errors
-/// If a file cannot be read or written, was changed meanwhile, a link leads nowhere or round in a circle, there is something that is neither
-/// a file nor a folder, a name is not UTF-8 or has a backslash, an option does not fit, the observer stops the call, or
+/// If a file cannot be read or written, was changed meanwhile, a link leads nowhere or round in a circle, there is
+/// something that is neither a file nor a folder, a name is not UTF-8 or has a backslash, folders lie more than 63 deep,
+/// there are more than 2^20 files and folders, an option does not fit, the observer stops the call, or
 /// verification fails.
 pub fn encode_archive(
     folder: &Path,
@@ -106,7 +107,7 @@ pub fn decode_archive_from(
         if reader.source_kind() != SourceKind::Archive {
             return Err(Error::argument("not an archive, but a single file"));
         }
-        let mut files = Files::new(new, reader.files());
+        let mut files = Files::new(new, reader.files(), observer);
         let restored = reader.restore(&mut files, observer);
         let mut stats = restored.map_err(|error| files.failed.take().unwrap_or(error))?;
         files.finish()?.commit()?;
@@ -123,11 +124,12 @@ struct Files<'a, I> {
     current: Option<(File, &'a Entry, u64)>,
     /// What [`Write`] cannot tell.
     failed: Option<Error>,
+    observer: &'a dyn Observer,
 }
 
 impl<'a, I: Iterator<Item = &'a Entry>> Files<'a, I> {
-    fn new(folder: NewFolder, entries: I) -> Files<'a, I> {
-        Files { folder, entries, current: None, failed: None }
+    fn new(folder: NewFolder, entries: I, observer: &'a dyn Observer) -> Files<'a, I> {
+        Files { folder, entries, current: None, failed: None, observer }
     }
 
     fn put(&mut self, bytes: &[u8]) -> Result<usize> {
@@ -148,6 +150,9 @@ impl<'a, I: Iterator<Item = &'a Entry>> Files<'a, I> {
 
     /// Begins the next entry, if there is one more; those without bytes are complete with that.
     fn begin(&mut self) -> Result<bool> {
+        if self.observer.cancelled() {
+            return Err(ErrorKind::Interrupted.into());
+        }
         let Some(entry) = self.entries.next() else { return Ok(false) };
         if entry.is_folder() {
             self.folder.folder(&entry.path)?;

@@ -3,22 +3,26 @@
 use crate::container::commit::{parent, reserve, sync_folder};
 use crate::container::entries::check_path;
 use crate::error::{Error, Result};
-use std::collections::HashSet;
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
+/// Folders that are made in one: paths name many with few bytes.
+const MOST_FOLDERS: usize = 1 << 20;
+
 /// A folder that does not exist under its name until [`NewFolder::commit`]. Dropped before, it leaves nothing
-/// behind.
+/// behind. Its files and folders are made in the order of their paths, part by part.
 pub(super) struct NewFolder {
     /// Nobody else may look into it, so nobody can change what is made in it.
     temp: TempDir,
     /// The folder in it that will be the target.
     root: PathBuf,
     target: PathBuf,
-    /// Paths of the folders that were made.
-    made: HashSet<String>,
+    /// The path of the folder that was made last, unless it was left. It and those around it are not synced yet.
+    current: String,
+    /// How many folders were made.
+    made: usize,
 }
 
 impl NewFolder {
@@ -45,7 +49,8 @@ impl NewFolder {
         let temp = temp.map_err(place)?;
         let root = temp.path().join("folder");
         std::fs::create_dir(&root).map_err(place)?;
-        Ok(NewFolder { temp, root, target: target.to_path_buf(), made: HashSet::new() })
+        let target = target.to_path_buf();
+        Ok(NewFolder { temp, root, target, current: String::new(), made: 0 })
     }
 
     /// Makes an empty file, with room for so many bytes, and the folders around it. The caller syncs it.
@@ -76,14 +81,28 @@ impl NewFolder {
 
     /// Makes those of the folders that a path names that were not made yet.
     fn folders(&mut self, path: &str) -> Result<()> {
-        let ends = path.match_indices('/').map(|(at, _)| at).chain([path.len()]);
-        for folder in ends.filter_map(|end| path.get(..end)) {
-            if !self.made.contains(folder) {
-                // That there is none yet tells apart names that the system takes for the same.
-                std::fs::create_dir(self.root.join(folder)).map_err(|e| self.place(e, folder))?;
-                self.made.insert(folder.to_owned());
-            }
+        while !lies_in(path, &self.current) {
+            self.leave()?;
         }
+        let known = self.current.len();
+        let ends = path.match_indices('/').map(|(at, _)| at).chain([path.len()]);
+        for folder in ends.filter(|&end| end > known).filter_map(|end| path.get(..end)) {
+            if self.made == MOST_FOLDERS {
+                let error = Error::argument(format!("more than {MOST_FOLDERS} folders"));
+                return Err(error.in_file(&self.target));
+            }
+            // That there is none yet tells apart names that the system takes for the same.
+            std::fs::create_dir(self.root.join(folder)).map_err(|e| self.place(e, folder))?;
+            self.made += 1;
+            folder.clone_into(&mut self.current);
+        }
+        Ok(())
+    }
+
+    /// Makes the current folder durable, in which nothing more will be made, and goes to the one around it.
+    fn leave(&mut self) -> Result<()> {
+        sync_folder(&self.root.join(&self.current)).map_err(|e| self.place(e, &self.current))?;
+        self.current.truncate(self.current.rfind('/').unwrap_or(0));
         Ok(())
     }
 
@@ -109,16 +128,22 @@ impl NewFolder {
     }
 
     /// Makes the folder durable and gives it its name.
-    pub(super) fn commit(self) -> Result<()> {
-        let NewFolder { temp, root, target, made } = self;
-        let place = |e: io::Error| Error::from(e).in_file(&target);
-        for folder in &made {
-            sync_folder(&root.join(folder)).map_err(place)?;
+    pub(super) fn commit(mut self) -> Result<()> {
+        while !self.current.is_empty() {
+            self.leave()?;
         }
+        let NewFolder { temp, root, target, .. } = self;
+        let place = |e: io::Error| Error::from(e).in_file(&target);
         sync_folder(&root).map_err(place)?;
         // This replaces an empty folder at most.
         std::fs::rename(&root, &target).map_err(place)?;
         drop(temp);
         sync_folder(parent(&target)).map_err(place)
     }
+}
+
+/// Whether a path is that of a folder or of something in it; all are in the one without a path.
+fn lies_in(path: &str, folder: &str) -> bool {
+    let rest = path.strip_prefix(folder);
+    folder.is_empty() || rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }

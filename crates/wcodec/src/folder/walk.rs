@@ -87,8 +87,9 @@ pub(super) fn walk(root: &Path, output: Option<&Path>) -> Result<Vec<Found>> {
     let real = std::fs::canonicalize(root).map_err(|e| Error::from(e).in_file(root))?;
     let (path, place) = (String::new(), root.to_path_buf());
     let mut waiting = vec![Waiting { path, place, real: vec![real] }];
-    let mut found = Vec::new();
+    let (mut found, mut looked_into) = (Vec::new(), 0);
     while let Some(folder) = waiting.pop() {
+        looked_into += 1;
         let mut names = names(&folder.place).map_err(|e| e.in_file(&folder.place))?;
         if let (Some(replaced), Some(real)) = (&replaced, folder.real.last()) {
             names.retain(|name| real.join(name) != *replaced);
@@ -103,8 +104,9 @@ pub(super) fn walk(root: &Path, output: Option<&Path>) -> Result<Vec<Found>> {
             look(&folder, &name, &place, (&mut waiting, &mut found))
                 .map_err(|e| e.in_file(&place))?;
         }
-        if found.len() + waiting.len() > MOST {
-            return Err(Error::argument(format!("more than {MOST} files")).in_file(root));
+        if found.len() + looked_into + waiting.len() > MOST {
+            let text = format!("more than {MOST} files and folders");
+            return Err(Error::argument(text).in_file(root));
         }
     }
     found.sort_by(|a, b| path_order(&a.path, &b.path));

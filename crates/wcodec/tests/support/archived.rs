@@ -50,9 +50,30 @@ pub fn copied(segments: usize, change: impl FnOnce(&mut Copied)) -> Vec<u8> {
     records.extend(numbers.flat_map(u32::to_le_bytes));
     forge.edit_directory = Box::new(move |directory| directory.extend(&records));
     forge.edit_footer = Box::new(move |footer| {
-        (footer[92], footer[96], footer[100]) = (counts.0, counts.1, copies.len() as u8 + more);
+        (footer[92], footer[96]) = counts;
+        let copies = copies.len() as u32 + u32::from(more);
+        footer[100..104].copy_from_slice(&copies.to_le_bytes());
     });
     forge.build()
+}
+
+/// A file of 256 copies of a segment of one-byte blocks.
+fn blocks_of_copies(blocks: u32) -> Vec<u8> {
+    copied(257, |c| {
+        let bytes = [1].repeat(blocks as usize);
+        for segment in &mut c.forge.segments {
+            segment.block = (1, 1);
+            (segment.elements, segment.rows, segment.cols) = (blocks.into(), blocks.into(), 1);
+        }
+        c.forge.segments[0].blocks = bytes.iter().map(|&byte| raw(&[byte])).collect();
+        c.forge.original = bytes.repeat(257);
+    })
+}
+
+/// As many blocks as copies may have.
+pub fn most_blocks_of_copies() -> Vec<u8> {
+    // 256 * 264 = 65,536 + 8 * 256 + 0; the bytes would allow 16 more, which are no block of each copy.
+    blocks_of_copies(264)
 }
 
 /// An entry as it lies in the directory.
@@ -134,6 +155,7 @@ pub fn cases() -> Vec<(&'static str, Vec<u8>)> {
         ("copy_with_blocks", copied(2, |c| c.forge.segments[1].blocks.push(raw(&elements())))),
         ("copy_missing", copied(2, |c| c.copies.clear())),
         ("copy_with_base", copied(2, |c| c.base = Some(Based { segment: 1, ..Based::sound() }))),
+        ("copies_of_many_blocks", blocks_of_copies(265)),
         ("copy_of_other_bytes", copied(2, |c| c.forge.original[130] ^= 1)),
         ("own_later", own(|_, b| b.at = 256)),
         ("own_itself", own(|_, b| b.at = 129)),
@@ -199,6 +221,7 @@ pub fn cases() -> Vec<(&'static str, Vec<u8>)> {
         ("entries_none", archived(|a| a.entries.clear())),
         ("entry_path_empty", path("")),
         ("entry_path_long", path("a/".repeat(2048) + "a")),
+        ("entry_path_deep", path("a/".repeat(64) + "a")),
         ("entry_path_utf8", path(b"a\xff")),
         ("entry_path_absolute", path("/a")),
         ("entry_path_parent", path("a/../../b")),

@@ -14,6 +14,8 @@ use crate::options::Watch;
 use crate::pool::Bytes;
 use crate::stats::Stats;
 use rayon::prelude::*;
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::ops::Range;
 use std::sync::{Arc, PoisonError};
 use wcodec_kernels::{Place, STREAMS_AT_ONCE};
@@ -28,6 +30,12 @@ const STREAMED_BYTES: u64 = 16 << 20;
 const BUNDLE_BYTES: u64 = 1 << 20;
 /// Blocks that one thread decodes: some rounds of the widest kernel.
 const TASK_BLOCKS: u64 = 3 * STREAMS_AT_ONCE as u64;
+
+/// Side blocks by the segment whose blocks they are, and the group.
+type Sides = HashMap<(u32, u64), Arc<Side>>;
+
+/// What segments without side blocks have.
+static NO_SIDE: Side = Side { tables: Vec::new(), scale: None };
 
 /// A run of bands of one group: what is read in one go.
 pub(super) struct Job {
@@ -95,16 +103,9 @@ impl<R: ReadAt> Reader<R> {
     /// Decodes jobs whose blocks are dealt out together, so that small layers fill a kernel too.
     fn decode_bundle(&self, jobs: Vec<(&Job, &mut [u8])>, streamed: bool) -> Result<Stats> {
         let (jobs, parts): (Vec<&Job>, Vec<&mut [u8]>) = jobs.into_iter().unzip();
-        let side = |job: &&Job| {
-            let placed = self.placed(job.segment)?;
-            self.side(job.segment, placed.segment.geometry.group_of(job.bands.start))
-        };
-        let sides: Vec<Arc<Side>> = jobs.iter().map(side).collect::<Result<_>>()?;
-        let loaded: Vec<Loaded<'_>> = jobs
-            .iter()
-            .zip(&sides)
-            .map(|(job, side)| self.load(job, side))
-            .collect::<Result<_>>()?;
+        let sides = self.sides(&jobs)?;
+        let loaded: Vec<Loaded<'_>> =
+            jobs.iter().map(|job| self.load(job, &sides)).collect::<Result<_>>()?;
         let mut tasks: Vec<Vec<Band<'_>>> = Vec::new();
         let mut blocks = TASK_BLOCKS;
         for ((job, loaded), part) in jobs.iter().zip(&loaded).zip(parts) {
@@ -134,10 +135,27 @@ impl<R: ReadAt> Reader<R> {
             .map(|stats| stats + side_blocks)
     }
 
+    /// The side blocks that jobs need, each once: many jobs may be copies of few.
+    fn sides(&self, jobs: &[&Job]) -> Result<Sides> {
+        let mut sides = Sides::new();
+        for job in jobs {
+            let placed = self.placed(job.segment)?;
+            let group = placed.segment.geometry.group_of(job.bands.start);
+            if placed.segment.side
+                && let Entry::Vacant(slot) = sides.entry((placed.number, group))
+            {
+                slot.insert(self.side(job.segment, group)?);
+            }
+        }
+        Ok(sides)
+    }
+
     /// Reads what a job needs.
-    fn load<'a>(&'a self, job: &Job, side: &'a Side) -> Result<Loaded<'a>> {
+    fn load<'a>(&'a self, job: &Job, sides: &'a Sides) -> Result<Loaded<'a>> {
         let placed = self.placed(job.segment)?;
         let geometry = &placed.segment.geometry;
+        let key = (placed.number, geometry.group_of(job.bands.start));
+        let side = sides.get(&key).map_or(&NO_SIDE, |side| &**side);
         let last = job.bands.end - 1;
         let number = |band, across| geometry.block_number(band, across, placed.segment.side);
         let mut blocks =

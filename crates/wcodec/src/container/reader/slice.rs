@@ -200,10 +200,12 @@ impl<R: ReadAt> Reader<R> {
                 }
             }
         }
-        let mut sides: BTreeMap<usize, HashMap<u64, Arc<Side>>> = BTreeMap::new();
+        // By the segment whose blocks they are: copies share them.
+        let mut sides: BTreeMap<u32, HashMap<u64, Arc<Side>>> = BTreeMap::new();
         for &(segment, band, _) in by_block.keys() {
-            let group = self.placed(segment)?.segment.geometry.group_of(band);
-            if let Entry::Vacant(slot) = sides.entry(segment).or_default().entry(group) {
+            let placed = self.placed(segment)?;
+            let group = placed.segment.geometry.group_of(band);
+            if let Entry::Vacant(slot) = sides.entry(placed.number).or_default().entry(group) {
                 slot.insert(self.side(segment, group)?);
             }
         }
@@ -212,7 +214,7 @@ impl<R: ReadAt> Reader<R> {
         let decoded = parts
             .into_par_iter()
             .map(|((segment, band, across), mut targets)| {
-                let sides = sides.get(&segment).unwrap_or(&none);
+                let sides = sides.get(&self.placed(segment)?.number).unwrap_or(&none);
                 let (blocks, stats) = self.decode_some(segment, &[(band, across)], sides)?;
                 for (_, bytes) in &blocks {
                     for (at, out) in &mut targets {
