@@ -1,52 +1,19 @@
 //! The command as a user runs it: files, pipes, exit codes, messages, and nothing left behind.
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
+mod support;
+
 use std::io::Write as _;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::path::Path;
+use std::process::{Command, Stdio};
+use support::{fails, files, model, ok, testdata, wcodec};
 use tempfile::TempDir;
-
-fn wcodec(args: &[&str], folder: &Path) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_wcodec")).args(args).current_dir(folder).output().unwrap()
-}
-
-fn model() -> Vec<u8> {
-    std::fs::read(testdata("demo/silero-vad-int8.safetensors")).unwrap()
-}
-
-fn testdata(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../testdata").join(name)
-}
 
 /// A folder with `model.safetensors` in it.
 fn folder() -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("model.safetensors"), model()).unwrap();
     folder
-}
-
-fn files(folder: &Path) -> Vec<String> {
-    let mut names: Vec<String> = std::fs::read_dir(folder)
-        .unwrap()
-        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-        .collect();
-    names.sort();
-    names
-}
-
-fn ok(output: &Output) -> String {
-    let error = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{:?}: {error}", output.status);
-    String::from_utf8(output.stdout.clone()).unwrap()
-}
-
-/// Asserts a failure: its exit code, one line on standard error, nothing on standard output.
-fn fails(output: &Output, code: i32, text: &str) {
-    let error = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(code), "{error}");
-    assert!(error.contains(text), "{error}");
-    assert_eq!(error.lines().count(), 1, "{error}");
-    assert!(output.stdout.is_empty());
 }
 
 /// Instruction-set levels of this machine.

@@ -1,39 +1,12 @@
 //! Folders through the command: archives, folders that keep their layout, and nothing left behind.
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
+mod support;
+
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::Command;
+use support::{fails, files, model, ok, wcodec};
 use tempfile::TempDir;
-
-fn wcodec(args: &[&str], folder: &Path) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_wcodec")).args(args).current_dir(folder).output().unwrap()
-}
-
-fn ok(output: &Output) -> String {
-    let error = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{:?}: {error}", output.status);
-    String::from_utf8(output.stdout.clone()).unwrap()
-}
-
-fn fails(output: &Output, code: i32, text: &str) {
-    let error = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(code), "{error}");
-    assert!(error.contains(text) && error.lines().count() == 1, "{error}");
-    assert!(output.stdout.is_empty());
-}
-
-fn files(folder: &Path) -> Vec<String> {
-    let names = std::fs::read_dir(folder).unwrap();
-    let mut names: Vec<String> =
-        names.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
-    names.sort();
-    names
-}
-
-fn model() -> Vec<u8> {
-    let demo = "../../testdata/demo/silero-vad-int8.safetensors";
-    std::fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join(demo)).unwrap()
-}
 
 /// A folder with `model`, in which a model lies twice.
 fn folder() -> TempDir {
