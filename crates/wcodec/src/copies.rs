@@ -3,8 +3,8 @@
 use crate::container::copies::{Copied, SegmentCopy};
 use crate::container::directory::{Directory, Part};
 use crate::container::read_at::{ReadAt, read_with};
-use crate::error::{ErrorKind, Result};
-use crate::options::Observer;
+use crate::error::Result;
+use crate::options::{Observer, go_on};
 use std::collections::HashMap;
 use std::ops::Range;
 use twox_hash::XxHash3_64;
@@ -116,9 +116,7 @@ fn equal(
 ) -> Result<bool> {
     let (mut of_a, mut of_b) = (Vec::new(), Vec::new());
     for at in (0..len(a)).step_by(READ_BYTES as usize) {
-        if observer.cancelled() {
-            return Err(ErrorKind::Interrupted.into());
-        }
+        go_on(observer)?;
         let bytes = READ_BYTES.min(len(a) - at);
         let of_a = read_with(source, a.start + at, bytes, &mut of_a)?;
         if of_a != read_with(source, b.start + at, bytes, &mut of_b)? {

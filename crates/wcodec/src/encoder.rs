@@ -7,11 +7,11 @@ use crate::container::directory::{Directory, LayerEntry, Segment};
 use crate::container::read_at::{ReadAt, read_with};
 use crate::copies;
 use crate::dtype::ElementType;
-use crate::error::{ErrorKind, Result};
+use crate::error::Result;
 use crate::geometry::{Scan, TileConfig, plan};
 use crate::layer::Layer;
 use crate::lowbits;
-use crate::options::{EncodeOptions, Observer};
+use crate::options::{EncodeOptions, Observer, go_on};
 use crate::packing::{Packing, Structs};
 use crate::pivots;
 use crate::source::{Listing, Located};
@@ -255,9 +255,7 @@ pub(crate) fn encode(
         let bytes = read_with(source, range.start, range.end - range.start, &mut buffer)?;
         writer.encode(batch, bytes, Some(source))?;
         observer.progress(range.end, size);
-        if observer.cancelled() {
-            return Err(ErrorKind::Interrupted.into());
-        }
+        go_on(observer)?;
     }
     writer.finish()
 }

@@ -173,6 +173,11 @@ pub trait Observer: Sync {
 /// An observer that looks away.
 impl Observer for () {}
 
+/// Fails if it is time to stop.
+pub(crate) fn go_on(observer: &dyn Observer) -> Result<()> {
+    if observer.cancelled() { Err(ErrorKind::Interrupted.into()) } else { Ok(()) }
+}
+
 /// An observer of work that several threads do.
 pub(crate) struct Watch<'a> {
     observer: &'a dyn Observer,
@@ -187,9 +192,7 @@ impl<'a> Watch<'a> {
 
     /// Does work on so many bytes, unless it is time to stop.
     pub(crate) fn step<T>(&self, bytes: u64, work: impl FnOnce() -> Result<T>) -> Result<T> {
-        if self.observer.cancelled() {
-            return Err(ErrorKind::Interrupted.into());
-        }
+        go_on(self.observer)?;
         let result = work()?;
         let done = self.done.fetch_add(bytes, Ordering::Relaxed) + bytes;
         self.observer.progress(done, self.total);

@@ -2,8 +2,8 @@
 
 use crate::container::read_at::{ReadAt, read};
 use crate::entropy::cost;
-use crate::error::{ErrorKind, Result};
-use crate::options::Observer;
+use crate::error::Result;
+use crate::options::{Observer, go_on};
 use crate::packing::{Field, Layout, Structs};
 use crate::source::Located;
 use rayon::prelude::*;
@@ -29,9 +29,7 @@ pub(crate) fn settled(
     observer: &dyn Observer,
 ) -> Result<Vec<Option<Structs>>> {
     let settled = |(located, structs): (&Located, Option<Structs>)| {
-        if observer.cancelled() {
-            return Err(ErrorKind::Interrupted.into());
-        }
+        go_on(observer)?;
         let Some(Structs { layout, view }) = structs else { return Ok(None) };
         let layout = settled_layout(source, located, &layout, observer)?;
         Ok(Some(Structs { layout, view }))
@@ -77,9 +75,7 @@ fn settled_layout(
         let fits = (0..structs.div_ceil(most))
             .into_par_iter()
             .map(|piece| -> Result<bool> {
-                if observer.cancelled() {
-                    return Err(ErrorKind::Interrupted.into());
-                }
+                go_on(observer)?;
                 let piece = piece * most..structs.min((piece + 1) * most);
                 Ok(settled.gather(Level::detect(), number, &structs_of(piece)?).is_ok())
             })

@@ -4,9 +4,9 @@ use super::side::{Side, element_of};
 use crate::base::matching::{MOST_TRIED, NAMED_GAIN, OTHER_GAIN, distance};
 use crate::base::residual;
 use crate::dtype::ElementType;
-use crate::error::{ErrorKind, Result};
+use crate::error::Result;
 use crate::layer::Layer;
-use crate::options::Observer;
+use crate::options::{Observer, go_on};
 use rayon::prelude::*;
 use std::collections::HashMap;
 use std::sync::OnceLock;
@@ -111,9 +111,7 @@ impl Matcher<'_> {
             if self.of_b[number] != Partner::None || layer.bytes == 0 {
                 continue;
             }
-            if observer.cancelled() {
-                return Err(ErrorKind::Interrupted.into());
-            }
+            go_on(observer)?;
             // What was found is taken out, so that samples of the first ones alone are ever held.
             let near = &free[..free.len().min(MOST_TRIED)];
             if let Some((place, flip)) = self.nearest(number, near)? {

@@ -4,8 +4,8 @@ use super::walk::{Found, walk};
 use crate::container::entries::Entry;
 use crate::container::footer::SourceKind;
 use crate::container::read_at::ReadAt;
-use crate::error::{Error, ErrorKind, Result};
-use crate::options::Observer;
+use crate::error::{Error, Result};
+use crate::options::{Observer, go_on};
 use crate::source::{self, Listing};
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
@@ -42,9 +42,7 @@ impl Joined {
         let mut listing = Listing::new(SourceKind::Archive, Vec::new());
         let mut names = HashSet::new();
         for (found, &end) in self.found.iter().zip(&self.ends) {
-            if observer.cancelled() {
-                return Err(ErrorKind::Interrupted.into());
-            }
+            go_on(observer)?;
             let source = if found.is_folder() {
                 None
             } else {

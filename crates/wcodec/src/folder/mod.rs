@@ -15,9 +15,9 @@ use crate::container::entries::Entry;
 use crate::container::footer::SourceKind;
 use crate::container::read_at::ReadAt;
 use crate::container::reader::Reader;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 use crate::file::{encode_listed, open};
-use crate::options::{DecodeOptions, EncodeOptions, Observer, with_threads};
+use crate::options::{DecodeOptions, EncodeOptions, Observer, go_on, with_threads};
 use crate::stats::{DecodeStats, EncodeStats};
 use joined::Joined;
 use new::NewFolder;
@@ -150,9 +150,7 @@ impl<'a, I: Iterator<Item = &'a Entry>> Files<'a, I> {
 
     /// Begins the next entry, if there is one more; those without bytes are complete with that.
     fn begin(&mut self) -> Result<bool> {
-        if self.observer.cancelled() {
-            return Err(ErrorKind::Interrupted.into());
-        }
+        go_on(self.observer)?;
         let Some(entry) = self.entries.next() else { return Ok(false) };
         if entry.is_folder() {
             self.folder.folder(&entry.path)?;

@@ -3,9 +3,9 @@
 use super::new::NewFolder;
 use super::walk::{Found, walk};
 use crate::container::read_at::{ReadAt, read_with};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 use crate::file::{decode_to, encode_listed, open};
-use crate::options::{DecodeOptions, EncodeOptions, Observer, with_threads};
+use crate::options::{DecodeOptions, EncodeOptions, Observer, go_on, with_threads};
 use crate::source::{self, Listing};
 use crate::stats::{DecodeStats, EncodeStats, Stats};
 use std::fs::File;
@@ -119,9 +119,7 @@ fn copy(found: &Found, source: &File, new: &mut NewFolder, part: &Part<'_>) -> R
         let bytes = read_with(source, at, PIECE.min(size - at), &mut buffer)?;
         file.write_all(bytes)?;
         part.progress(at, size);
-        if part.cancelled() {
-            return Err(ErrorKind::Interrupted.into());
-        }
+        go_on(part)?;
     }
     file.sync_all()?;
     Ok(Stats { original_bytes: size, coded_bytes: size, ..Stats::default() })

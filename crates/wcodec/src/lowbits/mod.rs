@@ -9,9 +9,9 @@ use crate::container::read_at::{ReadAt, read_with};
 use crate::dtype::ElementType;
 use crate::encoder::{self, Cut};
 use crate::entropy::cost;
-use crate::error::{ErrorKind, Result};
+use crate::error::Result;
 use crate::layer::Layer;
-use crate::options::{Effort, EncodeOptions, Observer};
+use crate::options::{Effort, EncodeOptions, Observer, go_on};
 use crate::packing::{Layout, MAX_LAYOUTS, MAX_STRUCT_BYTES, Structs};
 use crate::predict::PredictorSet;
 use crate::source::{Listing, Located};
@@ -182,9 +182,7 @@ impl<R: ReadAt> Search<'_, R> {
 
     /// What a layer takes.
     fn size(&self, layer: &Layer, bytes: &[u8], structs: Option<&Structs>) -> Result<u64> {
-        if self.observer.cancelled() {
-            return Err(ErrorKind::Interrupted.into());
-        }
+        go_on(self.observer)?;
         let located = Located { layer: layer.clone(), at: 0, structs: structs.cloned() };
         let listing = Listing::new(SourceKind::Layer, vec![located]);
         let (none, options) = (Partners::default(), &self.options);

@@ -7,7 +7,7 @@ use crate::container::directory::Part;
 use crate::container::entries::{Entry, FileHashes, path_order};
 use crate::container::read_at::ReadAt;
 use crate::error::{Error, ErrorKind, Result, corrupt};
-use crate::options::Observer;
+use crate::options::{Observer, go_on};
 use crate::stats::Stats;
 use std::io::Write;
 
@@ -109,9 +109,7 @@ impl<R: ReadAt> Reader<R> {
             written?;
             done += ready.len() as u64;
             observer.progress(done, total);
-            if observer.cancelled() {
-                return Err(ErrorKind::Interrupted.into());
-            }
+            go_on(observer)?;
             let mut part = decoded?;
             part.coded_bytes = 0;
             stats += part;

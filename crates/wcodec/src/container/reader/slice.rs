@@ -6,9 +6,9 @@ use super::runs::{Runs, Span, Window};
 use crate::block::side::Side;
 use crate::container::directory::{LayerEntry, Part};
 use crate::container::read_at::ReadAt;
-use crate::error::{Error, ErrorKind, Result, corrupt};
+use crate::error::{Error, Result, corrupt};
 use crate::geometry::Rect;
-use crate::options::Observer;
+use crate::options::{Observer, go_on};
 use crate::packing::Layout;
 use crate::stats::Stats;
 use rayon::prelude::*;
@@ -243,9 +243,7 @@ impl<R: ReadAt> Reader<R> {
         let mut stats = Stats::default();
         let mut sides = HashMap::new();
         for chunk in self.blocks_of_runs(segment, runs)?.chunks(SLICE_BLOCKS) {
-            if observer.cancelled() {
-                return Err(ErrorKind::Interrupted.into());
-            }
+            go_on(observer)?;
             sides.retain(|group, _| {
                 chunk.iter().any(|&(band, _)| geometry.group_of(band) == *group)
             });
