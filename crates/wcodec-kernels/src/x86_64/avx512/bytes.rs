@@ -3,7 +3,7 @@
 
 use super::alias::{self, Lanes, vector};
 use super::fused;
-use super::unpack::Unpack;
+use super::unpack::{Unpack, start};
 use super::{MOST_CLASSES, SIDE_BY_SIDE};
 use crate::blocks::{Block, BlockError, Coded, Source};
 use crate::element::Word as _;
@@ -309,7 +309,7 @@ unsafe fn run_as<const N: usize, const BITS: bool, const ONE: bool>(
     });
     let order: [u8; 64] = std::array::from_fn(|k| (k % LANES * 2 + k / LANES) as u8);
     let order = vector(&order);
-    let starts: [*const u8; N] = std::array::from_fn(|n| cursors[n].plan.bits().as_ptr());
+    let starts: [*const u8; N] = std::array::from_fn(|n| start(cursors[n].plan.bits()));
     let mut bits: [*const u8; N] =
         std::array::from_fn(|n| starts[n].wrapping_add(cursors[n].taken));
     let out: [*mut u8; N] = std::array::from_fn(|n| cursors[n].out);

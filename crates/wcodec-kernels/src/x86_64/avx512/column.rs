@@ -3,7 +3,7 @@
 
 use super::alias::{self, Lanes};
 use super::turn::to_rows;
-use super::unpack::{MOST_BITS, Placed};
+use super::unpack::{MOST_BITS, Placed, start};
 use super::{MOST_CLASSES, SIDE_BY_SIDE};
 use crate::drive::all_ok;
 use crate::level::Set;
@@ -134,8 +134,8 @@ fn decode_strips<const N: usize, const BESIDE: bool>(
     // Two columns are a line.
     let strip = cols.div_ceil(2) * LINE;
     let coded = space.take(N * strip / LINE);
-    let packed: [&[u8]; N] = std::array::from_fn(|n| group[n].stream.coded.low.packed);
-    let mut beside = packed.map(<[u8]>::as_ptr);
+    let starts: [*const u8; N] = std::array::from_fn(|n| start(group[n].stream.coded.low.packed));
+    let mut beside = starts;
     for first in (0..rows / LANES * LANES).step_by(LANES) {
         let start = first / LANES * cols;
         let of_step: [&[u8]; N] = std::array::from_fn(|n| {
@@ -181,7 +181,7 @@ fn decode_strips<const N: usize, const BESIDE: bool>(
         }
     }
     for (n, strips) in group.iter_mut().enumerate().filter(|_| !rows.is_multiple_of(LANES)) {
-        let taken = beside[n] as usize - packed[n].as_ptr() as usize;
+        let taken = beside[n] as usize - starts[n] as usize;
         decode_tail(strips, &mut lanes[n], 8 * taken, &mut coded[n * strip..][..strip]);
     }
 }

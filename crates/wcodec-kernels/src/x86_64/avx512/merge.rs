@@ -1,6 +1,6 @@
 //! Elements of up to four bytes out of coded fields and what lies below them.
 
-use super::unpack::{Placed, rotate_lower};
+use super::unpack::{Placed, rotate_lower, start};
 use crate::level::Set;
 use crate::merge::{Fields, Plane};
 use crate::{Element, LANES, Level, Transform};
@@ -147,7 +147,7 @@ impl<'a> Merge<'a> {
     ) {
         let out = out.as_mut_ptr();
         for (k, fields) in fields.iter().enumerate() {
-            let packed = packed.as_ptr().wrapping_add(k * self.low.step);
+            let packed = start(packed).wrapping_add(k * self.low.step);
             // SAFETY: 32 fields, and as the caller promises.
             unsafe {
                 let fields = _mm256_loadu_si256(fields.as_ptr().cast());

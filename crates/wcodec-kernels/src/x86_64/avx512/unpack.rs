@@ -6,6 +6,13 @@ use std::arch::x86_64::*;
 /// Most bits of a field that [`Placed`] takes.
 pub(super) const MOST_BITS: u32 = 8;
 
+/// Where a string of packed fields begins; where there are none, some byte that can be read. A masked load of nothing
+/// is allowed anywhere, but where no memory is mapped it takes hundreds of cycles.
+#[inline(always)]
+pub(super) fn start(packed: &[u8]) -> *const u8 {
+    if packed.is_empty() { &0 } else { packed.as_ptr() }
+}
+
 /// How 32 fields of up to [`MOST_BITS`] bits come to their place in numbers of 16 bits.
 pub(super) struct Placed {
     /// Bytes of 32 fields.

@@ -5,7 +5,7 @@ use crate::element::Word as _;
 use crate::slots::AliasTable;
 use crate::x86_64::avx512::alias::{self, Lanes, look_up, look_up_lower};
 use crate::x86_64::avx512::merge::words as of_halves;
-use crate::x86_64::avx512::unpack::{MOST_BITS, Placed, rotate_lower};
+use crate::x86_64::avx512::unpack::{MOST_BITS, Placed, rotate_lower, start};
 use crate::x86_64::output::Output;
 use crate::{LANES, Transform};
 use std::arch::x86_64::*;
@@ -138,8 +138,8 @@ fn bytes<'t, const N: usize, const BITS: bool>(
 ) {
     let rotate = rotates_bytes(plans[0]);
     let mut bits: [*const u8; N] = plans.map(|plan| match plan.beside.widths {
-        [] => plan.low.as_ptr(),
-        _ => plan.beside.packed.as_ptr(),
+        [] => start(plan.low),
+        _ => start(plan.beside.packed),
     });
     for elements in plans[0].pieces.clone() {
         let (first, room) = (elements.start / LANES, out.room());
@@ -179,9 +179,9 @@ fn halves<'t, const N: usize, const BESIDE: bool, const HIGH: bool>(
 ) {
     let low_bits = Placed::new(low_width, 15);
     let high_bits = Placed::new(high_width, 7);
-    let mut beside: [*const u8; N] = plans.map(|plan| plan.beside.packed.as_ptr());
-    let mut low: [*const u8; N] = plans.map(|plan| plan.low.as_ptr());
-    let mut high: [*const u8; N] = plans.map(|plan| plan.high.as_ptr());
+    let mut beside: [*const u8; N] = plans.map(|plan| start(plan.beside.packed));
+    let mut low: [*const u8; N] = plans.map(|plan| start(plan.low));
+    let mut high: [*const u8; N] = plans.map(|plan| start(plan.high));
     for elements in plans[0].pieces.clone() {
         let (first, room) = (elements.start / LANES, out.room());
         alias::run_in_registers(
@@ -226,8 +226,8 @@ fn words<'t, const N: usize, const BESIDE: bool>(
     class: impl Fn(usize, usize) -> Class<'t>,
 ) {
     let upper_bits = Placed::new(width, 0);
-    let mut beside: [*const u8; N] = plans.map(|plan| plan.beside.packed.as_ptr());
-    let mut upper: [*const u8; N] = plans.map(|plan| plan.upper.as_ptr());
+    let mut beside: [*const u8; N] = plans.map(|plan| start(plan.beside.packed));
+    let mut upper: [*const u8; N] = plans.map(|plan| start(plan.upper));
     for elements in plans[0].pieces.clone() {
         let (first, room) = (elements.start / LANES, out.room());
         alias::run_in_registers(
