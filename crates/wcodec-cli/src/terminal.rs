@@ -1,5 +1,6 @@
 //! Progress and interruption: what a person at a terminal sees and does.
 
+use crate::report;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -41,7 +42,7 @@ impl Observer for Terminal {
     }
 
     fn warn(&self, message: &str) {
-        self.bar.suspend(|| eprintln!("wcodec: warning: {message}"));
+        self.bar.suspend(|| report::tell(&format!("wcodec: warning: {message}")));
     }
 
     fn cancelled(&self) -> bool {

@@ -75,11 +75,13 @@ impl Output {
         match self {
             Output::Named(file) => file.commit(),
             Output::Stdout(mut file) => {
-                file.rewind()?;
-                let mut out = io::stdout().lock();
-                io::copy(&mut file, &mut out)?;
-                out.flush()?;
-                Ok(())
+                let mut copy = || -> io::Result<()> {
+                    file.rewind()?;
+                    let mut out = io::stdout().lock();
+                    io::copy(&mut file, &mut out)?;
+                    out.flush()
+                };
+                copy().map_err(|e| Error::from(e).in_file(Path::new("standard output")))
             }
         }
     }
