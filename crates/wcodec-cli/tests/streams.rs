@@ -5,8 +5,10 @@
 
 mod support;
 
+use std::io::Read as _;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 use support::{fails, files, model, ok, wcodec};
 use tempfile::TempDir;
 
@@ -77,5 +79,74 @@ fn errors_that_nobody_reads_keep_their_exit_code() {
         let mut child = spawn(args, folder.path());
         drop(child.stderr.take());
         assert_eq!(child.wait_with_output().unwrap().status.code(), Some(code), "{args:?}");
+    }
+}
+
+fn signal(child: &Child, name: &str) {
+    let kill = Command::new("kill").args([name, &child.id().to_string()]).status().unwrap();
+    assert!(kill.success());
+}
+
+/// The exit code of a process that is to end by itself.
+fn code(mut child: Child) -> Option<i32> {
+    let start = Instant::now();
+    loop {
+        if let Some(status) = child.try_wait().unwrap() {
+            return status.code();
+        }
+        if start.elapsed() > Duration::from_secs(60) {
+            child.kill().unwrap();
+            panic!("it did not end");
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+#[test]
+fn a_signal_ends_a_run_whose_output_nobody_reads() {
+    let folder = folder();
+    for args in [
+        &["encode", "model.safetensors", "-o", "-"][..],
+        &["decode", "m.wcodec", "-o", "-"],
+        &["decode", "m.wcodec", "-o", "-", "--quiet"],
+    ] {
+        for name in ["-INT", "-TERM", "-HUP"] {
+            let mut child = spawn(args, folder.path());
+            // The rest does not fit the pipe.
+            let mut pipe = child.stdout.take().unwrap();
+            pipe.read_exact(&mut [0]).unwrap();
+            signal(&child, name);
+            assert_eq!(code(child), Some(130), "{args:?} {name}");
+        }
+    }
+    assert_eq!(files(folder.path()), ["m.wcodec", "model.safetensors"]);
+}
+
+#[test]
+fn an_interrupted_extraction_leaves_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    let layer = wcodec::Layer::new("w", wcodec::ElementType::U8, vec![1 << 14, 1 << 13]);
+    let data = vec![0; layer.bytes as usize];
+    let mut options = wcodec::EncodeOptions::default();
+    options.verify = false;
+    let coded = wcodec::encode_layer(&data, &layer, &options).unwrap().0;
+    std::fs::write(at.join("w.wcodec"), coded).unwrap();
+    for _ in 0..3 {
+        let mut child = spawn(&["extract", "w.wcodec", "w"], at);
+        while files(at).len() < 2 {
+            assert!(child.try_wait().unwrap().is_none(), "it ended before it wrote anything");
+            std::thread::yield_now();
+        }
+        signal(&child, "-INT");
+        let code = code(child);
+        let left = files(at);
+        if code == Some(0) {
+            // It was faster than the signal.
+            assert_eq!(left, ["w.npy", "w.wcodec"]);
+            std::fs::remove_file(at.join("w.npy")).unwrap();
+        } else {
+            assert_eq!((code, left), (Some(130), vec!["w.wcodec".to_owned()]));
+        }
     }
 }

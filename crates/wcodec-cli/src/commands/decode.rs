@@ -48,7 +48,7 @@ pub(super) fn run(mut args: DecodeArgs) -> Result<()> {
             let stats = decode.map_err(|e| input.place(e))?;
             terminal.finish();
             let to_stdout = target.is_stdout();
-            target.commit()?;
+            target.commit(&terminal)?;
             report::finished(&output, &stats, args.run.json, to_stdout)
         }
     }

@@ -42,7 +42,7 @@ fn file(args: EncodeArgs, options: &EncodeOptions) -> Result<()> {
         .map_err(|e| input.place(e))?;
     terminal.finish();
     let to_stdout = target.is_stdout();
-    target.commit()?;
+    target.commit(&terminal)?;
     report::finished(&output, &stats, args.run.json, to_stdout)
 }
 
@@ -56,7 +56,7 @@ fn archive(args: EncodeArgs, mut options: EncodeOptions) -> Result<()> {
         let encode = wcodec::encode_archive_to(&args.input, target.file(), &options, &terminal);
         let stats = encode.map_err(place)?;
         terminal.finish();
-        target.commit()?;
+        target.commit(&terminal)?;
         return report::finished(&output, &stats, args.run.json, true);
     }
     // The output may lie in the folder, which is looked through before there is one.

@@ -2,11 +2,15 @@
 
 use super::stream::{Input, Output};
 use crate::args::ExtractArgs;
+use crate::terminal::Terminal;
 use std::fs::File;
-use std::io::{BufWriter, Write as _};
+use std::io::Write as _;
 use std::ops::Range;
 use std::path::PathBuf;
 use wcodec::{ElementType, Error, ErrorKind, Layer, Reader, Result};
+
+/// Bytes that are written before a signal is looked for.
+const PIECE: usize = 1 << 20;
 
 /// What is written.
 struct Array {
@@ -36,12 +40,16 @@ pub(super) fn run(args: &ExtractArgs) -> Result<()> {
         let name = layer.name.replace(['/', '\\'], "_");
         PathBuf::from(format!("{}.npy", name.trim_start_matches('.')))
     });
+    // Decoding leaves nothing behind; from here on there is something to take away.
+    let terminal = Terminal::new(true)?;
     let mut target = Output::create(&output, args.force)?;
-    let mut out = BufWriter::new(target.file());
-    wcodec::write_npy(&mut out, array.element, &array.shape, &array.bytes)?;
-    out.flush()?;
-    drop(out);
-    target.commit()
+    let file = target.file();
+    wcodec::write_npy(file, array.element, &array.shape, &[])?;
+    for piece in array.bytes.chunks(PIECE) {
+        terminal.go_on()?;
+        file.write_all(piece)?;
+    }
+    target.commit(&terminal)
 }
 
 fn refusal(text: String) -> Error {

@@ -2,6 +2,7 @@
 //! through unnamed files. The codec reads at positions, and nothing is passed on before it is
 //! complete and verified.
 
+use crate::terminal::Terminal;
 use std::fs::File;
 use std::io::{self, Seek as _, Write as _};
 use std::path::{Path, PathBuf};
@@ -70,11 +71,16 @@ impl Output {
         }
     }
 
-    /// Lets the output appear.
-    pub(super) fn commit(self) -> Result<()> {
+    /// Lets the output appear, unless the work is to stop.
+    pub(super) fn commit(self, terminal: &Terminal) -> Result<()> {
         match self {
-            Output::Named(file) => file.commit(),
+            Output::Named(file) => {
+                terminal.go_on()?;
+                file.commit()
+            }
             Output::Stdout(mut file) => {
+                // The file has no name, and whoever reads the pipe may never do so.
+                terminal.free()?;
                 let mut copy = || -> io::Result<()> {
                     file.rewind()?;
                     let mut out = io::stdout().lock();
