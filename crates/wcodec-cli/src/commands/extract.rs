@@ -70,13 +70,14 @@ fn elements(
     if args.rows.is_none() && args.cols.is_none() {
         return Ok(Array { element, shape, bytes: reader.decode_layer(index)? });
     }
-    let (rows, cols) = layer.matrix();
-    let rows = args.rows.clone().unwrap_or(0..rows);
-    let cols = args.cols.clone().unwrap_or(0..cols);
-    let height = rows.end.saturating_sub(rows.start);
-    let bytes = reader.decode_slice(index, rows, cols)?;
-    let elements = (bytes.len() / element.size()) as u64;
-    let shape = vec![height, elements.checked_div(height).unwrap_or(0)];
+    let (all_rows, all_cols) = layer.matrix();
+    let rows = args.rows.clone().unwrap_or(0..all_rows);
+    let cols = args.cols.clone().unwrap_or(0..all_cols);
+    let bytes = reader.decode_slice(index, rows.clone(), cols.clone())?;
+    // Blocks come as bytes, of which a row has another number. The slice does not cut them.
+    let (_, row) = Layer::new("", element, shape).matrix();
+    let width = u128::from(cols.end - cols.start) * u128::from(row) / u128::from(all_cols.max(1));
+    let shape = vec![rows.end - rows.start, width as u64];
     Ok(Array { element, shape, bytes })
 }
 
