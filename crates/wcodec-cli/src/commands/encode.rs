@@ -37,7 +37,7 @@ fn file(args: EncodeArgs, options: &EncodeOptions) -> Result<()> {
     let input = Input::open(&args.input)?;
     // Signals are caught before there is anything that they could leave behind.
     let terminal = Terminal::new(args.run.quiet)?;
-    let mut target = Output::create(&output, args.force)?;
+    let mut target = Output::create_like(&output, args.force, &input)?;
     let stats = wcodec::encode_to(&input.file, target.file(), options, &terminal)
         .map_err(|e| input.place(e))?;
     terminal.finish();

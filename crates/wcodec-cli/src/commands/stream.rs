@@ -16,6 +16,7 @@ pub(super) fn is_stream(path: &Path) -> bool {
 pub(super) struct Input {
     pub(super) file: File,
     name: PathBuf,
+    streamed: bool,
 }
 
 impl Input {
@@ -35,7 +36,7 @@ impl Input {
             Ok(file)
         };
         match open() {
-            Ok(file) => Ok(Input { file, name }),
+            Ok(file) => Ok(Input { file, name, streamed }),
             Err(error) => Err(Error::from(error).in_file(&name)),
         }
     }
@@ -58,6 +59,14 @@ impl Output {
             return Ok(Output::Stdout(tempfile::tempfile()?));
         }
         Ok(Output::Named(AtomicFile::create(path, force)?))
+    }
+
+    /// As [`Output::create`], of a file that is made of `input` and gets its permissions.
+    pub(super) fn create_like(path: &Path, force: bool, input: &Input) -> Result<Output> {
+        if is_stream(path) || input.streamed {
+            return Output::create(path, force);
+        }
+        Ok(Output::Named(AtomicFile::create_like(path, force, &input.file)?))
     }
 
     pub(super) fn is_stdout(&self) -> bool {
