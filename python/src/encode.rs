@@ -31,7 +31,6 @@ impl Options {
         }
         options.threads = self.threads;
         options.verify = self.verify;
-        options.force = true;
         options.bases = reader::bases(&self.bases).map_err(|e| to_python(py, &e))?;
         options.effort = match self.effort.as_str() {
             "fast" => Effort::Fast,
@@ -61,9 +60,11 @@ pub(crate) fn encode_checkpoint<'py>(
     input: PathBuf,
     output: PathBuf,
     options: Options,
+    overwrite: bool,
     progress: Option<Py<PyAny>>,
 ) -> PyResult<Bound<'py, PyAny>> {
-    let options = options.build(py)?;
+    let mut options = options.build(py)?;
+    options.force = overwrite;
     let stats = call(py, None, progress, |observer| {
         if input.is_dir() {
             return wcodec::encode_archive(&input, &output, &options, observer);
@@ -94,8 +95,8 @@ pub(crate) fn encode_layer<'py>(
     Ok((PyBytes::new(py, &coded), stats::to_python(py, &stats)?))
 }
 
-/// Encodes tensors as the safetensors file that they would make: to a file, or to bytes without
-/// `output`.
+/// Encodes tensors as the safetensors file that they would make: to a file, which is replaced if there is one, or to
+/// bytes without `output`.
 #[pyfunction]
 pub(crate) fn encode_tensors<'py>(
     py: Python<'py>,
@@ -114,7 +115,7 @@ pub(crate) fn encode_tensors<'py>(
     let source = Pieces::new(parts);
     if let Some(output) = output {
         call(py, Some(&output), None, |observer| {
-            let mut file = AtomicFile::create(&output, options.force)?;
+            let mut file = AtomicFile::create(&output, true)?;
             wcodec::encode_to(&source, file.file(), &options, observer)?;
             file.commit()
         })?;

@@ -258,11 +258,12 @@ pub(crate) fn decode_checkpoint<'py>(
     output: PathBuf,
     bases: Vec<PathBuf>,
     threads: Option<usize>,
+    overwrite: bool,
     progress: Option<Py<PyAny>>,
 ) -> PyResult<Bound<'py, PyAny>> {
     let mut options = DecodeOptions::default();
     options.threads = threads;
-    options.force = true;
+    options.force = overwrite;
     let (input, output): (&Path, &Path) = (&input, &output);
     let stats = call(py, None, progress, |observer| {
         options.bases = self::bases(&bases)?;

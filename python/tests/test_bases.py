@@ -31,7 +31,7 @@ def test_bases_are_given_wherever_files_are_read(pair):
     source, base, coded, fine = pair
     back = coded.with_name("back")
     for given in (base, str(base), [base], base.parent):
-        wcodec.decode_checkpoint(coded, back, base=given)
+        wcodec.decode_checkpoint(coded, back, base=given, overwrite=True)
         assert back.read_bytes() == source.read_bytes()
     arrays = [
         wcodec.decode_checkpoint(coded, base=base),

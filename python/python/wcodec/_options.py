@@ -87,3 +87,10 @@ def file_path(name: str, path: Path) -> str:
     if os.path.isdir(text):
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), text)
     return text
+
+
+def check_new(path: str, overwrite: bool) -> None:
+    """Refuses to replace what is there, unless that is wanted."""
+    if not overwrite and os.path.lexists(path):
+        text = f"{os.strerror(errno.EEXIST)} (not replaced without overwrite=True)"
+        raise FileExistsError(errno.EEXIST, text, path)
