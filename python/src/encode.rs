@@ -2,14 +2,14 @@
 
 use crate::call::call;
 use crate::errors::to_python;
+use crate::stats;
 use crate::tensors::{self, Pieces, Tensor};
-use crate::{reader, stats};
 use numpy::PyReadonlyArray1;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use std::path::PathBuf;
-use wcodec::{AtomicFile, Effort, ElementType, EncodeOptions, Layer, Predictor, TileConfig};
+use wcodec::{AtomicFile, Bases, Effort, ElementType, EncodeOptions, Layer, Predictor, TileConfig};
 
 /// `wcodec._options.Options`.
 #[derive(FromPyObject)]
@@ -31,7 +31,10 @@ impl Options {
         }
         options.threads = self.threads;
         options.verify = self.verify;
-        options.bases = reader::bases(&self.bases).map_err(|e| to_python(py, &e))?;
+        let mut bases = Bases::from_env();
+        let added = self.bases.iter().try_for_each(|path| bases.add_file(path));
+        added.map_err(|e| to_python(py, &e))?;
+        options.bases = bases;
         options.effort = match self.effort.as_str() {
             "fast" => Effort::Fast,
             "default" => Effort::Default,

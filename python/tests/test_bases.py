@@ -76,6 +76,15 @@ def test_missing_and_wrong_bases_are_told(pair):
         wcodec.open(coded, base=[b"bytes"])
 
 
+def test_a_folder_is_no_base_to_encode_with(pair):
+    source, base, coded, _ = pair
+    for given in (base.parent, [base, str(base.parent)]):
+        with pytest.raises(IsADirectoryError) as caught:
+            wcodec.encode_checkpoint(source, coded.with_name("new"), base=given)
+        assert caught.value.filename == str(base.parent)
+    assert not coded.with_name("new").exists()
+
+
 def test_golden_chain():
     with wcodec.open(
         GOLDEN / "v1.4" / "chain.wcodec", base=[GOLDEN / "v1.4", GOLDEN / "bases"]

@@ -54,8 +54,8 @@ def encode_checkpoint(
         verify: decode what was written before it is kept.
         progress: True shows a bar; a function is called with the bytes done and their total.
         effort: ``"fast"``, ``"default"`` or ``"max"``: how much is tried.
-        base: checkpoints that layers may be predicted from, plain or as ``.wcodec`` files: one path or several.
-            Those that are used are needed for decoding.
+        base: checkpoints that layers may be predicted from, plain or as ``.wcodec`` files: one path or several, of no
+            folders. Those that are used are needed for decoding.
         overwrite: replace an existing file.
 
     Raises:

@@ -43,7 +43,8 @@ def options(
         raise TypeError(f"predictor_modes is the string {predictor_modes!r}, expected a list")
     predictors = None if predictor_modes is None else list(predictor_modes)
     threads = check_threads(threads)
-    bases = base_paths(base)
+    # Files are looked for in folders by the bases that they name, and this one does not exist yet.
+    bases = [file_path("base", path) for path in base_paths(base)]
     return Options((tile[0], tile[1]), predictors, threads, bool(verify), effort, bases)
 
 
