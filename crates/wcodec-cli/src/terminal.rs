@@ -65,15 +65,10 @@ impl Terminal {
         if self.cancelled() { Err(ErrorKind::Interrupted.into()) } else { Ok(()) }
     }
 
-    /// From here on there is nothing to leave behind, and a signal ends the process at once. Fails if one came
-    /// before.
-    pub(crate) fn free(&self) -> Result<()> {
-        self.wish.free.store(true, Ordering::SeqCst);
-        self.go_on()
-    }
-
-    /// Takes the bar away.
+    /// Takes the bar away. There must be nothing to leave behind any more: from here on a signal ends the process at
+    /// once, though it may wait for whoever reads what it writes.
     pub(crate) fn finish(&self) {
+        self.wish.free.store(true, Ordering::SeqCst);
         self.bar.finish_and_clear();
     }
 }

@@ -339,7 +339,8 @@ fn extract_gives_arrays_and_slices() {
     for (rows, cols, shape) in
         [("5:5", "3:9", "(0, 6)"), ("5:7", "9:9", "(2, 0)"), ("128:128", "0:387", "(0, 387)")]
     {
-        let args = ["extract", "m.wcodec", "conv1.weight", "--rows", rows, "--cols", cols, "-o", "-"];
+        let args =
+            ["extract", "m.wcodec", "conv1.weight", "--rows", rows, "--cols", cols, "-o", "-"];
         let empty = wcodec(&args, at).stdout;
         let text = String::from_utf8_lossy(&empty[10..]).into_owned();
         assert!(text.contains(shape) && text.ends_with('\n'), "{text}");

@@ -46,9 +46,9 @@ pub(super) fn run(mut args: DecodeArgs) -> Result<()> {
                 None => wcodec::decode_to(&input.file, target.file(), &options, &terminal),
             };
             let stats = decode.map_err(|e| input.place(e))?;
-            terminal.finish();
             let to_stdout = target.is_stdout();
             target.commit(&terminal)?;
+            terminal.finish();
             report::finished(&output, &stats, args.run.json, to_stdout)
         }
     }

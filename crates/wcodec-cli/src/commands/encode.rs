@@ -40,9 +40,9 @@ fn file(args: EncodeArgs, options: &EncodeOptions) -> Result<()> {
     let mut target = Output::create_like(&output, args.force, &input)?;
     let stats = wcodec::encode_to(&input.file, target.file(), options, &terminal)
         .map_err(|e| input.place(e))?;
-    terminal.finish();
     let to_stdout = target.is_stdout();
     target.commit(&terminal)?;
+    terminal.finish();
     report::finished(&output, &stats, args.run.json, to_stdout)
 }
 
@@ -55,7 +55,6 @@ fn archive(args: EncodeArgs, mut options: EncodeOptions) -> Result<()> {
         let mut target = Output::create(&output, false)?;
         let encode = wcodec::encode_archive_to(&args.input, target.file(), &options, &terminal);
         let stats = encode.map_err(place)?;
-        terminal.finish();
         target.commit(&terminal)?;
         return report::finished(&output, &stats, args.run.json, true);
     }

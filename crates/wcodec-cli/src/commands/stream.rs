@@ -88,8 +88,9 @@ impl Output {
                 file.commit()
             }
             Output::Stdout(mut file) => {
-                // The file has no name, and whoever reads the pipe may never do so.
-                terminal.free()?;
+                // The file has no name, so nothing stays of it.
+                terminal.finish();
+                terminal.go_on()?;
                 let mut copy = || -> io::Result<()> {
                     file.rewind()?;
                     let mut out = io::stdout().lock();
