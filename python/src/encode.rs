@@ -2,14 +2,14 @@
 
 use crate::call::call;
 use crate::errors::to_python;
+use crate::stats;
 use crate::tensors::{self, Pieces, Tensor};
-use crate::{reader, stats};
 use numpy::PyReadonlyArray1;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use std::path::PathBuf;
-use wcodec::{AtomicFile, Effort, ElementType, EncodeOptions, Layer, Predictor, TileConfig};
+use wcodec::{AtomicFile, Bases, Effort, ElementType, EncodeOptions, Layer, Predictor, TileConfig};
 
 /// `wcodec._options.Options`.
 #[derive(FromPyObject)]
@@ -31,8 +31,10 @@ impl Options {
         }
         options.threads = self.threads;
         options.verify = self.verify;
-        options.force = true;
-        options.bases = reader::bases(&self.bases).map_err(|e| to_python(py, &e))?;
+        let mut bases = Bases::from_env();
+        let added = self.bases.iter().try_for_each(|path| bases.add_file(path));
+        added.map_err(|e| to_python(py, &e))?;
+        options.bases = bases;
         options.effort = match self.effort.as_str() {
             "fast" => Effort::Fast,
             "default" => Effort::Default,
@@ -61,9 +63,11 @@ pub(crate) fn encode_checkpoint<'py>(
     input: PathBuf,
     output: PathBuf,
     options: Options,
+    overwrite: bool,
     progress: Option<Py<PyAny>>,
 ) -> PyResult<Bound<'py, PyAny>> {
-    let options = options.build(py)?;
+    let mut options = options.build(py)?;
+    options.force = overwrite;
     let stats = call(py, None, progress, |observer| {
         if input.is_dir() {
             return wcodec::encode_archive(&input, &output, &options, observer);
@@ -94,8 +98,8 @@ pub(crate) fn encode_layer<'py>(
     Ok((PyBytes::new(py, &coded), stats::to_python(py, &stats)?))
 }
 
-/// Encodes tensors as the safetensors file that they would make: to a file, or to bytes without
-/// `output`.
+/// Encodes tensors as the safetensors file that they would make: to a file, which is replaced if there is one, or to
+/// bytes without `output`.
 #[pyfunction]
 pub(crate) fn encode_tensors<'py>(
     py: Python<'py>,
@@ -114,7 +118,7 @@ pub(crate) fn encode_tensors<'py>(
     let source = Pieces::new(parts);
     if let Some(output) = output {
         call(py, Some(&output), None, |observer| {
-            let mut file = AtomicFile::create(&output, options.force)?;
+            let mut file = AtomicFile::create(&output, true)?;
             wcodec::encode_to(&source, file.file(), &options, observer)?;
             file.commit()
         })?;

@@ -49,7 +49,7 @@ fn limits(max_size: Option<u64>) -> Limits {
 }
 
 /// Checkpoints among which bases are found, beside the folders of `WCODEC_BASE_PATH`: files, and folders.
-pub(crate) fn bases(paths: &[PathBuf]) -> wcodec::Result<Bases> {
+fn bases(paths: &[PathBuf]) -> wcodec::Result<Bases> {
     let mut bases = Bases::from_env();
     for path in paths {
         if path.is_dir() {
@@ -258,11 +258,12 @@ pub(crate) fn decode_checkpoint<'py>(
     output: PathBuf,
     bases: Vec<PathBuf>,
     threads: Option<usize>,
+    overwrite: bool,
     progress: Option<Py<PyAny>>,
 ) -> PyResult<Bound<'py, PyAny>> {
     let mut options = DecodeOptions::default();
     options.threads = threads;
-    options.force = true;
+    options.force = overwrite;
     let (input, output): (&Path, &Path) = (&input, &output);
     let stats = call(py, None, progress, |observer| {
         options.bases = self::bases(&bases)?;

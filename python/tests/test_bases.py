@@ -31,7 +31,7 @@ def test_bases_are_given_wherever_files_are_read(pair):
     source, base, coded, fine = pair
     back = coded.with_name("back")
     for given in (base, str(base), [base], base.parent):
-        wcodec.decode_checkpoint(coded, back, base=given)
+        wcodec.decode_checkpoint(coded, back, base=given, overwrite=True)
         assert back.read_bytes() == source.read_bytes()
     arrays = [
         wcodec.decode_checkpoint(coded, base=base),
@@ -74,6 +74,15 @@ def test_missing_and_wrong_bases_are_told(pair):
         wcodec.open(coded, base=base.parent / "nothing")
     with pytest.raises(TypeError):
         wcodec.open(coded, base=[b"bytes"])
+
+
+def test_a_folder_is_no_base_to_encode_with(pair):
+    source, base, coded, _ = pair
+    for given in (base.parent, [base, str(base.parent)]):
+        with pytest.raises(IsADirectoryError) as caught:
+            wcodec.encode_checkpoint(source, coded.with_name("new"), base=given)
+        assert caught.value.filename == str(base.parent)
+    assert not coded.with_name("new").exists()
 
 
 def test_golden_chain():

@@ -2,12 +2,15 @@
 
 import os
 import random
+import struct
 from contextlib import suppress
 
 import numpy as np
 import pytest
 import wcodec
 import wcodec.numpy
+import xxhash
+from blake3 import blake3
 from conftest import DEMO, MALFORMED, weights
 
 EXPECTED = dict(
@@ -196,3 +199,66 @@ def test_buffers_that_do_not_fit():
         native.decode_part_into(0, [(0, 9, 1), (0, 4, 1)], np.zeros(144, np.uint8))
     with pytest.raises(ValueError, match="not within"):
         native.decode_range(0, 1000)
+
+
+def forged(dtype, *layers):
+    """A sound file of a byte, of layers of any dtype, shape and number of bytes."""
+    original = b"\0"
+    head = b"\x89WCOD\r\n\x1a" + struct.pack("<HH52x", 1, 4)
+    checksum = digest(original, digest(b"", 0))
+    table = struct.pack("<QQIB3x", 64, checksum, 1, 1)
+    directory = struct.pack("<BBBBHHIIIIQQQ", 0, 0, 0, 0, 16, 16, 1, 1, 1, 0, 1, 0, 0)
+    at = 0
+    for name, (shape, nbytes) in zip("abc", layers):
+        sizes = (len(name), len(dtype), len(shape), 0, 0, at, nbytes)
+        directory += struct.pack("<IBBHIxxxxQQ", *sizes) + name.encode() + dtype.encode()
+        directory += struct.pack(f"<{len(shape)}Q", *shape)
+        at += nbytes
+    footer = struct.pack("<QQQQQ", 128, 1, len(directory), len(directory), 1)
+    footer += blake3(original).digest()
+    footer += struct.pack("<IIBB2xIIIIII", 1, len(layers), 1, 0, 0, 0, 0, 0, 0, 0).ljust(40, b"\0")
+    return (
+        head
+        + original.ljust(64, b"\0")
+        + table
+        + directory
+        + footer
+        + struct.pack("<Q", digest(head + table + directory + footer, 0))
+        + b"WCODEND\n"
+    )
+
+
+def digest(data, seed):
+    return xxhash.xxh3_64_intdigest(data, seed=seed)
+
+
+@pytest.mark.parametrize(
+    ("shape", "nbytes"),
+    [((1 << 31,), 0), ((1 << 31, 1 << 31), 0), ((), 0), ((5,), 1), ((0,), 1)],
+)
+@pytest.mark.parametrize("dtype", ["C64", "F8_E8M0", "F8_E4M3FNUZ", "F8_E5M2FNUZ", "F4"])
+def test_shapes_that_the_bytes_are_not_of(dtype, shape, nbytes, monkeypatch):
+    """No memory is asked for, not even for the layers before."""
+    coded = forged(dtype, ((0,), 0), (shape, nbytes))
+    reader = wcodec.Reader.from_bytes(coded)
+    assert reader.verify().original_bytes == 1
+    assert reader.layers["b"].shape == shape
+    asked = []
+    monkeypatch.setattr("wcodec.numpy._empty", lambda *a: asked.append(a))
+    for read in (
+        lambda: wcodec.numpy.load(coded),
+        lambda: reader["b"],
+        lambda: reader.part("b", ...),
+        lambda: list(reader.items()),
+    ):
+        with pytest.raises(wcodec.CorruptError, match="are not of shape") as caught:
+            read()
+        assert caught.value.layer == "b" and not asked
+    assert reader.raw("b").nbytes == nbytes
+
+
+def test_dtypes_that_the_codec_does_not_know():
+    reader = wcodec.Reader.from_bytes(forged("F8_E8M0", ((1,), 1)))
+    assert reader["a"].tobytes() == b"\0"
+    with pytest.raises(wcodec.UnsupportedError, match="dtype F4 is not one of NumPy's"):
+        wcodec.numpy.load(forged("F4", ((2,), 1)))

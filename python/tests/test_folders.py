@@ -30,5 +30,12 @@ def test_a_folder_becomes_an_archive_and_comes_back(tmp_path):
     wcodec.decode_checkpoint(tmp_path / "model.wcodec", tmp_path / "back")
     for path in ["config.json", "model.safetensors", "old/model.safetensors"]:
         assert (tmp_path / "back" / path).read_bytes() == (folder / path).read_bytes()
-    with pytest.raises(ValueError, match="exists"):
+    with pytest.raises(FileExistsError):
         wcodec.decode_checkpoint(tmp_path / "model.wcodec", folder)
+    with pytest.raises(ValueError, match="only an empty folder is replaced"):
+        wcodec.decode_checkpoint(tmp_path / "model.wcodec", folder, overwrite=True)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(FileExistsError):
+        wcodec.decode_checkpoint(tmp_path / "model.wcodec", tmp_path / "empty")
+    wcodec.decode_checkpoint(tmp_path / "model.wcodec", tmp_path / "empty", overwrite=True)
+    assert (tmp_path / "empty" / "config.json").read_text() == "{}"

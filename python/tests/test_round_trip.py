@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+import sys
 
 import numpy as np
 import pytest
@@ -92,11 +93,47 @@ def test_other_files_come_back(tmp_path):
     np.save(tmp_path / "a.npy", array)
     (tmp_path / "text").write_bytes(b"neither tensors nor arrays\n" * 99)
     for name in ("a.npy", "text"):
-        wcodec.encode_checkpoint(tmp_path / name, tmp_path / "coded")
-        wcodec.decode_checkpoint(tmp_path / "coded", tmp_path / "back")
+        wcodec.encode_checkpoint(tmp_path / name, tmp_path / "coded", overwrite=True)
+        wcodec.decode_checkpoint(tmp_path / "coded", tmp_path / "back", overwrite=True)
         assert (tmp_path / "back").read_bytes() == (tmp_path / name).read_bytes()
-    wcodec.encode_checkpoint(tmp_path / "a.npy", tmp_path / "coded")
+    wcodec.encode_checkpoint(tmp_path / "a.npy", tmp_path / "coded", overwrite=True)
     assert same(wcodec.decode_checkpoint(tmp_path / "coded")["array"], array)
+
+
+def test_existing_files_are_kept_unless_replacing_is_wanted(tmp_path):
+    original, coded, back = DEMO / "silero-vad-int8.safetensors", tmp_path / "c", tmp_path / "b"
+    wcodec.encode_checkpoint(original, coded)
+    for path, write in (
+        (tmp_path / "kept", lambda path, **more: wcodec.encode_checkpoint(original, path, **more)),
+        (tmp_path / "link", lambda path, **more: wcodec.encode_checkpoint(original, path, **more)),
+        (back, lambda path, **more: wcodec.decode_checkpoint(coded, path, **more)),
+    ):
+        if path.name == "link":
+            path.symlink_to(tmp_path / "nowhere")
+        else:
+            path.write_bytes(b"precious")
+        with pytest.raises(FileExistsError, match="overwrite=True") as caught:
+            write(path)
+        assert caught.value.filename == str(path)
+        assert path.is_symlink() or path.read_bytes() == b"precious"
+        write(path, overwrite=True)
+        assert path.read_bytes() == (original if path == back else coded).read_bytes()
+
+
+def test_saving_replaces_as_safetensors_does(tmp_path):
+    for tensors in ({"a": weights((3, 4))}, {"b": weights((4, 3))}):
+        wcodec.numpy.save_file(tensors, tmp_path / "m.wcodec")
+        assert list(wcodec.open(tmp_path / "m.wcodec")) == list(tensors)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs permission bits")
+def test_files_have_the_permissions_of_what_they_are_made_of(tmp_path):
+    original, coded, back = (tmp_path / name for name in ("original", "coded", "back"))
+    original.write_bytes((DEMO / "silero-vad-int8.safetensors").read_bytes())
+    original.chmod(0o600)
+    wcodec.encode_checkpoint(original, coded)
+    wcodec.decode_checkpoint(coded, back)
+    assert [path.stat().st_mode & 0o777 for path in (coded, back)] == [0o600, 0o600]
 
 
 def test_broken_safetensors_are_kept_with_a_warning(tmp_path):
@@ -127,7 +164,7 @@ def test_the_output_does_not_depend_on_threads(tmp_path):
     coded = set()
     for threads in (1, 2, 5):
         wcodec.encode_checkpoint(
-            DEMO / "silero-vad-int8.safetensors", tmp_path / "c", threads=threads
+            DEMO / "silero-vad-int8.safetensors", tmp_path / "c", threads=threads, overwrite=True
         )
         coded.add((tmp_path / "c").read_bytes())
     assert len(coded) == 1

@@ -50,7 +50,7 @@ def test_a_model_side_by_side(tmp_path, original):
 def test_the_corpus_side_by_side(tmp_path, corpus):
     for original in sorted((corpus / "files").glob("*.safetensors")):
         if original.stat().st_size < 30_000_000:
-            wcodec.encode_checkpoint(original, tmp_path / "m.wcodec", effort="fast")
+            wcodec.encode_checkpoint(original, tmp_path / "m.wcodec", effort="fast", overwrite=True)
             compare(original, tmp_path / "m.wcodec")
 
 

@@ -27,10 +27,8 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
     };
     match commands::run(args) {
         Ok(code) => code,
-        // A reader that has seen enough (`wcodec info | head`) is no failure.
-        Err(error) if is_broken_pipe(&error) => 0,
         Err(error) => {
-            eprintln!("wcodec: {error}");
+            report::tell(&format!("wcodec: {error}"));
             failed(error.kind())
         }
     }

@@ -4,7 +4,7 @@ use comfy_table::{CellAlignment, Table, presets};
 use serde_json::{Value, json};
 use std::io::Write as _;
 use std::path::Path;
-use wcodec::{Layer, Predictor, Result, Stats};
+use wcodec::{Error, Layer, Predictor, Result, Stats};
 
 /// Totals as JSON.
 pub(crate) fn stats_json(stats: &Stats) -> Value {
@@ -52,7 +52,7 @@ pub(crate) fn finished(path: &Path, stats: &Stats, json: bool, to_stdout: bool) 
         false => format!("{}: {}", path.display(), summary(stats)),
     };
     if to_stdout {
-        eprintln!("{text}");
+        tell(&text);
         return Ok(());
     }
     print(&text)
@@ -119,13 +119,20 @@ fn printable(text: &str) -> String {
     text.chars().map(escape).collect()
 }
 
-/// Prints to standard output; a closed pipe is an error, not a panic.
+/// Prints to standard output. A reader that has seen enough (`wcodec info | head`) is no failure.
 pub(crate) fn print(text: &str) -> Result<()> {
-    writeln!(std::io::stdout(), "{text}")?;
-    Ok(())
+    match writeln!(std::io::stdout(), "{text}").map_err(Error::from) {
+        Err(error) if !crate::is_broken_pipe(&error) => Err(error),
+        _ => Ok(()),
+    }
 }
 
 /// Prints JSON to standard output.
 pub(crate) fn print_json(value: &Value) -> Result<()> {
     print(&format!("{value:#}"))
+}
+
+/// Prints to standard error. Where that is closed there is nobody left to tell.
+pub(crate) fn tell(text: &str) {
+    let _ = writeln!(std::io::stderr(), "{text}");
 }

@@ -336,6 +336,15 @@ fn extract_gives_arrays_and_slices() {
         .flat_map(|row| whole[header + row * 387 + 100..header + row * 387 + 250].to_vec())
         .collect();
     assert!(slice.ends_with(&expected) && slice.len() < expected.len() + 256);
+    for (rows, cols, shape) in
+        [("5:5", "3:9", "(0, 6)"), ("5:7", "9:9", "(2, 0)"), ("128:128", "0:387", "(0, 387)")]
+    {
+        let args =
+            ["extract", "m.wcodec", "conv1.weight", "--rows", rows, "--cols", cols, "-o", "-"];
+        let empty = wcodec(&args, at).stdout;
+        let text = String::from_utf8_lossy(&empty[10..]).into_owned();
+        assert!(text.contains(shape) && text.ends_with('\n'), "{text}");
+    }
     fails(&wcodec(&["extract", "m.wcodec", "conv9.weight"], at), 2, "no layer \"conv9.weight\"");
     let output = wcodec(&["extract", "m.wcodec", "conv1.weight", "--rows", "3:700", "-o", "x"], at);
     fails(&output, 2, "rows 3:700 are not within 0:128");
@@ -375,6 +384,11 @@ fn extract_gives_blocks_of_gguf() {
     let expected = [&blocks[5 * 68 + 34..6 * 68], &blocks[6 * 68 + 34..7 * 68]].concat();
     assert!(part.ends_with(&expected), "{part:?}");
     assert!(String::from_utf8_lossy(&part[10..128]).contains("(2, 34)"));
+    for (more, shape) in [(None, "(0, 34)"), (Some("--dequantize"), "(0, 32)")] {
+        let args = ["extract", "m.gguf.wcodec", "w", "--rows", "5:5", "--cols", "32:64", "-o", "-"];
+        let empty = wcodec(&[&args[..], more.as_slice()].concat(), at).stdout;
+        assert!(String::from_utf8_lossy(&empty).contains(shape), "{empty:?}");
+    }
     let args = ["extract", "m.gguf.wcodec", "w", "--cols", "3:64", "-o", "-"];
     fails(&wcodec(&args, at), 2, "cut blocks of 32 elements");
 }

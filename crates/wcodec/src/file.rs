@@ -132,7 +132,7 @@ fn encode_found<T: Target + Send>(
 }
 
 /// Encodes a file. The output appears under its name only when it is complete, synced and, unless
-/// switched off, verified by decoding it.
+/// switched off, verified by decoding it. On Unix it has the input's permission bits.
 ///
 /// # Errors
 /// If a file cannot be read or written, the input was changed meanwhile, an option does not fit, the observer stops the call, or
@@ -146,7 +146,7 @@ pub fn encode_file(
     let source = open(input)?;
     check_input(input, output)?;
     options.bases.check_output(output)?;
-    let mut file = AtomicFile::create(output, options.force)?;
+    let mut file = AtomicFile::create_like(output, options.force, &source)?;
     let stats =
         encode_found(&source, file.file(), options, observer).map_err(|e| e.in_file(input))?;
     file.commit()?;
@@ -271,7 +271,7 @@ pub fn decode_layer_into(coded: &[u8], out: &mut [u8]) -> Result<DecodeStats> {
 }
 
 /// Restores the original file, byte for byte. The output appears under its name only when it is
-/// complete, checked against all hashes and synced.
+/// complete, checked against all hashes and synced. On Unix it has the input's permission bits.
 ///
 /// # Errors
 /// If a file cannot be read or written, the input is not a sound `.wcodec` file within the
@@ -284,7 +284,7 @@ pub fn decode_file(
 ) -> Result<DecodeStats> {
     let source = open(input)?;
     check_input(input, output)?;
-    let mut file = AtomicFile::create(output, options.force)?;
+    let mut file = AtomicFile::create_like(output, options.force, &source)?;
     let stats = decode_to(&source, file.file(), options, observer).map_err(|e| e.in_file(input))?;
     file.commit()?;
     Ok(stats)

@@ -6,7 +6,9 @@ mod support;
 
 use rayon::prelude::*;
 use support::{Rng, bf16, count, int8};
-use wcodec::{ElementType, EncodeOptions, Layer, Scan, decode_layer_into, encode_layer};
+use wcodec::{
+    ElementType, EncodeOptions, Layer, Limits, Reader, Scan, Span, decode_layer_into, encode_layer,
+};
 
 const GUARD: usize = 64;
 
@@ -69,4 +71,23 @@ fn a_buffer_of_another_size_is_refused_and_cleared() {
         );
         assert!(out.iter().all(|&b| b == 0));
     }
+}
+
+/// A buffer may be memory that nobody has touched, and more of it than there is.
+#[test]
+fn buffers_of_a_reader_are_not_touched_if_one_does_not_fit() {
+    let layer = Layer::new("w", ElementType::U8, vec![10, 10]);
+    let (coded, _) = encode_layer(&[3; 100], &layer, &EncodeOptions::default()).unwrap();
+    let reader = Reader::open(coded.as_slice(), &Limits::default()).unwrap();
+    for length in [0, 99, 101] {
+        let (mut right, mut wrong) = (vec![0xff; 100], vec![0xff; length]);
+        reader.decode_layers_into(&mut [(0, &mut right), (0, &mut wrong)]).unwrap_err();
+        assert!(right.iter().chain(&wrong).all(|&b| b == 0xff));
+        let spans = [Span::from(0..10), Span::from(0..10)];
+        reader.decode_part_into(0, &spans, &mut wrong, &()).unwrap_err();
+        assert!(wrong.iter().all(|&b| b == 0xff));
+    }
+    let mut right = vec![0xff; 100];
+    reader.decode_layers_into(&mut [(0, &mut right), (1, &mut [])]).unwrap_err();
+    assert!(right.iter().all(|&b| b == 0xff));
 }

@@ -9,7 +9,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import _wcodec
-from ._options import Base, Path, TileSize, any_path, base_paths, check_threads, file_path, options
+from ._options import (
+    Base,
+    Path,
+    TileSize,
+    any_path,
+    base_paths,
+    check_new,
+    check_threads,
+    file_path,
+    options,
+)
 from ._progress import Progress, reporting
 from ._reader import Reader
 from ._stats import DecodeStats, EncodeStats
@@ -26,12 +36,13 @@ def encode_checkpoint(
     progress: Progress = None,
     effort: str = "default",
     base: Base = None,
+    overwrite: bool = False,
 ) -> EncodeStats:
     """Encodes a file: safetensors, GGUF, ONNX, PyTorch and ``.npy`` by tensor, anything else as bytes; or a folder as an
     archive, in which layers that several files have are stored once.
 
-    The output appears under its name when it is complete, synced and verified; an existing file is
-    replaced. Ctrl-C leaves nothing behind.
+    The output appears under its name when it is complete, synced and verified. On Unix it has the permission bits of
+    a file that it is made of. Ctrl-C leaves nothing behind.
 
     Args:
         input_path: the file or the folder to encode.
@@ -43,18 +54,21 @@ def encode_checkpoint(
         verify: decode what was written before it is kept.
         progress: True shows a bar; a function is called with the bytes done and their total.
         effort: ``"fast"``, ``"default"`` or ``"max"``: how much is tried.
-        base: checkpoints that layers may be predicted from, plain or as ``.wcodec`` files: one path or several.
-            Those that are used are needed for decoding.
+        base: checkpoints that layers may be predicted from, plain or as ``.wcodec`` files: one path or several, of no
+            folders. Those that are used are needed for decoding.
+        overwrite: replace an existing file.
 
     Raises:
+        FileExistsError: the output exists, and ``overwrite`` is not set.
         OSError: a file cannot be read or written.
         TypeError, ValueError: an argument does not fit.
     """
     chosen = options(tile_size, predictor_modes, threads, verify, effort, base)
     source = any_path("input_path", input_path)
     target = file_path("output_path", output_path)
+    check_new(target, overwrite)
     with reporting(progress, "encode") as report:
-        return _wcodec.encode_checkpoint(source, target, chosen, report)
+        return _wcodec.encode_checkpoint(source, target, chosen, overwrite, report)
 
 
 @overload
@@ -76,6 +90,7 @@ def decode_checkpoint(
     threads: int | None = None,
     progress: Progress = None,
     base: Base = None,
+    overwrite: bool = False,
 ) -> DecodeStats: ...
 
 
@@ -86,11 +101,12 @@ def decode_checkpoint(
     threads: int | None = None,
     progress: Progress = None,
     base: Base = None,
+    overwrite: bool = False,
 ) -> DecodeStats | dict[str, NDArray[Any]]:
     """Restores the original file or folder byte for byte, or decodes its layers into arrays.
 
-    The output appears under its name when it is complete, checked against all hashes and synced; an
-    existing file or empty folder is replaced. Ctrl-C leaves nothing behind.
+    The output appears under its name when it is complete, checked against all hashes and synced. On Unix a file has
+    the permission bits of the input. Ctrl-C leaves nothing behind.
 
     Args:
         input_path: the ``.wcodec`` file.
@@ -99,8 +115,10 @@ def decode_checkpoint(
             all calls share.
         progress: True shows a bar; a function is called with the bytes done and their total.
         base: as in :func:`wcodec.open`.
+        overwrite: replace an existing file, or an empty folder.
 
     Raises:
+        FileExistsError: the output exists, and ``overwrite`` is not set.
         OSError: a file cannot be read or written.
         WcodecError: the input is damaged, not a ``.wcodec`` file, or asks for too much; a base of it is missing;
             or arrays are wanted of an original that was kept as bytes of no known structure.
@@ -109,9 +127,10 @@ def decode_checkpoint(
     source = file_path("input_path", input_path)
     if output_path is not None:
         target = any_path("output_path", output_path)
+        check_new(target, overwrite)
         with reporting(progress, "decode") as report:
             bases = base_paths(base)
-            return _wcodec.decode_checkpoint(source, target, bases, threads, report)
+            return _wcodec.decode_checkpoint(source, target, bases, threads, overwrite, report)
     with Reader(source, base=base) as reader:
         return reader._decode_all("np", progress)
 

@@ -28,6 +28,14 @@ WIDTHS = {
     **dict.fromkeys(("F64", "U64", "I64"), 8),
 }
 
+#: Bits of an element of each dtype that a framework may know, in safetensors' spelling.
+BITS = {
+    **{code: 8 * width for code, width in WIDTHS.items()},
+    **dict.fromkeys(("F8_E8M0", "F8_E4M3FNUZ", "F8_E5M2FNUZ"), 8),
+    "F4": 4,
+    "C64": 64,
+}
+
 #: What the frameworks call the dtypes of safetensors; NumPy has some of them from ml_dtypes.
 NAMES = {
     "BOOL": "bool",

@@ -43,7 +43,8 @@ def options(
         raise TypeError(f"predictor_modes is the string {predictor_modes!r}, expected a list")
     predictors = None if predictor_modes is None else list(predictor_modes)
     threads = check_threads(threads)
-    bases = base_paths(base)
+    # Files are looked for in folders by the bases that they name, and this one does not exist yet.
+    bases = [file_path("base", path) for path in base_paths(base)]
     return Options((tile[0], tile[1]), predictors, threads, bool(verify), effort, bases)
 
 
@@ -87,3 +88,10 @@ def file_path(name: str, path: Path) -> str:
     if os.path.isdir(text):
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), text)
     return text
+
+
+def check_new(path: str, overwrite: bool) -> None:
+    """Refuses to replace what is there, unless that is wanted."""
+    if not overwrite and os.path.lexists(path):
+        text = f"{os.strerror(errno.EEXIST)} (not replaced without overwrite=True)"
+        raise FileExistsError(errno.EEXIST, text, path)

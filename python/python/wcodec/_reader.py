@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import ItemsView, Iterator, Mapping, ValuesView
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 
 from . import _wcodec
 from ._errors import CorruptError, UnknownLayerError, UnsupportedError
-from ._frameworks import WIDTHS, framework
+from ._frameworks import BITS, WIDTHS, framework
 from ._index import select
 from ._options import Base, Path, base_paths, file_path
 from ._progress import Progress, reporting
@@ -285,16 +286,30 @@ class Reader(Mapping[str, NDArray[Any]]):
         """Decodes layers into new tensors of a framework."""
         target = framework(kind)
         native = self._open
+        numbers = [self._number(name) for name in names]
+        layers = [self.layers[name] for name in names]
+        for layer in layers:
+            self._check_size(layer)
         tensors, wanted = [], []
-        for name in names:
-            number = self._number(name)
-            layer = self.layers[name]
+        for number, layer in zip(numbers, layers):
             tensor, memory = target._empty(layer.dtype, layer.shape)
             tensors.append(tensor)
             wanted.append((number, memory))
         with reporting(progress, "decode") as report:
             native.decode_into(wanted, report)
         return tensors
+
+    def _check_size(self, layer: Layer) -> None:
+        """Refuses a shape that the bytes are not of, before there is memory for it: of dtypes that the codec does not
+        know a file may claim any."""
+        bits = BITS.get(layer.dtype)
+        if bits is not None and math.prod(layer.shape) * bits != 8 * layer.nbytes:
+            where = "" if self.path is None else f"{self.path}: "
+            text = (
+                f'{where}layer "{layer.name}": {layer.nbytes} bytes of {layer.dtype} are not of '
+                f"shape {layer.shape}"
+            )
+            raise CorruptError(text, file=self.path, layer=layer.name)
 
     def _part(self, name: str, key: Any, kind: str) -> Any:
         number = self._number(name)

@@ -64,10 +64,11 @@ def decode_checkpoint(
     output: _Path,
     bases: Sequence[_Path],
     threads: int | None,
+    overwrite: bool,
     progress: _Progress,
 ) -> Stats: ...
 def encode_checkpoint(
-    input: _Path, output: _Path, options: Options, progress: _Progress
+    input: _Path, output: _Path, options: Options, overwrite: bool, progress: _Progress
 ) -> Stats: ...
 def encode_layer(
     name: str, dtype: str, shape: Sequence[int], data: _Bytes, options: Options

@@ -106,6 +106,8 @@ def _tensors(
             raise ValueError(f"tensor {name!r} has dtype {tensor.dtype}, which safetensors lacks")
         shape = tuple(tensor.shape)
         if code == "F4":
+            if not shape:
+                raise ValueError(f"tensor {name!r} of {tensor.dtype} has no dimension to count in")
             shape = (*shape[:-1], 2 * shape[-1])
         rows.append((name, code, shape, _memory(tensor)))
     return rows
@@ -129,9 +131,16 @@ def _empty(dtype: str, shape: Sequence[int]) -> tuple[torch.Tensor, NDArray[np.u
         raise UnsupportedError(text)
     if dtype == "F4":
         # Two elements share a byte.
+        if not shape or shape[-1] % 2:
+            text = f"PyTorch has no F4 of shape {tuple(shape)}; Reader.raw gives the bytes"
+            raise UnsupportedError(text)
         shape = (*shape[:-1], shape[-1] // 2)
-    tensor = torch.empty(tuple(shape), dtype=kind)
-    return tensor, _memory(tensor)
+    # The reader decodes into this memory, whatever device the caller makes tensors on.
+    tensor = torch.empty(tuple(shape), dtype=kind, device="cpu")
+    memory = _memory(tensor)
+    if tensor.numel() and memory.ctypes.data != tensor.data_ptr():
+        raise UnsupportedError("PyTorch gave no memory to decode into")
+    return tensor, memory
 
 
 def _finish(tensor: torch.Tensor, device: Any) -> torch.Tensor:

@@ -156,6 +156,43 @@ def test_other_devices(tmp_path):
         assert f.get_slice("w")[1].device.type == "meta"
 
 
+@pytest.mark.skipif(not hasattr(torch, "set_default_device"), reason="needs PyTorch 2")
+def test_the_device_that_tensors_are_made_on_by_default(tmp_path):
+    """Whatever it is: what was decoded is what comes, on the device that was asked for."""
+    weight = torch.arange(12, dtype=torch.float32).reshape(3, 4)
+    flipped = weight[[2, 0], 1:]
+    coded = wcodec.torch.save({"w": weight, "none": torch.zeros(0, 3)})
+    (tmp_path / "m.wcodec").write_bytes(coded)
+
+    def check():
+        assert same(wcodec.torch.load(coded)["w"], weight)
+        assert same(wcodec.torch.load_file(tmp_path / "m.wcodec")["w"], weight)
+        asked = wcodec.torch.load_file(tmp_path / "m.wcodec", device="meta")["w"]
+        assert asked.device.type == "meta"
+        with wcodec.safe_open(tmp_path / "m.wcodec", "pt") as f:
+            assert same(f.get_tensor("w"), weight)
+            assert same(f.get_slice("w")[::-2, 1:], flipped)
+        assert wcodec.torch.save({"w": weight, "none": weight[:0, :3]}) == coded
+
+    with torch.device("meta"):
+        check()
+    torch.set_default_device("meta")
+    try:
+        check()
+    finally:
+        torch.set_default_device(None)
+
+
+def test_shapes_that_pytorch_does_not_have():
+    if "F4" not in KINDS.values():
+        pytest.skip("this PyTorch has no float4_e2m1fn_x2")
+    for shape in ((), (2, 3)):
+        with pytest.raises(wcodec.UnsupportedError, match="no F4 of shape"):
+            wcodec.torch._empty("F4", shape)
+    with pytest.raises(ValueError, match="tensor 't'"):
+        wcodec.torch.save({"t": torch.empty((), dtype=torch.float4_e2m1fn_x2)})
+
+
 class Rows(torch.utils.data.Dataset):
     def __init__(self, path):
         self.file = wcodec.safe_open(path, "pt")

@@ -43,15 +43,15 @@ pub(super) fn run(mut args: DecodeArgs) -> Result<()> {
         }
         (Some(_), false) => Err(refuse("no archive, so it has no files", &args.input)),
         (path, _) => {
-            let mut target = Output::create(&output, args.force)?;
+            let mut target = Output::create_like(&output, args.force, &input)?;
             let decode = match path {
                 Some(path) => one_file(&input, &path, &mut target, &options, &terminal),
                 None => wcodec::decode_to(&input.file, target.file(), &options, &terminal),
             };
             let stats = decode.map_err(|e| input.place(e))?;
-            terminal.finish();
             let to_stdout = target.is_stdout();
-            target.commit()?;
+            target.commit(&terminal)?;
+            terminal.finish();
             report::finished(&output, &stats, args.run.json, to_stdout)
         }
     }

@@ -41,12 +41,12 @@ fn file(args: EncodeArgs, options: &EncodeOptions) -> Result<()> {
     let input = Input::open(&args.input)?;
     // Signals are caught before there is anything that they could leave behind.
     let terminal = Terminal::new(args.run.quiet)?;
-    let mut target = Output::create(&output, args.force)?;
+    let mut target = Output::create_like(&output, args.force, &input)?;
     let stats = wcodec::encode_to(&input.file, target.file(), options, &terminal)
         .map_err(|e| input.place(e))?;
-    terminal.finish();
     let to_stdout = target.is_stdout();
-    target.commit()?;
+    target.commit(&terminal)?;
+    terminal.finish();
     report::finished(&output, &stats, args.run.json, to_stdout)
 }
 
@@ -59,8 +59,7 @@ fn archive(args: EncodeArgs, mut options: EncodeOptions) -> Result<()> {
         let mut target = Output::create(&output, false)?;
         let encode = wcodec::encode_archive_to(&args.input, target.file(), &options, &terminal);
         let stats = encode.map_err(place)?;
-        terminal.finish();
-        target.commit()?;
+        target.commit(&terminal)?;
         return report::finished(&output, &stats, args.run.json, true);
     }
     // The output may lie in the folder, which is looked through before there is one.

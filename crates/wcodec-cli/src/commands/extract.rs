@@ -2,11 +2,15 @@
 
 use super::stream::{Input, Output};
 use crate::args::ExtractArgs;
+use crate::terminal::Terminal;
 use std::fs::File;
-use std::io::{BufWriter, Write as _};
+use std::io::Write as _;
 use std::ops::Range;
 use std::path::PathBuf;
 use wcodec::{ElementType, Error, ErrorKind, Layer, Reader, Result};
+
+/// Bytes that are written before a signal is looked for.
+const PIECE: usize = 1 << 20;
 
 /// What is written.
 struct Array {
@@ -36,12 +40,16 @@ pub(super) fn run(args: &ExtractArgs) -> Result<()> {
         let name = layer.name.replace(['/', '\\'], "_");
         PathBuf::from(format!("{}.npy", name.trim_start_matches('.')))
     });
+    // Decoding leaves nothing behind; from here on there is something to take away.
+    let terminal = Terminal::new(true)?;
     let mut target = Output::create(&output, args.force)?;
-    let mut out = BufWriter::new(target.file());
-    wcodec::write_npy(&mut out, array.element, &array.shape, &array.bytes)?;
-    out.flush()?;
-    drop(out);
-    target.commit()
+    let file = target.file();
+    wcodec::write_npy(file, array.element, &array.shape, &[])?;
+    for piece in array.bytes.chunks(PIECE) {
+        terminal.go_on()?;
+        file.write_all(piece)?;
+    }
+    target.commit(&terminal)
 }
 
 fn refusal(text: String) -> Error {
@@ -62,13 +70,14 @@ fn elements(
     if args.rows.is_none() && args.cols.is_none() {
         return Ok(Array { element, shape, bytes: reader.decode_layer(index)? });
     }
-    let (rows, cols) = layer.matrix();
-    let rows = args.rows.clone().unwrap_or(0..rows);
-    let cols = args.cols.clone().unwrap_or(0..cols);
-    let height = rows.end.saturating_sub(rows.start);
-    let bytes = reader.decode_slice(index, rows, cols)?;
-    let elements = (bytes.len() / element.size()) as u64;
-    let shape = vec![height, elements.checked_div(height).unwrap_or(0)];
+    let (all_rows, all_cols) = layer.matrix();
+    let rows = args.rows.clone().unwrap_or(0..all_rows);
+    let cols = args.cols.clone().unwrap_or(0..all_cols);
+    let bytes = reader.decode_slice(index, rows.clone(), cols.clone())?;
+    // Blocks come as bytes, of which a row has another number. The slice does not cut them.
+    let (_, row) = Layer::new("", element, shape).matrix();
+    let width = u128::from(cols.end - cols.start) * u128::from(row) / u128::from(all_cols.max(1));
+    let shape = vec![rows.end - rows.start, width as u64];
     Ok(Array { element, shape, bytes })
 }
 

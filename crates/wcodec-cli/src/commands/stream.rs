@@ -2,6 +2,7 @@
 //! through unnamed files. The codec reads at positions, and nothing is passed on before it is
 //! complete and verified.
 
+use crate::terminal::Terminal;
 use std::fs::File;
 use std::io::{self, Seek as _, Write as _};
 use std::path::{Path, PathBuf};
@@ -15,6 +16,7 @@ pub(super) fn is_stream(path: &Path) -> bool {
 pub(super) struct Input {
     pub(super) file: File,
     name: PathBuf,
+    streamed: bool,
 }
 
 impl Input {
@@ -34,7 +36,7 @@ impl Input {
             Ok(file)
         };
         match open() {
-            Ok(file) => Ok(Input { file, name }),
+            Ok(file) => Ok(Input { file, name, streamed }),
             Err(error) => Err(Error::from(error).in_file(&name)),
         }
     }
@@ -59,6 +61,14 @@ impl Output {
         Ok(Output::Named(AtomicFile::create(path, force)?))
     }
 
+    /// As [`Output::create`], of a file that is made of `input` and gets its permissions.
+    pub(super) fn create_like(path: &Path, force: bool, input: &Input) -> Result<Output> {
+        if is_stream(path) || input.streamed {
+            return Output::create(path, force);
+        }
+        Ok(Output::Named(AtomicFile::create_like(path, force, &input.file)?))
+    }
+
     pub(super) fn is_stdout(&self) -> bool {
         matches!(self, Output::Stdout(_))
     }
@@ -70,16 +80,24 @@ impl Output {
         }
     }
 
-    /// Lets the output appear.
-    pub(super) fn commit(self) -> Result<()> {
+    /// Lets the output appear, unless the work is to stop.
+    pub(super) fn commit(self, terminal: &Terminal) -> Result<()> {
         match self {
-            Output::Named(file) => file.commit(),
+            Output::Named(file) => {
+                terminal.go_on()?;
+                file.commit()
+            }
             Output::Stdout(mut file) => {
-                file.rewind()?;
-                let mut out = io::stdout().lock();
-                io::copy(&mut file, &mut out)?;
-                out.flush()?;
-                Ok(())
+                // The file has no name, so nothing stays of it.
+                terminal.finish();
+                terminal.go_on()?;
+                let mut copy = || -> io::Result<()> {
+                    file.rewind()?;
+                    let mut out = io::stdout().lock();
+                    io::copy(&mut file, &mut out)?;
+                    out.flush()
+                };
+                copy().map_err(|e| Error::from(e).in_file(Path::new("standard output")))
             }
         }
     }

@@ -5,6 +5,8 @@ use crate::error::{Error, Result};
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
+#[cfg(unix)]
+use std::{fs::Permissions, os::unix::fs::PermissionsExt as _};
 use tempfile::NamedTempFile;
 
 /// A file that does not exist under its name until [`AtomicFile::commit`]. Dropped before, it
@@ -13,6 +15,8 @@ pub struct AtomicFile {
     temp: NamedTempFile,
     target: PathBuf,
     force: bool,
+    /// The permissions that it appears with; without them those that it was made with.
+    mode: Option<u32>,
 }
 
 impl AtomicFile {
@@ -22,6 +26,19 @@ impl AtomicFile {
     /// If the target exists and `force` is not set, if it is not a regular file, or if no
     /// temporary file can be made beside it.
     pub fn create(target: &Path, force: bool) -> Result<AtomicFile> {
+        AtomicFile::begin(target, force, None)
+    }
+
+    /// As [`AtomicFile::create`]. On Unix the file gets the permission bits of `source`, which it is made of, and
+    /// before it appears it is its owner's alone.
+    ///
+    /// # Errors
+    /// As [`AtomicFile::create`], or if the permissions of `source` cannot be read.
+    pub fn create_like(target: &Path, force: bool, source: &File) -> Result<AtomicFile> {
+        AtomicFile::begin(target, force, mode_of(source)?)
+    }
+
+    fn begin(target: &Path, force: bool, mode: Option<u32>) -> Result<AtomicFile> {
         let place = |e: Error| e.in_file(target);
         match std::fs::metadata(target) {
             Ok(meta) if !meta.is_file() => {
@@ -35,11 +52,11 @@ impl AtomicFile {
         #[cfg(unix)]
         {
             // As a file opened the usual way; the process's umask applies.
-            let mode = std::os::unix::fs::PermissionsExt::from_mode(0o666);
-            builder.permissions(mode);
+            let mode = if mode.is_some() { 0o600 } else { 0o666 };
+            builder.permissions(Permissions::from_mode(mode));
         }
         let temp = builder.tempfile_in(parent(target)).map_err(|e| place(e.into()))?;
-        Ok(AtomicFile { temp, target: target.to_path_buf(), force })
+        Ok(AtomicFile { temp, target: target.to_path_buf(), force, mode })
     }
 
     /// The file to write to.
@@ -52,8 +69,9 @@ impl AtomicFile {
     /// # Errors
     /// If syncing or renaming fails, or the target has come to exist meanwhile.
     pub fn commit(self) -> Result<()> {
-        let AtomicFile { temp, target, force } = self;
+        let AtomicFile { temp, target, force, mode } = self;
         let place = |e: io::Error| Error::from(e).in_file(&target);
+        set_mode(temp.as_file(), mode);
         temp.as_file().sync_all().map_err(place)?;
         let renamed = if force { temp.persist(&target) } else { temp.persist_noclobber(&target) };
         renamed.map_err(|e| match e.error.kind() {
@@ -86,6 +104,28 @@ pub(crate) fn reserve(file: &File, len: u64) -> io::Result<()> {
     let _ = (file, len);
     Ok(())
 }
+
+/// Permission bits, without those that let a program run as somebody else.
+#[cfg(unix)]
+fn mode_of(file: &File) -> io::Result<Option<u32>> {
+    Ok(Some(file.metadata()?.permissions().mode() & 0o777))
+}
+
+#[cfg(not(unix))]
+fn mode_of(_: &File) -> io::Result<Option<u32>> {
+    Ok(None)
+}
+
+/// Where there are no permissions to set, the file stays as it is.
+#[cfg(unix)]
+fn set_mode(file: &File, mode: Option<u32>) {
+    if let Some(mode) = mode {
+        let _ = file.set_permissions(Permissions::from_mode(mode));
+    }
+}
+
+#[cfg(not(unix))]
+fn set_mode(_: &File, _: Option<u32>) {}
 
 fn already_exists() -> Error {
     Error::argument("file exists (not overwritten without --force)")

@@ -172,7 +172,8 @@ impl<R: ReadAt> Reader<R> {
         Ok(out)
     }
 
-    /// Decodes a layer into `out`, which must have its size. After an error `out` is all zero.
+    /// Decodes a layer into `out`, which must have its size; if not, it stays as it is. After any other error `out` is
+    /// all zero.
     ///
     /// # Errors
     /// As [`Reader::decode_layer`], or if `out` has another size.
@@ -181,7 +182,8 @@ impl<R: ReadAt> Reader<R> {
     }
 
     /// Decodes layers, each into a buffer of its size, in parallel. That is faster than one after
-    /// another: small ones are decoded side by side. After an error all buffers are all zero.
+    /// another: small ones are decoded side by side. If a buffer has another size or there is no such layer, all stay
+    /// as they are; after any other error all are all zero.
     ///
     /// # Errors
     /// As [`Reader::decode_layer_into`].
@@ -199,6 +201,14 @@ impl<R: ReadAt> Reader<R> {
         layers: &mut [(usize, &mut [u8])],
         observer: &dyn Observer,
     ) -> Result<Stats> {
+        for (layer, out) in layers.iter() {
+            let entry = self.entry(*layer)?;
+            if out.len() as u64 != entry.layer.bytes {
+                let (have, want) = (out.len(), entry.layer.bytes);
+                return Err(Error::argument(format!("buffer of {have} bytes, expected {want}"))
+                    .in_layer(&entry.layer.name));
+            }
+        }
         let result = self.decode_all(layers, observer);
         if result.is_err() {
             layers.iter_mut().for_each(|(_, out)| out.fill(0));
@@ -206,6 +216,7 @@ impl<R: ReadAt> Reader<R> {
         result
     }
 
+    /// Decodes layers into buffers of their sizes.
     fn decode_all(
         &self,
         layers: &mut [(usize, &mut [u8])],
@@ -218,11 +229,6 @@ impl<R: ReadAt> Reader<R> {
         let mut shares = Vec::new();
         for (layer, out) in layers {
             let entry = self.entry(*layer)?;
-            if out.len() as u64 != entry.layer.bytes {
-                let (have, want) = (out.len(), entry.layer.bytes);
-                return Err(Error::argument(format!("buffer of {have} bytes, expected {want}"))
-                    .in_layer(&entry.layer.name));
-            }
             if out.is_empty() {
                 continue;
             }

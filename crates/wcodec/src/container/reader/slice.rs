@@ -54,8 +54,8 @@ impl<R: ReadAt> Reader<R> {
     }
 
     /// Decodes part of a layer of any shape, row-major, into `out`, which must have its size: of each
-    /// dimension the indices that its span names. Only the blocks that hold them are read. After an
-    /// error `out` is all zero.
+    /// dimension the indices that its span names. Only the blocks that hold them are read. If an argument does not fit,
+    /// `out` stays as it is; after any other error it is all zero.
     ///
     /// # Errors
     /// As [`Reader::decode_slice`], or if `out` has another size, or the observer stops the call.
@@ -81,14 +81,13 @@ impl<R: ReadAt> Reader<R> {
         out: &mut [u8],
         observer: &dyn Observer,
     ) -> Result<Stats> {
-        let result = self.entry(layer).and_then(|entry| {
-            let runs = self.runs_of(entry, &entry.layer.shape, spans)?;
-            if out.len() as u64 != runs.bytes() {
-                let text = format!("buffer of {} bytes, expected {}", out.len(), runs.bytes());
-                return Err(Error::argument(text).in_layer(&entry.layer.name));
-            }
-            self.copy_of_layer(entry, &runs, out, observer)
-        });
+        let entry = self.entry(layer)?;
+        let runs = self.runs_of(entry, &entry.layer.shape, spans)?;
+        if out.len() as u64 != runs.bytes() {
+            let text = format!("buffer of {} bytes, expected {}", out.len(), runs.bytes());
+            return Err(Error::argument(text).in_layer(&entry.layer.name));
+        }
+        let result = self.copy_of_layer(entry, &runs, out, observer);
         if result.is_err() {
             out.fill(0);
         }
