@@ -60,7 +60,7 @@ pub(crate) fn encode_listed<T: Target + Send>(
     let started = Instant::now();
     options.check()?;
     with_threads(options.threads, || {
-        let partners = Partners::find(source, &listing.layers, options)?;
+        let partners = Partners::find(source, listing, options, observer)?;
         let mut run = |cut: Cut| {
             target.clear()?;
             let out = BufWriter::with_capacity(WRITE_BUFFER, &mut *target);

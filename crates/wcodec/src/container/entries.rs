@@ -158,6 +158,35 @@ pub(crate) fn check_path(path: &str) -> std::result::Result<(), String> {
     Ok(())
 }
 
+/// Where the files of an archive lie in its original.
+pub(crate) struct FileEnds<'a> {
+    entries: &'a [Entry],
+    ends: Vec<u64>,
+}
+
+impl<'a> FileEnds<'a> {
+    pub(crate) fn of(entries: &'a [Entry]) -> FileEnds<'a> {
+        let ends = entries.iter().scan(0u64, |end, entry| {
+            *end = end.saturating_add(entry.bytes);
+            Some(*end)
+        });
+        FileEnds { entries, ends: ends.collect() }
+    }
+
+    /// The number of the file that has this byte of the original.
+    pub(crate) fn number(&self, at: u64) -> usize {
+        self.ends.partition_point(|&end| end <= at)
+    }
+
+    /// Of a layer that begins at this byte: the path of its file and its name in it, or nothing and all of its name if
+    /// it lies in no archive.
+    pub(crate) fn split<'b>(&self, at: u64, name: &'b str) -> (&'a str, &'b str) {
+        let path = self.entries.get(self.number(at)).map(|entry| entry.path.as_str());
+        let split = path.and_then(|path| Some((path, name.strip_prefix(path)?.strip_prefix(':')?)));
+        split.unwrap_or(("", name))
+    }
+}
+
 /// The BLAKE3 of each file of an archive, whose bytes come one behind the other.
 pub(crate) struct FileHashes {
     lengths: Vec<u64>,

@@ -95,7 +95,7 @@ impl<'a> Side<'a> {
     /// What the layer of this number is compared by before its partner is known.
     pub(super) fn sample(&self, number: usize) -> Result<Vec<u8>> {
         let Located { layer, at, .. } = &self.layers[number];
-        matching::sample(layer, element_of(layer), |offset, len| {
+        matching::sample(layer.bytes, element_of(layer), |offset, len| {
             let start = at + offset;
             let mut buffer = Vec::new();
             Ok(self.read(start..start + len, &mut buffer)?.to_vec())
