@@ -101,7 +101,7 @@ impl Bases {
 
     /// Opens the files that were given, to predict from them.
     pub(crate) fn open_given(&self, limits: &Limits) -> Result<Found> {
-        let mut search = Search::new(self, limits);
+        let mut search = Search::new(self, limits, Arc::default());
         // The file to be written is one of the chain.
         let mut chain = vec![[0; 32]];
         let open = |candidate: &Arc<Candidate>| search.open(candidate, &mut chain);
@@ -109,15 +109,14 @@ impl Bases {
         Ok((found, search.work))
     }
 
-    /// Finds the bases of a file whose original has this BLAKE3.
+    /// Finds the bases of a file whose original has this BLAKE3; `work` bounds what they decode.
     pub(crate) fn find_all(
         &self,
-        blake3: [u8; 32],
-        wanted: &[Base],
+        (blake3, wanted): ([u8; 32], &[Base]),
         limits: &Limits,
-    ) -> Result<Found> {
-        let mut search = Search::new(self, limits);
-        Ok((search.find_all(wanted, &mut vec![blake3])?, search.work))
+        work: &Arc<Work>,
+    ) -> Result<Vec<Arc<OpenBase>>> {
+        Search::new(self, limits, Arc::clone(work)).find_all(wanted, &mut vec![blake3])
     }
 }
 
@@ -177,8 +176,8 @@ struct Search<'a> {
 }
 
 impl<'a> Search<'a> {
-    fn new(bases: &'a Bases, limits: &'a Limits) -> Search<'a> {
-        Search { bases, limits, found: HashMap::new(), work: Arc::default() }
+    fn new(bases: &'a Bases, limits: &'a Limits, work: Arc<Work>) -> Search<'a> {
+        Search { bases, limits, found: HashMap::new(), work }
     }
 
     /// `chain` holds the originals of the files that lead here, no more than [`MAX_DEPTH`].

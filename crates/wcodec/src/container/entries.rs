@@ -178,12 +178,22 @@ impl<'a> FileEnds<'a> {
         self.ends.partition_point(|&end| end <= at)
     }
 
-    /// Of a layer that begins at this byte: the path of its file and its name in it, or nothing and all of its name if
-    /// it lies in no archive.
+    /// Of a layer that begins at this byte: the number of its file, and its name in it.
+    pub(crate) fn place<'b>(&self, at: u64, name: &'b str) -> (usize, &'b str) {
+        let number = self.number(at);
+        // One without bytes may lie at the end of a file.
+        let near = [number, self.number(at.saturating_sub(1))];
+        let in_file = |number: usize| {
+            let name = name.strip_prefix(self.entries.get(number)?.path.as_str())?;
+            Some((number, name.strip_prefix(':')?))
+        };
+        near.into_iter().find_map(in_file).unwrap_or((number, name))
+    }
+
+    /// Of such a layer, the path of its file, which is nothing of a single file, and its name in it.
     pub(crate) fn split<'b>(&self, at: u64, name: &'b str) -> (&'a str, &'b str) {
-        let path = self.entries.get(self.number(at)).map(|entry| entry.path.as_str());
-        let split = path.and_then(|path| Some((path, name.strip_prefix(path)?.strip_prefix(':')?)));
-        split.unwrap_or(("", name))
+        let (number, name) = self.place(at, name);
+        (self.entries.get(number).map_or("", |entry| &entry.path), name)
     }
 }
 

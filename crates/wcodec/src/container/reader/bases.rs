@@ -3,7 +3,7 @@
 use super::Reader;
 use super::decode::{Run, to_len};
 use super::runs::Runs;
-use super::work;
+use super::work::{self, Work};
 use crate::base::bases::Bases;
 use crate::base::original::{OpenBase, Rows};
 use crate::base::{Base, BaseRef, OWN};
@@ -17,6 +17,7 @@ use crate::geometry::Rect;
 use crate::limits::Limits;
 use crate::pool::Bytes;
 use std::ops::Range;
+use std::sync::Arc;
 
 /// The partners of blocks, read.
 pub(super) struct LoadedBase<'a> {
@@ -60,8 +61,19 @@ impl<R: ReadAt> Reader<R> {
     /// # Errors
     /// As [`Reader::open_with`]; the reader then stays as it was.
     pub fn find_bases(&mut self, limits: &Limits, bases: &Bases) -> Result<()> {
-        (self.open_bases, self.work) =
-            bases.find_all(self.original_blake3(), &self.bases, limits)?;
+        self.find_bases_within(limits, bases, Arc::default())
+    }
+
+    /// As [`Reader::find_bases`]; all that they decode is counted in `work`.
+    pub(crate) fn find_bases_within(
+        &mut self,
+        limits: &Limits,
+        bases: &Bases,
+        work: Arc<Work>,
+    ) -> Result<()> {
+        let wanted = (self.original_blake3(), self.bases.as_slice());
+        self.open_bases = bases.find_all(wanted, limits, &work)?;
+        self.work = work;
         Ok(())
     }
 
