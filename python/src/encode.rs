@@ -118,6 +118,7 @@ pub(crate) fn encode_tensors<'py>(
     let source = Pieces::new(parts);
     if let Some(output) = output {
         call(py, Some(&output), None, |observer| {
+            options.bases.check_output(&output)?;
             let mut file = AtomicFile::create(&output, true)?;
             wcodec::encode_to(&source, file.file(), &options, observer)?;
             file.commit()

@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 mod call;
+mod diff;
 mod encode;
 mod errors;
 mod pool;
@@ -30,6 +31,8 @@ fn main(py: Python<'_>, args: Vec<OsString>) -> u8 {
 
 #[pymodule]
 mod _wcodec {
+    #[pymodule_export]
+    use super::diff::diff;
     #[pymodule_export]
     use super::encode::{encode_checkpoint, encode_layer, encode_tensors};
     #[pymodule_export]

@@ -29,16 +29,16 @@ pub(crate) struct Args {
 pub(crate) enum Command {
     /// Encode a file or a folder; safetensors, GGUF, ONNX, PyTorch and npy by tensor, anything else as bytes
     Encode(EncodeArgs),
-    /// Tell in a few seconds what encoding a file would bring, from samples of it
+    /// Tell in a few seconds what encoding a file, or the files of a folder, would bring, from samples
     Estimate(EstimateArgs),
     /// Restore the original file or folder, byte for byte
     Decode(DecodeArgs),
     /// Show what a file holds
     Info(InfoArgs),
-    /// Check every hash of a file by decoding it
+    /// Check every hash of a file, or of the files of a folder, by decoding it
     Verify(VerifyArgs),
-    /// Show what differs between two files of any kind, layer by layer; exit code 0 if nothing does, 1 if
-    /// something does
+    /// Show what differs between two files of any kind, or two folders, layer by layer; exit code 0 if nothing
+    /// does, 1 if something does
     Diff(DiffArgs),
     /// Write one layer, or rows and columns of it, as npy; of GGUF's block types the blocks, as bytes
     Extract(ExtractArgs),
@@ -109,7 +109,7 @@ pub(crate) struct CodecArgs {
 
 #[derive(Debug, ClapArgs)]
 pub(crate) struct EstimateArgs {
-    /// File to look at, `-` for standard input
+    /// File to look at, `-` for standard input; or a folder, each file of it
     pub(crate) input: PathBuf,
     /// Show every layer
     #[arg(long)]
@@ -234,7 +234,7 @@ pub(crate) struct InfoArgs {
 
 #[derive(Debug, ClapArgs)]
 pub(crate) struct VerifyArgs {
-    /// File to check
+    /// File to check, or folder that encode made, each .wcodec file of it
     pub(crate) input: PathBuf,
     #[command(flatten)]
     pub(crate) bases: BaseArgs,
@@ -246,11 +246,12 @@ pub(crate) struct VerifyArgs {
 
 #[derive(Debug, ClapArgs)]
 pub(crate) struct DiffArgs {
-    /// File to compare with, of any kind or a .wcodec file; `-` for standard input
+    /// File to compare with, of any kind or a .wcodec file, `-` for standard input; or a folder or an archive,
+    /// each file of it
     pub(crate) a: PathBuf,
-    /// File that is compared; what it has and A does not is what counts
+    /// What is compared; what it has and A does not is what counts
     pub(crate) b: PathBuf,
-    /// Show every layer, identical ones too
+    /// Show every file and layer, identical ones too
     #[arg(long)]
     pub(crate) layers: bool,
     #[command(flatten)]

@@ -32,6 +32,7 @@ pub(crate) fn find(
     let mut alike: HashMap<(u64, u64), Vec<&Part>> = HashMap::new();
     let mut copied = Copied::default();
     for part in parts.all() {
+        go_on(observer)?;
         let bytes = len(&part.bytes);
         if bytes < MIN_BYTES || of_size.get(&bytes).is_none_or(|&count| count < 2) {
             continue;

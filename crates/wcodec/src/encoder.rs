@@ -160,7 +160,7 @@ pub(crate) fn directory(
     let mut directory = planner.directory;
     if cut != Cut::Opaque {
         copies::find(source, &mut directory, observer)?;
-        own::find(source, &mut directory)?;
+        own::find(source, &mut directory, observer)?;
     }
     Ok(directory)
 }

@@ -95,18 +95,21 @@ pub use container::footer::SourceKind;
 pub use container::read_at::ReadAt;
 pub use container::reader::{Reader, Span};
 pub use dequantize::{block_size, dequantize};
-pub use diff::{Diff, DiffFile, LayerDiff, Relation, diff, diff_files};
+pub use diff::{
+    Diff, DiffFile, FileDiff, FolderDiff, LayerDiff, Relation, are_folders, diff, diff_files,
+    diff_folders,
+};
 pub use dtype::ElementType;
 pub use error::{Error, ErrorKind, Result};
-pub use estimate::{Estimate, Expected, estimate};
+pub use estimate::{Estimate, Expected, estimate, estimate_folder};
 pub use file::{
     check_input, decode_file, decode_layer, decode_layer_into, decode_to, encode_bytes,
     encode_bytes_into, encode_file, encode_layer, encode_layer_from, encode_to, max_encoded_len,
     open_file, verify, verify_file,
 };
 pub use folder::{
-    decode_archive, decode_archive_from, decode_folder, encode_archive, encode_archive_to,
-    encode_folder,
+    check_file_name, decode_archive, decode_archive_from, decode_folder, encode_archive,
+    encode_archive_to, encode_folder, verify_folder,
 };
 pub use geometry::{Scan, TileConfig};
 pub use layer::Layer;

@@ -236,7 +236,7 @@ impl<W: Write> Writer<W> {
             return Err(Error::argument("the name occurs twice").in_layer(&layer.name));
         }
         let segment = self.directory.segments.len() as u32;
-        if let Some(base) = self.matcher.partner(&data, layer, 0)? {
+        if let Some(base) = self.matcher.partner(&data, (layer, 0), ("", &layer.name), &())? {
             self.directory.references.push(Reference { segment, base });
         }
         self.directory.layers.push(LayerEntry { layer: layer.clone(), segment, offset: 0 });

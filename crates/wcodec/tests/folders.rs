@@ -268,6 +268,65 @@ fn files_of_an_archive_are_predicted_from_each_other() {
     assert_eq!(broken, 4);
 }
 
+/// More layers of one shape than are tried: they are found by their names, whatever the files are called, and by the
+/// paths of their files before that.
+#[test]
+fn archives_are_predicted_from_other_files_by_name_and_path() {
+    const LAYERS: usize = 70;
+    let mut rng = Rng::new(88);
+    let base: Vec<Vec<u8>> = (0..LAYERS).map(|_| int8(&mut rng, 2000)).collect();
+    let mut fine = base.clone();
+    fine.iter_mut().flatten().for_each(|byte| *byte = byte.wrapping_add(rng.below(2) as u8));
+    let name = |number: usize| format!("layer.{number}");
+    // All in one file, or each under the same name in a file of its own.
+    let one = |layers: &[Vec<u8>]| {
+        let tensors = layers.iter().enumerate();
+        let tensors = tensors.map(|(n, data)| tensor(&name(n), "I8", &[40, 50], data.clone()));
+        safetensors(&tensors.collect::<Vec<_>>())
+    };
+    let many = |layers: &[Vec<u8>]| {
+        let files = layers.iter().enumerate();
+        let file = |data: &Vec<u8>| safetensors(&[tensor("w", "I8", &[40, 50], data.clone())]);
+        let files: Vec<_> = files.map(|(n, data)| (format!("{}/m", name(n)), file(data))).collect();
+        folder(&files.iter().map(|(n, b)| (n.as_str(), b.as_slice())).collect::<Vec<_>>())
+    };
+    let place = tempfile::tempdir().unwrap();
+    let at = |name: &str| place.path().join(name);
+    let archived = |root: &TempDir, name: &str| {
+        encode_archive(root.path(), &at(name), &fast(), &()).unwrap();
+        at(name)
+    };
+    std::fs::write(at("plain"), one(&base)).unwrap();
+    let in_folder = |file: &[u8]| folder(&[("a/model.safetensors", file)]);
+    let (one_base, one_fine) = (in_folder(&one(&base)), in_folder(&one(&fine)));
+    let renamed = folder(&[("b/other.safetensors", &one(&fine))]);
+    let (many_base, many_fine) = (archived(&many(&base), "many"), many(&fine));
+    let one_base = archived(&one_base, "one");
+    for (base, fine) in [
+        (&at("plain"), &one_fine),
+        (&one_base, &one_fine),
+        (&one_base, &renamed),
+        (&many_base, &many_fine),
+    ] {
+        let mut options = EncodeOptions::default();
+        options.bases.add_file(base).unwrap();
+        options.force = true;
+        let stats = encode_archive(fine.path(), &at("fine"), &options, &()).unwrap();
+        assert_eq!(stats.base_elements, (LAYERS * 2000) as u64, "{}", base.display());
+        let mut options = DecodeOptions::default();
+        options.bases.add_file(base).unwrap();
+        decode_archive(&at("fine"), &at("out"), &options, &()).unwrap();
+        assert!(tree(&at("out")) == tree(fine.path()));
+        std::fs::remove_dir_all(at("out")).unwrap();
+    }
+    // And a plain file from an archive.
+    let mut options = EncodeOptions::default();
+    options.bases.add_file(&one_base).unwrap();
+    std::fs::write(at("fine.safetensors"), one(&fine)).unwrap();
+    let stats = encode_file(&at("fine.safetensors"), &at("coded"), &options, &()).unwrap();
+    assert_eq!(stats.base_elements, (LAYERS * 2000) as u64);
+}
+
 #[test]
 fn layers_of_several_files_have_names_of_their_own() {
     let mut rng = Rng::new(83);

@@ -23,6 +23,7 @@ from ._checkpoint import (
     encode_checkpoint,
     encode_layer_numpy,
 )
+from ._diff import Diff, FileDiff, LayerDiff, diff
 from ._errors import (
     CorruptError,
     LimitError,
@@ -41,8 +42,11 @@ __all__ = [
     "FORMAT_VERSION",
     "CorruptError",
     "DecodeStats",
+    "Diff",
     "EncodeStats",
+    "FileDiff",
     "Layer",
+    "LayerDiff",
     "LimitError",
     "MissingBaseError",
     "Reader",
@@ -54,6 +58,7 @@ __all__ = [
     "__version__",
     "decode_checkpoint",
     "decode_layer_numpy",
+    "diff",
     "encode_checkpoint",
     "encode_layer_numpy",
     "load_model",

@@ -7,6 +7,7 @@ from typing import Callable, final
 import numpy as np
 from numpy.typing import NDArray
 
+from ._diff import Diff
 from ._options import Options
 from ._stats import Stats
 
@@ -15,6 +16,7 @@ __all__ = [
     "Reader",
     "__version__",
     "decode_checkpoint",
+    "diff",
     "encode_checkpoint",
     "encode_layer",
     "encode_tensors",
@@ -67,6 +69,13 @@ def decode_checkpoint(
     overwrite: bool,
     progress: _Progress,
 ) -> Stats: ...
+def diff(
+    a: _Path,
+    b: _Path,
+    bases: Sequence[_Path],
+    threads: int | None,
+    progress: _Progress,
+) -> Diff: ...
 def encode_checkpoint(
     input: _Path, output: _Path, options: Options, overwrite: bool, progress: _Progress
 ) -> Stats: ...

@@ -18,7 +18,10 @@ pub(super) fn run(mut args: DecodeArgs) -> Result<()> {
         return folder(args, &options);
     }
     let output = output_path(&args.input, args.output.take(), |input| match &args.file {
-        Some(path) => Ok(PathBuf::from(path.rsplit('/').next().unwrap_or(path))),
+        Some(path) => {
+            let name = path.rsplit('/').next().unwrap_or(path);
+            wcodec::check_file_name(name).map(|()| PathBuf::from(name))
+        }
         None => without_suffix(input),
     })?;
     if !is_stream(&output) {

@@ -35,11 +35,16 @@ pub(super) fn run(args: &ExtractArgs) -> Result<()> {
     } else {
         elements(&reader, index, layer, args).map_err(place)?
     };
-    let output = args.output.clone().unwrap_or_else(|| {
-        // A layer's name comes from the file: it must not lead out of the folder.
-        let name = layer.name.replace(['/', '\\'], "_");
-        PathBuf::from(format!("{}.npy", name.trim_start_matches('.')))
-    });
+    let output = match &args.output {
+        Some(output) => output.clone(),
+        None => {
+            // A layer's name comes from the file: it must not lead out of the folder.
+            let name = layer.name.replace(['/', '\\'], "_");
+            let name = format!("{}.npy", name.trim_start_matches('.'));
+            wcodec::check_file_name(&name)?;
+            PathBuf::from(name)
+        }
+    };
     // Decoding leaves nothing behind; from here on there is something to take away.
     let terminal = Terminal::new(true)?;
     let mut target = Output::create(&output, args.force)?;

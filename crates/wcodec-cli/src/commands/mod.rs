@@ -19,11 +19,11 @@ use wcodec::{Bases, EncodeOptions, Limits, Result};
 pub(crate) fn run(args: Args) -> Result<u8> {
     let done = match args.command {
         Command::Diff(args) => return diff::run(&args),
+        Command::Verify(args) => return verify::run(&args),
         Command::Encode(args) => encode::run(args),
         Command::Estimate(args) => estimate::run(&args),
         Command::Decode(args) => decode::run(args),
         Command::Info(args) => info::run(&args),
-        Command::Verify(args) => verify::run(&args),
         Command::Extract(args) => extract::run(&args),
         Command::Bench(args) => bench::run(&args),
         Command::Demo => demo::run(),

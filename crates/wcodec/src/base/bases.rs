@@ -107,7 +107,7 @@ impl Bases {
 
     /// Opens the files that were given, to predict from them.
     pub(crate) fn open_given(&self, limits: &Limits, observer: &dyn Observer) -> Result<Found> {
-        let mut search = Search::new(self, limits, observer);
+        let mut search = Search::new(self, limits, Arc::default(), observer);
         // The file to be written is one of the chain.
         let mut chain = vec![[0; 32]];
         let open = |candidate: &Arc<Candidate>| search.open(candidate, &mut chain);
@@ -145,16 +145,16 @@ impl Bases {
         check_kept(output, chains.filter_map(|base| Some((base.path.as_deref()?, "a base"))))
     }
 
-    /// Finds the bases of a file whose original has this BLAKE3.
+    /// Finds the bases of a file whose original has this BLAKE3; `work` bounds what they decode.
     pub(crate) fn find_all(
         &self,
-        blake3: [u8; 32],
-        wanted: &[Base],
+        (blake3, wanted): ([u8; 32], &[Base]),
         limits: &Limits,
+        work: &Arc<Work>,
         observer: &dyn Observer,
-    ) -> Result<Found> {
-        let mut search = Search::new(self, limits, observer);
-        Ok((search.find_all(wanted, &mut vec![blake3])?, search.work))
+    ) -> Result<Vec<Arc<OpenBase>>> {
+        let mut search = Search::new(self, limits, Arc::clone(work), observer);
+        search.find_all(wanted, &mut vec![blake3])
     }
 }
 
@@ -237,8 +237,13 @@ struct Search<'a> {
 }
 
 impl<'a> Search<'a> {
-    fn new(bases: &'a Bases, limits: &'a Limits, observer: &'a dyn Observer) -> Search<'a> {
-        Search { bases, limits, observer, found: HashMap::new(), work: Arc::default() }
+    fn new(
+        bases: &'a Bases,
+        limits: &'a Limits,
+        work: Arc<Work>,
+        observer: &'a dyn Observer,
+    ) -> Search<'a> {
+        Search { bases, limits, observer, found: HashMap::new(), work }
     }
 
     /// `chain` holds the originals of the files that lead here, no more than [`MAX_DEPTH`].

@@ -2,10 +2,12 @@
 //!
 //! A file names its bases by the BLAKE3 and the length of their originals. [`bases`] finds them, as plain
 //! files or as `.wcodec` files that may have bases themselves; [`original`] reads the bytes that a block
-//! needs. For encoding, [`matching`] finds the partner of each layer, [`own`] one in another file of the same archive, and
-//! [`residual`] chooses by bits what each block is predicted by.
+//! needs. For encoding, [`lasting`] leaves out what must not be a base, [`matching`] finds the partner of each layer, [`own`] one in another file of the same archive,
+//! both among those that [`known`] holds, and [`residual`] chooses by bits what each block is predicted by.
 
 pub(crate) mod bases;
+pub(crate) mod known;
+pub(crate) mod lasting;
 pub(crate) mod matching;
 pub(crate) mod original;
 pub(crate) mod own;

@@ -158,6 +158,45 @@ pub(crate) fn check_path(path: &str) -> std::result::Result<(), String> {
     Ok(())
 }
 
+/// Where the files of an archive lie in its original.
+pub(crate) struct FileEnds<'a> {
+    entries: &'a [Entry],
+    ends: Vec<u64>,
+}
+
+impl<'a> FileEnds<'a> {
+    pub(crate) fn of(entries: &'a [Entry]) -> FileEnds<'a> {
+        let ends = entries.iter().scan(0u64, |end, entry| {
+            *end = end.saturating_add(entry.bytes);
+            Some(*end)
+        });
+        FileEnds { entries, ends: ends.collect() }
+    }
+
+    /// The number of the file that has this byte of the original.
+    pub(crate) fn number(&self, at: u64) -> usize {
+        self.ends.partition_point(|&end| end <= at)
+    }
+
+    /// Of a layer that begins at this byte: the number of its file, and its name in it.
+    pub(crate) fn place<'b>(&self, at: u64, name: &'b str) -> (usize, &'b str) {
+        let number = self.number(at);
+        // One without bytes may lie at the end of a file.
+        let near = [number, self.number(at.saturating_sub(1))];
+        let in_file = |number: usize| {
+            let name = name.strip_prefix(self.entries.get(number)?.path.as_str())?;
+            Some((number, name.strip_prefix(':')?))
+        };
+        near.into_iter().find_map(in_file).unwrap_or((number, name))
+    }
+
+    /// Of such a layer, the path of its file, which is nothing of a single file, and its name in it.
+    pub(crate) fn split<'b>(&self, at: u64, name: &'b str) -> (&'a str, &'b str) {
+        let (number, name) = self.place(at, name);
+        (self.entries.get(number).map_or("", |entry| &entry.path), name)
+    }
+}
+
 /// The BLAKE3 of each file of an archive, whose bytes come one behind the other.
 pub(crate) struct FileHashes {
     lengths: Vec<u64>,

@@ -5,7 +5,7 @@ use super::side::{Side, element_of};
 use super::tally::{Measured, Parts};
 use super::work::{Outcome, Task, Work};
 use super::{Diff, DiffFile, LayerDiff, Relation};
-use crate::base::matching::NAMED_GAIN;
+use crate::base::known::NAMED_GAIN;
 use crate::dtype::ElementType;
 use crate::error::Result;
 use crate::layer::Layer;

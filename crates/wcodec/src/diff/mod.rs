@@ -1,11 +1,13 @@
 //! What differs between two checkpoints, layer by layer.
 //!
+//! Of folders, [`folders`] finds the files that belong together.
 //! [`pairs`] finds the layers that belong together: by name, then by what they look like. Pieces of them
 //! are read ([`side`]) and compared side by side ([`work`]); how often each byte of the elements and of
 //! their differences occurs is counted ([`tally`]), and its entropy tells how much of a layer is new
 //! ([`compare`]).
 
 mod compare;
+mod folders;
 mod pairs;
 mod side;
 mod tally;
@@ -13,12 +15,15 @@ mod work;
 
 use crate::container::footer::SourceKind;
 use crate::container::read_at::ReadAt;
+use crate::container::reader::work::Work;
 use crate::error::{Error, Result};
 use crate::layer::Layer;
 use crate::options::{DecodeOptions, Observer, with_threads};
+pub use folders::{FileDiff, FolderDiff, are_folders, diff_folders};
 use side::Side;
 use std::fs::File;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use wcodec_kernels::Prediction;
 
@@ -210,8 +215,10 @@ pub fn diff(
 ) -> Result<Diff> {
     let started = Instant::now();
     let mut diff = with_threads(options.threads, || {
-        let a = Side::open(a, options, observer)?;
-        let b = Side::open(b, options, observer)?;
+        let work = Arc::<Work>::default();
+        work.allow(0);
+        let a = Side::open(a, (options, &work), observer)?;
+        let b = Side::open(b, (options, &work), observer)?;
         compare::compare(&a, &b, observer)
     })?;
     diff.elapsed = started.elapsed();

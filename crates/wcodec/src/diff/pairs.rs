@@ -1,7 +1,8 @@
 //! Which layers of two files are compared with each other.
 
 use super::side::{Side, element_of};
-use crate::base::matching::{MOST_TRIED, NAMED_GAIN, OTHER_GAIN, distance};
+use crate::base::known::{MOST_TRIED, NAMED_GAIN, OTHER_GAIN};
+use crate::base::matching::distance;
 use crate::base::residual;
 use crate::dtype::ElementType;
 use crate::error::Result;

@@ -1,11 +1,12 @@
-//! One of the two files that are compared: its layers, and its bytes in ranges.
+//! One of the two files that are compared: its layers, and its bytes in ranges. It may be part of an archive.
 
 use crate::base::matching;
 use crate::base::original::Content;
-use crate::container::entries::Entry;
+use crate::container::entries::{Entry, FileEnds};
 use crate::container::footer::SourceKind;
 use crate::container::read_at::{ReadAt, read_with};
 use crate::container::reader::Reader;
+use crate::container::reader::work::Work;
 use crate::dtype::ElementType;
 use crate::error::{Error, Result};
 use crate::layer::Layer;
@@ -13,13 +14,17 @@ use crate::options::{DecodeOptions, Observer};
 use crate::source::{Listing, Located};
 use std::ops::Range;
 use std::path::Path;
+use std::sync::Arc;
 
+#[derive(Clone)]
 pub(super) struct Side<'a> {
     path: &'a Path,
-    content: Content<&'a dyn ReadAt>,
+    content: Arc<Content<&'a dyn ReadAt>>,
+    /// Where it begins in the content's original.
+    start: u64,
     pub(super) kind: SourceKind,
     /// Of an archive.
-    entries: Vec<Entry>,
+    pub(super) entries: Vec<Entry>,
     /// Sorted by position.
     pub(super) layers: Vec<Located>,
     /// Of the original.
@@ -27,34 +32,76 @@ pub(super) struct Side<'a> {
 }
 
 impl<'a> Side<'a> {
+    /// A file, or the original of a `.wcodec` file. What its bases decode is counted in `work`.
     pub(super) fn open(
         (path, source): (&'a Path, &'a dyn ReadAt),
-        options: &DecodeOptions,
+        (options, work): (&DecodeOptions, &Arc<Work>),
         observer: &dyn Observer,
     ) -> Result<Side<'a>> {
-        Side::find(path, source, options, observer).map_err(|error| error.in_file(path))
+        let coded = Reader::open_if_coded(&source, &options.limits).and_then(|coded| {
+            let Some(mut reader) = coded else { return Ok(None) };
+            let among = (&options.limits, &options.bases);
+            reader.look_for_bases(among, Arc::clone(work), observer)?;
+            let bytes = reader.original_len();
+            work.allow_more(bytes);
+            Side::of(path, Content::Coded(Box::new(reader)), bytes, observer).map(Some)
+        });
+        match coded.map_err(|error| error.in_file(path))? {
+            Some(side) => Ok(side),
+            None => Side::open_plain((path, source), observer),
+        }
     }
 
-    fn find(
-        path: &'a Path,
-        source: &'a dyn ReadAt,
-        options: &DecodeOptions,
+    /// A file, whatever it holds.
+    pub(super) fn open_plain(
+        (path, source): (&'a Path, &'a dyn ReadAt),
         observer: &dyn Observer,
     ) -> Result<Side<'a>> {
-        let (content, bytes) = match Reader::open_if_coded(&source, &options.limits)? {
-            Some(mut reader) => {
-                reader.find_bases(&options.limits, &options.bases)?;
-                let bytes = reader.original_len();
-                (Content::Coded(Box::new(reader)), bytes)
-            }
-            None => (Content::Plain(source), source.size()?),
-        };
+        let open = || Side::of(path, Content::Plain(source), source.size()?, observer);
+        open().map_err(|error| error.in_file(path))
+    }
+
+    fn of(
+        path: &'a Path,
+        content: Content<&'a dyn ReadAt>,
+        bytes: u64,
+        observer: &dyn Observer,
+    ) -> Result<Side<'a>> {
         let (Listing { kind, mut layers, entries }, warning) = content.listing()?;
         if let Some(warning) = warning {
             observer.warn(&format!("{}: {warning}", path.display()));
         }
         layers.sort_by_key(|located| located.at);
-        Ok(Side { path, content, kind, entries, layers, bytes })
+        Ok(Side { path, content: Arc::new(content), start: 0, kind, entries, layers, bytes })
+    }
+
+    /// The files of an archive, each with its layers as they are called in it.
+    pub(super) fn files(&self) -> Vec<Side<'a>> {
+        let ends = FileEnds::of(&self.entries);
+        let mut files: Vec<Side<'a>> = Vec::with_capacity(self.entries.len());
+        for entry in &self.entries {
+            let start = files.last().map_or(0, |before| before.start + before.bytes);
+            files.push(Side {
+                path: self.path,
+                content: Arc::clone(&self.content),
+                start,
+                kind: entry.source.unwrap_or(SourceKind::Opaque),
+                entries: Vec::new(),
+                layers: Vec::new(),
+                bytes: entry.bytes,
+            });
+        }
+        for Located { layer, at, structs } in &self.layers {
+            let (number, name) = ends.place(*at, &layer.name);
+            let layer = Layer { name: name.to_owned(), ..layer.clone() };
+            let end = at.saturating_add(layer.bytes);
+            let file = files.get_mut(number).filter(|file| end <= file.start + file.bytes);
+            if let Some(file) = file {
+                let at = at - file.start;
+                file.layers.push(Located { layer, at, structs: structs.clone() });
+            }
+        }
+        files
     }
 
     /// Whether both have the same files and empty folders, whatever the files hold.
@@ -72,11 +119,12 @@ impl<'a> Side<'a> {
         range: Range<u64>,
         buffer: &'b mut Vec<u8>,
     ) -> Result<&'b [u8]> {
-        let bytes = match &self.content {
+        let range = self.start + range.start..self.start + range.end;
+        let bytes = match &*self.content {
             Content::Plain(source) => {
                 read_with(source, range.start, range.end - range.start, buffer).map_err(Error::from)
             }
-            Content::Coded(reader) => reader.decode_range(range).map(|bytes| {
+            Content::Coded(reader) => reader.decode_allowed(range).map(|bytes| {
                 *buffer = bytes;
                 &buffer[..]
             }),
@@ -86,16 +134,16 @@ impl<'a> Side<'a> {
 
     /// Bytes that are best read together, from byte `at` on.
     pub(super) fn unit_bytes(&self, at: u64) -> Result<u64> {
-        match &self.content {
+        match &*self.content {
             Content::Plain(_) => Ok(1),
-            Content::Coded(reader) => reader.unit_bytes(at),
+            Content::Coded(reader) => reader.unit_bytes(self.start + at),
         }
     }
 
     /// What the layer of this number is compared by before its partner is known.
     pub(super) fn sample(&self, number: usize) -> Result<Vec<u8>> {
         let Located { layer, at, .. } = &self.layers[number];
-        matching::sample(layer, element_of(layer), |offset, len| {
+        matching::sample(layer.bytes, element_of(layer), |offset, len| {
             let start = at + offset;
             let mut buffer = Vec::new();
             Ok(self.read(start..start + len, &mut buffer)?.to_vec())

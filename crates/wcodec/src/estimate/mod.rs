@@ -6,6 +6,7 @@
 //! whole, so that its estimate is exact but for rounding.
 
 mod elements;
+mod folder;
 mod sample;
 
 use crate::base::matching::Partners;
@@ -24,6 +25,7 @@ use crate::pool::Pool;
 use crate::source::{self, Listing};
 use crate::writer::Job;
 use elements::Elements;
+pub use folder::estimate_folder;
 use rayon::prelude::*;
 use sample::{Costs, choose, extrapolate};
 use std::ops::AddAssign;

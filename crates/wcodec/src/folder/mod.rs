@@ -1,14 +1,17 @@
 //! Folders: as one archive, or file by file.
 //!
 //! [`walk`] finds the files of a folder, [`joined`] makes one original of them, [`new`] lets a folder appear
-//! whole or not at all, [`tree`] keeps the layout of a folder.
+//! whole or not at all, under names that [`names`] finds sound, [`tree`] keeps the layout of a folder, [`part`] tells the progress of one of many files.
 
 mod joined;
+mod names;
 mod new;
-mod tree;
-mod walk;
+pub(crate) mod part;
+pub(crate) mod tree;
+pub(crate) mod walk;
 
-pub use tree::{decode_folder, encode_folder};
+pub use names::check_file_name;
+pub use tree::{decode_folder, encode_folder, verify_folder};
 
 use crate::container::commit::{AtomicFile, sync_in_tree};
 use crate::container::entries::Entry;

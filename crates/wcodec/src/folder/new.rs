@@ -1,5 +1,6 @@
 //! A folder that appears whole or not at all: made beside the target, synced, and renamed.
 
+use super::names::check_file_name;
 use crate::container::commit::{parent, reserve, sync_folder, sync_folder_in_tree, sync_tree};
 use crate::container::entries::check_path;
 use crate::error::{Error, Result};
@@ -98,15 +99,10 @@ impl NewFolder {
         Ok(())
     }
 
-    /// Once more where it matters most: a path must not lead out of the folder.
+    /// Once more where it matters most: a path must not lead out of the folder, nor to a device.
     fn check(&self, path: &str) -> Result<()> {
         check_path(path).map_err(Error::argument)?;
-        let strange =
-            |part: &str| cfg!(windows) && (part.contains(':') || part.ends_with(['.', ' ']));
-        if path.split('/').any(strange) {
-            return Err(Error::argument(format!("this system has no name {path:?}")));
-        }
-        Ok(())
+        check_file_name(path)
     }
 
     fn place(&self, error: io::Error, path: &str) -> Error {

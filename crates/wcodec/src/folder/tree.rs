@@ -1,12 +1,13 @@
 //! Folders that keep their layout: each file with layers becomes a `.wcodec` file.
 
 use super::new::NewFolder;
+use super::part::Part;
 use super::walk::{Found, walk};
-use crate::base::matching::without_own;
+use crate::base::lasting::without_own;
 use crate::container::commit::sync_in_tree;
 use crate::container::read_at::{ReadAt, read_with};
 use crate::error::{Error, Result};
-use crate::file::{decode_to, encode_listed, open};
+use crate::file::{decode_to, encode_listed, verify};
 use crate::options::{DecodeOptions, EncodeOptions, Observer, go_on, with_threads};
 use crate::source::{self, Listing};
 use crate::stats::{DecodeStats, EncodeStats, Stats};
@@ -37,7 +38,7 @@ pub fn encode_folder(
     let inner = EncodeOptions { threads: None, ..options.clone() };
     // Files of the folder could each be predicted from the other.
     let sources = walk(input, None)?.into_iter().filter(|found| !found.is_folder());
-    let sources = sources.map(|found| open(&found.place));
+    let sources = sources.map(|found| found.open());
     let inner = without_own(&inner, sources, observer)?;
     let encode = |found: &Found, source: &File, new: &mut NewFolder, part: &Part<'_>| {
         let (mut listing, warning) = source::list(source)?;
@@ -73,8 +74,7 @@ pub fn decode_folder(
 ) -> Result<DecodeStats> {
     let inner = DecodeOptions { threads: None, ..options.clone() };
     let decode = |found: &Found, source: &File, new: &mut NewFolder, part: &Part<'_>| {
-        let name = found.path.strip_suffix(SUFFIX);
-        let Some(name) = name.filter(|name| !name.is_empty() && !name.ends_with('/')) else {
+        let Some(name) = decoded_name(&found.path) else {
             return copy(found, source, new, part);
         };
         let mut file = new.file(name, found.executable, 0)?;
@@ -83,6 +83,43 @@ pub fn decode_folder(
         Ok(stats)
     };
     each_file((input, output, options.force), options.threads, observer, decode)
+}
+
+/// Checks every hash of the `.wcodec` files of a folder, as [`encode_folder`] makes it, by decoding them. Tells of each,
+/// by its path, what was found. Other files have nothing to check.
+///
+/// # Errors
+/// If the folder cannot be looked through, has no `.wcodec` file, or the observer stops the call. What is wrong with a file is
+/// told of that file.
+pub fn verify_folder(
+    input: &Path,
+    options: &DecodeOptions,
+    observer: &dyn Observer,
+) -> Result<Vec<(String, Result<DecodeStats>)>> {
+    let inner = DecodeOptions { threads: None, ..options.clone() };
+    let mut all = walk(input, None)?;
+    all.retain(|found| !found.is_folder() && decoded_name(&found.path).is_some());
+    if all.is_empty() {
+        let text = "a folder without a .wcodec file; encode makes one, with --archive or -o";
+        return Err(Error::argument(text).in_file(input));
+    }
+    let total = all.iter().map(|found| found.bytes).sum();
+    with_threads(options.threads, || {
+        let (mut files, mut before) = (Vec::with_capacity(all.len()), 0);
+        for found in all {
+            let part = Part { observer, path: &found.path, before, len: found.bytes, total };
+            let result = found.read(|source| verify(source, &inner, &part));
+            go_on(observer)?;
+            before += found.bytes;
+            files.push((found.path, result));
+        }
+        Ok(files)
+    })
+}
+
+/// What an encoded file of this name was called; `None` if the name is not that of one.
+pub(crate) fn decoded_name(path: &str) -> Option<&str> {
+    path.strip_suffix(SUFFIX).filter(|name| !name.is_empty() && !name.ends_with('/'))
 }
 
 /// Makes a folder of what `work` makes of each file of another one.
@@ -104,11 +141,7 @@ fn each_file(
                 continue;
             }
             let part = Part { observer, path: &found.path, before, len: found.bytes, total };
-            let source = open(&found.place)?;
-            let same = source.metadata().and_then(|meta| found.check(&meta)).map_err(Error::from);
-            let stats = same.and_then(|()| work(found, &source, &mut new, &part));
-            sum += stats.map_err(|e| e.in_file(&found.place))?;
-            found.check_now()?;
+            sum += found.read(|source| work(found, source, &mut new, &part))?;
             before += found.bytes;
         }
         new.commit()?;
@@ -129,29 +162,4 @@ fn copy(found: &Found, source: &File, new: &mut NewFolder, part: &Part<'_>) -> R
     }
     sync_in_tree(&file)?;
     Ok(Stats { original_bytes: size, coded_bytes: size, ..Stats::default() })
-}
-
-/// The observer of one of many files.
-struct Part<'a> {
-    observer: &'a dyn Observer,
-    path: &'a str,
-    /// Bytes of the files before, of this one, and of all.
-    before: u64,
-    len: u64,
-    total: u64,
-}
-
-impl Observer for Part<'_> {
-    fn progress(&self, done: u64, total: u64) {
-        let done = u128::from(self.len) * u128::from(done) / u128::from(total.max(1));
-        self.observer.progress(self.before + done as u64, self.total);
-    }
-
-    fn warn(&self, message: &str) {
-        self.observer.warn(&format!("{}: {message}", self.path));
-    }
-
-    fn cancelled(&self) -> bool {
-        self.observer.cancelled()
-    }
 }

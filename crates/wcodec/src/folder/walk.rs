@@ -3,10 +3,10 @@
 use crate::container::commit::location;
 use crate::container::entries::{check_path, path_order};
 use crate::error::{Error, Result};
-use crate::file::open_file;
+use crate::file::{open, open_file};
 use crate::limits::Limits;
 use crate::stamp::Stamp;
-use std::fs::Metadata;
+use std::fs::{File, Metadata};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -14,29 +14,45 @@ use std::path::{Path, PathBuf};
 const MOST: usize = 1 << 20;
 
 /// A file, or a folder that holds nothing.
-pub(super) struct Found {
+pub(crate) struct Found {
     /// Where it is in the folder, with `/` between the names.
-    pub(super) path: String,
+    pub(crate) path: String,
     /// Where it is read.
-    pub(super) place: PathBuf,
-    pub(super) bytes: u64,
-    pub(super) executable: bool,
+    pub(crate) place: PathBuf,
+    pub(crate) bytes: u64,
+    pub(crate) executable: bool,
     /// `None` for a folder.
     stamp: Option<Stamp>,
 }
 
 impl Found {
-    pub(super) fn is_folder(&self) -> bool {
+    pub(crate) fn is_folder(&self) -> bool {
         self.stamp.is_none()
     }
 
     /// Checks that a file with this metadata is the one that was found, as it was then.
-    pub(super) fn check(&self, meta: &Metadata) -> io::Result<()> {
+    pub(crate) fn check(&self, meta: &Metadata) -> io::Result<()> {
         self.stamp.as_ref().map_or(Ok(()), |stamp| stamp.check(&Stamp::of(meta)))
     }
 
+    /// Does work on the file, which must stay as it was found.
+    pub(crate) fn read<T>(&self, work: impl FnOnce(&File) -> Result<T>) -> Result<T> {
+        let file = self.open()?;
+        let done = work(&file).map_err(|e| e.in_file(&self.place))?;
+        self.check_now()?;
+        Ok(done)
+    }
+
+    /// Opens the file, if it is as it was found.
+    pub(crate) fn open(&self) -> Result<File> {
+        let file = open(&self.place)?;
+        let same = file.metadata().and_then(|meta| self.check(&meta));
+        same.map_err(|e| Error::from(e).in_file(&self.place))?;
+        Ok(file)
+    }
+
     /// As [`Found::check`], of what has its name now. Folders are not looked at.
-    pub(super) fn check_now(&self) -> Result<()> {
+    pub(crate) fn check_now(&self) -> Result<()> {
         if self.is_folder() {
             return Ok(());
         }
@@ -55,7 +71,7 @@ struct Waiting {
 
 /// All files of a folder and all empty folders in it, in the order of their paths; without the `.wcodec` file
 /// that is to be replaced by the output.
-pub(super) fn walk(root: &Path, output: Option<&Path>) -> Result<Vec<Found>> {
+pub(crate) fn walk(root: &Path, output: Option<&Path>) -> Result<Vec<Found>> {
     let replaced = output.and_then(replaced);
     let real = std::fs::canonicalize(root).map_err(|e| Error::from(e).in_file(root))?;
     let (path, place) = (String::new(), root.to_path_buf());

@@ -3,7 +3,7 @@
 use super::Reader;
 use super::decode::{Run, to_len};
 use super::runs::Runs;
-use super::work;
+use super::work::{self, Work};
 use crate::base::bases::Bases;
 use crate::base::original::{OpenBase, Rows};
 use crate::base::{Base, BaseRef, OWN};
@@ -63,7 +63,7 @@ impl<R: ReadAt> Reader<R> {
         observer: &dyn Observer,
     ) -> Result<Reader<R>> {
         let mut reader = Reader::open(source, limits)?;
-        reader.look_for_bases(limits, bases, observer)?;
+        reader.look_for_bases((limits, bases), Arc::default(), observer)?;
         Ok(reader)
     }
 
@@ -72,17 +72,19 @@ impl<R: ReadAt> Reader<R> {
     /// # Errors
     /// As [`Reader::open_with`]; the reader then stays as it was.
     pub fn find_bases(&mut self, limits: &Limits, bases: &Bases) -> Result<()> {
-        self.look_for_bases(limits, bases, &())
+        self.look_for_bases((limits, bases), Arc::default(), &())
     }
 
-    fn look_for_bases(
+    /// As [`Reader::find_bases`]; all that they decode is counted in `work`, and hashing them can be stopped.
+    pub(crate) fn look_for_bases(
         &mut self,
-        limits: &Limits,
-        bases: &Bases,
+        (limits, bases): (&Limits, &Bases),
+        work: Arc<Work>,
         observer: &dyn Observer,
     ) -> Result<()> {
-        (self.open_bases, self.work) =
-            bases.find_all(self.original_blake3(), &self.bases, limits, observer)?;
+        let wanted = (self.original_blake3(), self.bases.as_slice());
+        self.open_bases = bases.find_all(wanted, limits, &work, observer)?;
+        self.work = work;
         Ok(())
     }
 

@@ -105,6 +105,11 @@ impl<R: ReadAt> Reader<R> {
             return Err(Error::argument(format!("bytes {start}:{end} are not within 0:{all}")));
         }
         self.work.allow(range.end - range.start);
+        self.decode_allowed(range)
+    }
+
+    /// Decodes bytes of the original that are within it; what bases may decode for them was allowed before.
+    pub(crate) fn decode_allowed(&self, range: Range<u64>) -> Result<Vec<u8>> {
         let mut out = zeroed(range.end - range.start)?;
         let runs = Runs::one(range.start, range.end - range.start);
         self.copy_parts(self.parts.within(range).iter(), 0, &runs, &mut out, &())?;

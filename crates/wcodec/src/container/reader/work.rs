@@ -1,7 +1,8 @@
 //! How much the bases of a file may decode.
 //!
 //! Coded bases may be cut in ways that make a reader decode many bytes of one for a few of the next, at each
-//! file of a chain anew. So all files behind one that is read share a bound that grows with what is asked of it.
+//! file of a chain anew. So all files behind one that is read share a bound that grows with what is asked of it; in a
+//! comparison, all files behind all that are compared.
 
 use crate::error::{Error, Result};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -28,8 +29,16 @@ pub(crate) struct Work {
 impl Work {
     /// A call asks for so many bytes. Threads may all decode the same, so each has its share.
     pub(crate) fn allow(&self, asked: u64) {
-        let threads = rayon::current_num_threads() as u64;
-        let more = asked.saturating_mul(RATIO).saturating_add(FREE).saturating_mul(threads);
+        self.add(asked.saturating_mul(RATIO).saturating_add(FREE));
+    }
+
+    /// A call that has begun asks for more.
+    pub(crate) fn allow_more(&self, asked: u64) {
+        self.add(asked.saturating_mul(RATIO));
+    }
+
+    fn add(&self, of_thread: u64) {
+        let more = of_thread.saturating_mul(rayon::current_num_threads() as u64);
         let add = |allowed: u64| Some(allowed.saturating_add(more));
         let _ = self.allowed.fetch_update(Ordering::Relaxed, Ordering::Relaxed, add);
     }
@@ -67,6 +76,10 @@ mod tests {
         assert!(matches!(error.kind(), ErrorKind::Limit { .. }), "{error}");
         work.allow(0);
         work.spend(FREE - 1).unwrap();
+        let before = work.allowed.load(Ordering::Relaxed);
+        work.allow_more(10);
+        let more = work.allowed.load(Ordering::Relaxed) - before;
+        assert!((10 * RATIO..FREE).contains(&more), "{more}");
         work.allow(u64::MAX);
         work.spend(1 << 60).unwrap();
     }

@@ -6,14 +6,16 @@ use crate::base::{BaseRef, OWN};
 use crate::container::bases::Reference;
 use crate::container::directory::{Directory, LayerEntry};
 use crate::container::footer::SourceKind;
+use crate::diff::diff;
 use crate::dtype::ElementType;
 use crate::encoder::layer_segment;
 use crate::error::ErrorKind;
 use crate::file::encode_layer;
 use crate::layer::Layer;
 use crate::limits::Limits;
-use crate::options::EncodeOptions;
+use crate::options::{DecodeOptions, EncodeOptions};
 use crate::writer::{Writer, batches};
+use std::path::Path;
 
 fn noise(seed: usize, bytes: usize) -> Vec<u8> {
     let mix = |k: usize| (k as u32 ^ (seed as u32) << 20).wrapping_mul(0x9e37_79b9);
@@ -60,13 +62,18 @@ fn blocks_cut_across_each_other_are_decoded_once() {
     });
 }
 
-/// A file of segments that have their partners far from each other in a coded base.
+/// A file of segments of 1,024 bytes that have their partners far from each other in a coded base.
 fn scattered(count: usize, bands: usize) -> (Vec<u8>, Bases) {
+    scattered_rows(count, bands, 32)
+}
+
+/// The same, of segments with so many rows of 32 bytes.
+fn scattered_rows(count: usize, bands: usize, rows: usize) -> (Vec<u8>, Bases) {
     const BAND: usize = 512 << 10;
-    const BYTES: usize = 1024;
+    let bytes = rows * 32;
     let mut original = vec![0; bands * BAND];
     let pieces = original.chunks_exact_mut(BAND).enumerate();
-    pieces.for_each(|(k, band)| band[..BYTES].copy_from_slice(&noise(k, BYTES)));
+    pieces.for_each(|(k, band)| band[..bytes].copy_from_slice(&noise(k, bytes)));
     let layer = Layer::new("w", ElementType::U8, vec![(bands * BAND / 1024) as u64, 1024]);
     let options =
         EncodeOptions { block: Some((512, 1024)), verify: false, ..EncodeOptions::default() };
@@ -78,10 +85,10 @@ fn scattered(count: usize, bands: usize) -> (Vec<u8>, Bases) {
     work.allow(u64::MAX);
     let mut directory = Directory { bases: vec![found[0].base.clone()], ..Directory::default() };
     let mut data = Vec::new();
-    let small = Layer::new("s", ElementType::U8, vec![32, 32]);
+    let small = Layer::new("s", ElementType::U8, vec![rows as u64, 32]);
     for segment in 0..count {
         let at = segment % bands * BAND;
-        data.extend_from_slice(&original[at..at + BYTES]);
+        data.extend_from_slice(&original[at..at + bytes]);
         directory.segments.push(layer_segment(&small, &options).unwrap());
         let base = BaseRef { base: 0, flip: false, at: at as u64 };
         directory.references.push(Reference { segment: segment as u32, base });
@@ -110,6 +117,24 @@ fn what_is_wanted_here_and_there_has_a_bound() {
         let reader = Reader::open_with(file.as_slice(), &Limits::default(), &bases).unwrap();
         reader.verify(&()).unwrap();
         assert!(reader.work.done() < 16 << 20, "{}", reader.work.done());
+    });
+}
+
+/// What a comparison reads in pieces has one bound, not one for each.
+#[test]
+fn a_comparison_has_one_bound() {
+    alone(|| {
+        let (file, bases) = scattered_rows(3 * 2048, 40, 64);
+        let options = DecodeOptions { bases, ..DecodeOptions::default() };
+        let nothing: &[u8] = &[];
+        let (a, b) = ((Path::new("a"), &nothing as _), (Path::new("b"), &file as _));
+        let error = diff(a, b, &options, &()).unwrap_err();
+        assert!(matches!(error.kind(), ErrorKind::Limit { .. }), "{error}");
+        // Each piece of 4 MiB alone stays within the bound of a call.
+        let reader = Reader::open_with(&*file, &options.limits, &options.bases).unwrap();
+        for start in (0..reader.original_len()).step_by(4 << 20) {
+            reader.decode_range(start..start + (4 << 20)).unwrap();
+        }
     });
 }
 
