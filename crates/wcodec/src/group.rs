@@ -21,7 +21,7 @@ use crate::options::ScaleOptions;
 use crate::planes::{extract, low_widths, varying_bits};
 use crate::pool::Pool;
 use crate::predict::{self, PredictorSet};
-use crate::scale::plan::{ScalePlan, View};
+use crate::scale::plan::{GroupContexts, ScalePlan, View};
 use crate::stats::Stats;
 use rayon::prelude::*;
 use std::ops::RangeInclusive;
@@ -63,6 +63,8 @@ pub(crate) struct GroupJob<'a> {
     pub(crate) predictors: PredictorSet,
     /// The partners of its elements, if the segment has a base.
     pub(crate) base: Option<GroupBase<'a>>,
+    /// What is known of its units.
+    pub(crate) contexts: Option<GroupContexts<'a>>,
     /// What scale classes may be; `None` for none.
     pub(crate) scale: Option<ScaleOptions>,
 }
@@ -86,7 +88,7 @@ pub(crate) fn side_block(id: BlockId, side: &[u8], pool: &Pool) -> EncodedBlock 
     EncodedBlock { mode: Mode::Side, payload, checksum, stats }
 }
 
-impl GroupJob<'_> {
+impl<'a> GroupJob<'a> {
     /// The group's blocks: band, number across the segment, rectangle.
     fn blocks(&self) -> Vec<(u64, u64, Rect)> {
         self.geometry
@@ -159,8 +161,13 @@ impl GroupJob<'_> {
     }
 
     /// The group's part of the view, with the rectangles of its blocks.
-    fn view<'b>(&self, format: GroupFormat<'b>, rects: &'b [Rect]) -> View<'b> {
+    fn view<'b>(&self, format: GroupFormat<'b>, rects: &'b [Rect]) -> View<'b>
+    where
+        'a: 'b,
+    {
         let (rows, cols) = self.geometry.group_shape(self.group);
+        let units =
+            |of: &GroupContexts<'_>| rects.iter().all(|&rect| of.contexts.of_block(rect).is_some());
         View {
             level: format.level,
             element: self.format.element,
@@ -171,6 +178,7 @@ impl GroupJob<'_> {
             rows: rows as usize,
             cols: cols as usize,
             rects,
+            contexts: self.contexts.filter(units),
         }
     }
 

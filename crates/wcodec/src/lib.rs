@@ -25,6 +25,7 @@ mod base;
 mod block;
 mod checksum;
 mod container;
+mod context;
 mod copies;
 mod dequantize;
 mod diff;

@@ -11,6 +11,7 @@ use crate::container::entries::FileHashes;
 use crate::container::footer::SourceKind;
 use crate::container::read_at::{ReadAt, read_pooled};
 use crate::container::writer::ContainerWriter;
+use crate::context::Contexts;
 use crate::dtype::ElementType;
 use crate::encoder::{layer_segment, opaque_segment};
 use crate::error::{Error, Result, corrupt};
@@ -21,8 +22,9 @@ use crate::options::{Effort, EncodeOptions};
 use crate::packing::Layout;
 use crate::pool::{Bytes, Pool};
 use crate::predict::PredictorSet;
+use crate::scale::plan::GroupContexts;
 use crate::stats::{EncodeStats, Stats};
-use crate::version::{MINOR_BASES, MINOR_COPIES, MINOR_PACKINGS, MINOR_PIVOTS, MINOR_SIGNS};
+use crate::version::{MINOR_BASES, MINOR_COPIES, MINOR_SIGNS};
 use rayon::prelude::*;
 use std::collections::HashSet;
 use std::io::Write;
@@ -87,11 +89,12 @@ pub(crate) struct Job {
 }
 
 impl Job {
-    /// Encodes the group, whose segment, bytes and partners in a base are given.
+    /// Encodes the group, whose segment, bytes, partners in a base and contexts are given.
     pub(crate) fn encode(
         &self,
         segment: &Segment,
         (bytes, base): (&[u8], Option<GroupBase<'_>>),
+        contexts: Option<GroupContexts<'_>>,
         (level, pool): (Level, &Pool),
         options: &EncodeOptions,
     ) -> Result<EncodedGroup> {
@@ -105,6 +108,7 @@ impl Job {
             bytes,
             predictors: if layer { options.predictors } else { PredictorSet::NONE },
             base,
+            contexts,
             scale: (layer && options.effort > Effort::Fast).then(|| options.scale()),
         };
         // A single group decides by itself whether it has a side block.
@@ -191,9 +195,7 @@ impl<W: Write> Writer<W> {
         options: &EncodeOptions,
     ) -> Result<Writer<W>> {
         // The lowest version that has this source and what the directory holds.
-        let packed = if directory.packings.is_empty() { 0 } else { MINOR_PACKINGS };
-        let pivots = directory.layouts.iter().any(Layout::has_pivots);
-        let packed = if pivots { MINOR_PIVOTS } else { packed };
+        let packed = directory.layouts.iter().map(Layout::minor).max().unwrap_or(0);
         let based = if directory.references.is_empty() { 0 } else { MINOR_BASES };
         let copied = if directory.copies.is_empty() { 0 } else { MINOR_COPIES };
         let minor = lowest_minor(options).max(kind.minor()).max(packed).max(based).max(copied);
@@ -372,6 +374,7 @@ impl<W: Write> Writer<W> {
                 let bytes = bytes.get(range.start as usize..range.end as usize);
                 let bytes = bytes.ok_or_else(|| corrupt!("bytes of a group are missing"))?;
                 let gathered = gather(directory, piece.packing, level, bytes)?;
+                let contexts = contexts(directory, piece.packing, level, &gathered)?;
                 let encode = |job: &Job| {
                     let bytes = match piece.packing {
                         Some(number) => {
@@ -384,7 +387,10 @@ impl<W: Write> Writer<W> {
                     let base = partners(directory, (bases, own), (job, &self.pool))?;
                     let base = base.as_ref().map(|(bytes, flip)| GroupBase { bytes, flip: *flip });
                     let segment = &directory.segments[job.segment];
-                    job.encode(segment, (bytes, base), (level, &self.pool), &self.options)
+                    let contexts = contexts.as_ref().filter(|of| of.segment == job.segment);
+                    let contexts = contexts.map(PackingContexts::group);
+                    let tools = (level, &self.pool);
+                    job.encode(segment, (bytes, base), contexts, tools, &self.options)
                 };
                 piece.jobs.par_iter().map(encode).collect()
             })
@@ -435,6 +441,37 @@ impl<W: Write> Writer<W> {
         }
         Ok(encoded.stats)
     }
+}
+
+/// The contexts of a segment of a packing.
+struct PackingContexts {
+    segment: usize,
+    values: Vec<i16>,
+    unit: usize,
+    fall: bool,
+}
+
+impl PackingContexts {
+    fn group(&self) -> GroupContexts<'_> {
+        let &PackingContexts { ref values, unit, fall, .. } = self;
+        GroupContexts { contexts: Contexts { values, first: 0, unit }, fall }
+    }
+}
+
+/// What the fields of a packing, whose segments hold this, tell of one of them.
+fn contexts(
+    directory: &Directory,
+    packing: Option<usize>,
+    level: Level,
+    gathered: &[Vec<u8>],
+) -> Result<Option<PackingContexts>> {
+    let Some(packing) = packing.map(|number| directory.packings[number]) else { return Ok(None) };
+    let layout = &directory.layouts[packing.layout as usize];
+    let Some((stream, context)) = layout.context() else { return Ok(None) };
+    let streams: Vec<&[u8]> = gathered.iter().map(Vec::as_slice).collect();
+    let values = context.values(level, layout, packing.structs as usize, &streams)?;
+    let (segment, unit) = (packing.segment as usize + stream, context.unit(&layout.fields));
+    Ok(Some(PackingContexts { segment, values, unit, fall: context.falls() }))
 }
 
 /// The codes of the fields of a packing; nothing for other pieces.

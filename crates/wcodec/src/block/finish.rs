@@ -3,8 +3,12 @@
 
 use super::decode::{BaseRows, BlockJob};
 use crate::checksum::BlockHash;
+use crate::scale::Units;
 use crate::scale::mean::ColumnMeans;
-use wcodec_kernels::{Decoded, Level, Prediction, add_base};
+use wcodec_kernels::{Decoded, Level, Place, Prediction, add_base};
+
+/// Elements of a piece.
+const PIECE: usize = 4 << 10;
 
 /// Means, partners and the hash of one block.
 pub(super) struct Finish<'a> {
@@ -48,6 +52,30 @@ impl<'a> Finish<'a> {
             }
         }
         self.hash.update(level, bytes);
+    }
+
+    /// The same with a block whose elements were decoded in units, to the front of `coded`, and puts them in their place.
+    pub(super) fn units(
+        &mut self,
+        level: Level,
+        units: &Units,
+        coded: &[u8],
+        (line, buffers): (&mut Vec<u8>, &mut [&mut [u8]]),
+    ) {
+        let job = self.job;
+        let Place { buffer, start, pitch, .. } = job.place;
+        let (cols, across) = (job.cols, job.cols / units.size);
+        let at_once = (PIECE / cols).max(1);
+        line.resize(at_once * cols + Units::AT_ONCE, 0);
+        for row in (0..job.rows).step_by(at_once) {
+            let rows = row..job.rows.min(row + at_once);
+            units.restore(rows.start * across..rows.end * across, coded, line);
+            let bytes = &mut line[..rows.len() * cols];
+            self.piece(level, Decoded { block: 0, row, col: 0, bytes });
+            for (row, bytes) in rows.zip(line.chunks_exact(cols)) {
+                buffers[buffer][start + row * pitch..][..cols].copy_from_slice(bytes);
+            }
+        }
     }
 
     /// The hash of what has come.

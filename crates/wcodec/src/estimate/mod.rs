@@ -159,7 +159,7 @@ fn estimate_listed(
             watch.step(size_of(&job), || {
                 let bytes = elements.read(job.segment, &job.bytes)?;
                 let segment = &directory.segments[job.segment];
-                let costs = Costs::of((&job, segment), &bytes, (level, &pool), options)?;
+                let costs = Costs::of((&job, segment), (&bytes, None), (level, &pool), options)?;
                 Ok((job, costs))
             })
         })

@@ -11,6 +11,7 @@ pub(crate) mod mean;
 mod merge;
 pub(crate) mod plan;
 
+use crate::context::BlockContexts;
 use mean::Mean;
 use std::ops::Range;
 use wcodec_kernels::{LANES, Scan};
@@ -20,13 +21,29 @@ pub(crate) const MAX_CLASSES: usize = 64;
 /// Most row factors, and most column factors, of a group.
 pub(crate) const MAX_FACTORS: u64 = 1 << 20;
 
+/// The order in which the symbols of planes with classes are coded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ClassScan {
+    Row,
+    Column,
+    /// Row by row, but units of elements with a context by rising class.
+    Context,
+}
+
+impl ClassScan {
+    /// How a kernel sees it.
+    pub(crate) fn kernel(self) -> Scan {
+        if self == ClassScan::Column { Scan::Column } else { Scan::Row }
+    }
+}
+
 /// The scale classes of a group.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ScaleClasses {
     /// The scan of the planes that have classes.
-    pub(crate) scan: Scan,
-    /// The sum of factors that is class 0; smaller ones are as well.
-    pub(crate) lowest: u8,
+    pub(crate) scan: ClassScan,
+    /// The sum of factors, and of the context if there is one, that is class 0; smaller ones are as well.
+    pub(crate) lowest: i16,
     /// The table of each class; at least two classes.
     pub(crate) tables: Vec<u8>,
     /// The factor of each row of the group, below 64.
@@ -40,10 +57,50 @@ pub(crate) struct ScaleClasses {
 /// What the classes of a group come to in one of its blocks.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct BlockClasses {
-    /// The rows in the order in which the column scan takes them; empty for the row scan.
+    /// The rows in the order in which the column scan takes them; empty for the others.
     pub(crate) order: Vec<u32>,
+    /// Of the context scan.
+    pub(crate) units: Option<Units>,
     /// The table of each step.
     pub(crate) of_step: Vec<u8>,
+}
+
+/// Units of elements in the order of the context scan.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Units {
+    /// Elements of a unit.
+    pub(crate) size: usize,
+    /// The place of each unit of the block, row by row, among those that are coded.
+    pub(crate) places: Vec<u32>,
+}
+
+impl Units {
+    /// Elements that are copied at once; buffers have so many more.
+    pub(crate) const AT_ONCE: usize = 32;
+
+    /// The elements of a block, which lie in row-major order, in the order in which they are coded.
+    pub(crate) fn in_coding_order(&self, elements: &[u8], coded: &mut [u8]) {
+        for (unit, &place) in elements.chunks_exact(self.size).zip(&self.places) {
+            coded[place as usize * self.size..][..self.size].copy_from_slice(unit);
+        }
+    }
+
+    /// Sets `out` to these units of a block, of whose elements `coded` begins with those that are coded. Both have
+    /// [`AT_ONCE`](Units::AT_ONCE) bytes more.
+    pub(crate) fn restore(&self, units: Range<usize>, coded: &[u8], out: &mut [u8]) {
+        let mut at = 0;
+        for &place in &self.places[units] {
+            let start = place as usize * self.size;
+            if self.size <= Units::AT_ONCE {
+                // What is too much is overwritten by the next one.
+                let unit = &coded[start..start + Units::AT_ONCE];
+                out[at..at + Units::AT_ONCE].copy_from_slice(unit);
+            } else {
+                out[at..at + self.size].copy_from_slice(&coded[start..start + self.size]);
+            }
+            at += self.size;
+        }
+    }
 }
 
 /// The mean of `count` numbers, of which this is the sum, rounded, halves up.
@@ -52,22 +109,87 @@ fn mean(sum: usize, count: usize) -> usize {
 }
 
 impl ScaleClasses {
-    /// Of the block with these rows of the group and these columns.
-    pub(crate) fn of_block(&self, rows: Range<usize>, cols: Range<usize>) -> BlockClasses {
+    /// Of the block with these rows of the group and these columns; `None` if it takes contexts that there are not.
+    pub(crate) fn of_block(
+        &self,
+        rows: Range<usize>,
+        cols: Range<usize>,
+        contexts: Option<BlockContexts<'_>>,
+    ) -> Option<BlockClasses> {
         let (rows, cols) = (&self.rows[rows], &self.cols[cols]);
-        match self.scan {
-            Scan::Row => BlockClasses { order: Vec::new(), of_step: self.row_scan(rows, cols) },
-            Scan::Column => {
-                let order = order(rows);
-                BlockClasses { of_step: self.column_scan(rows, cols, &order), order }
+        Some(match self.scan {
+            ClassScan::Row => {
+                BlockClasses { of_step: self.row_scan(rows, cols), ..BlockClasses::default() }
             }
+            ClassScan::Column => {
+                let order = order(rows);
+                let of_step = self.column_scan(rows, cols, &order);
+                BlockClasses { order, of_step, units: None }
+            }
+            ClassScan::Context => self.context_scan(rows, cols, contexts?),
+        })
+    }
+
+    /// The classes of a row of units, of which these are the contexts and the means of the columns' factors.
+    fn of_units<'a>(
+        &'a self,
+        row: u8,
+        (means, contexts): (&'a [i32], &'a [i16]),
+    ) -> impl Iterator<Item = u8> + 'a {
+        let (first, last) = (i32::from(row) - i32::from(self.lowest), self.tables.len() as i32 - 1);
+        let pairs = means.iter().zip(contexts);
+        pairs.map(move |(mean, &context)| (first + mean + i32::from(context)).clamp(0, last) as u8)
+    }
+
+    /// The sums of factors and context of units of a block.
+    pub(crate) fn sums_of_units(
+        &self,
+        rows: Range<usize>,
+        cols: Range<usize>,
+        contexts: BlockContexts<'_>,
+    ) -> Vec<i32> {
+        let BlockContexts { values, pitch, unit } = contexts;
+        let means = means_of_units(&self.cols[cols], unit);
+        let rows = self.rows[rows].iter().zip(values.chunks(pitch));
+        let of_row = |(&row, contexts): (&u8, &[i16])| -> Vec<i32> {
+            let pairs = means.iter().zip(contexts);
+            pairs.map(|(mean, &context)| i32::from(row) + mean + i32::from(context)).collect()
+        };
+        rows.flat_map(of_row).collect()
+    }
+
+    fn context_scan(&self, rows: &[u8], cols: &[u8], contexts: BlockContexts<'_>) -> BlockClasses {
+        let BlockContexts { values, pitch, unit } = contexts;
+        let means = means_of_units(cols, unit);
+        let mut places = Vec::with_capacity(rows.len() * means.len());
+        let mut counts = [0usize; MAX_CLASSES];
+        for (&row, contexts) in rows.iter().zip(values.chunks(pitch)) {
+            let start = places.len();
+            places.extend(self.of_units(row, (&means, contexts)).map(u32::from));
+            places[start..].iter().for_each(|&class| counts[class as usize % MAX_CLASSES] += 1);
         }
+        let elements = places.len() * unit;
+        let lanes = elements.clamp(1, LANES);
+        let mut of_step = Vec::with_capacity(elements.div_ceil(lanes));
+        let mut end = 0;
+        for (count, &table) in counts.iter_mut().zip(&self.tables) {
+            let start = end;
+            end += std::mem::replace(count, start);
+            // A step is of the class of its first element.
+            of_step.resize((end * unit).div_ceil(lanes), table);
+        }
+        for place in &mut places {
+            let next = &mut counts[*place as usize % MAX_CLASSES];
+            *place = *next as u32;
+            *next += 1;
+        }
+        BlockClasses { order: Vec::new(), of_step, units: Some(Units { size: unit, places }) }
     }
 
     /// The table of a sum of factors.
     #[inline(always)]
     fn table(&self, factor: usize) -> u8 {
-        let class = factor.saturating_sub(usize::from(self.lowest));
+        let class = factor.saturating_sub(self.lowest.unsigned_abs().into());
         self.tables[class.min(self.tables.len() - 1)]
     }
 
@@ -136,6 +258,12 @@ impl ScaleClasses {
         }
         of_step
     }
+}
+
+/// The mean factors of the columns of each unit.
+fn means_of_units(cols: &[u8], unit: usize) -> Vec<i32> {
+    let sum = |cols: &[u8]| cols.iter().map(|&col| usize::from(col)).sum();
+    cols.chunks_exact(unit).map(|cols| mean(sum(cols), unit) as i32).collect()
 }
 
 /// Rows by rising factor, rows of equal factors in their order.
