@@ -19,7 +19,7 @@ use crate::geometry::Geometry;
 use crate::group::{EncodedGroup, GroupJob, side_block};
 use crate::layer::Layer;
 use crate::options::{Effort, EncodeOptions};
-use crate::packing::Layout;
+use crate::packing::{Layout, Packing};
 use crate::pool::{Bytes, Pool};
 use crate::predict::PredictorSet;
 use crate::scale::plan::GroupContexts;
@@ -374,7 +374,13 @@ impl<W: Write> Writer<W> {
                 let bytes = bytes.get(range.start as usize..range.end as usize);
                 let bytes = bytes.ok_or_else(|| corrupt!("bytes of a group are missing"))?;
                 let gathered = gather(directory, piece.packing, level, bytes)?;
-                let contexts = contexts(directory, piece.packing, level, &gathered)?;
+                let streams: Vec<&[u8]> = gathered.iter().map(Vec::as_slice).collect();
+                let contexts = piece.packing.map(|number| {
+                    let packing = directory.packings[number];
+                    let layout = &directory.layouts[packing.layout as usize];
+                    PackingContexts::of(packing, layout, level, &streams)
+                });
+                let contexts = contexts.transpose()?.flatten();
                 let encode = |job: &Job| {
                     let bytes = match piece.packing {
                         Some(number) => {
@@ -444,7 +450,7 @@ impl<W: Write> Writer<W> {
 }
 
 /// The contexts of a segment of a packing.
-struct PackingContexts {
+pub(crate) struct PackingContexts {
     segment: usize,
     values: Vec<i16>,
     unit: usize,
@@ -452,26 +458,23 @@ struct PackingContexts {
 }
 
 impl PackingContexts {
-    fn group(&self) -> GroupContexts<'_> {
+    /// Of a packing whose segments hold this; `None` if it has none.
+    pub(crate) fn of(
+        packing: Packing,
+        layout: &Layout,
+        level: Level,
+        streams: &[&[u8]],
+    ) -> Result<Option<PackingContexts>> {
+        let Some((stream, context)) = layout.context() else { return Ok(None) };
+        let values = context.values(level, layout, packing.structs as usize, streams)?;
+        let (segment, unit) = (packing.segment as usize + stream, context.unit(&layout.fields));
+        Ok(Some(PackingContexts { segment, values, unit, fall: context.falls() }))
+    }
+
+    pub(crate) fn group(&self) -> GroupContexts<'_> {
         let &PackingContexts { ref values, unit, fall, .. } = self;
         GroupContexts { contexts: Contexts { values, first: 0, unit }, fall }
     }
-}
-
-/// What the fields of a packing, whose segments hold this, tell of one of them.
-fn contexts(
-    directory: &Directory,
-    packing: Option<usize>,
-    level: Level,
-    gathered: &[Vec<u8>],
-) -> Result<Option<PackingContexts>> {
-    let Some(packing) = packing.map(|number| directory.packings[number]) else { return Ok(None) };
-    let layout = &directory.layouts[packing.layout as usize];
-    let Some((stream, context)) = layout.context() else { return Ok(None) };
-    let streams: Vec<&[u8]> = gathered.iter().map(Vec::as_slice).collect();
-    let values = context.values(level, layout, packing.structs as usize, &streams)?;
-    let (segment, unit) = (packing.segment as usize + stream, context.unit(&layout.fields));
-    Ok(Some(PackingContexts { segment, values, unit, fall: context.falls() }))
 }
 
 /// The codes of the fields of a packing; nothing for other pieces.

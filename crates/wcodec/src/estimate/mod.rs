@@ -22,7 +22,7 @@ use crate::options::{EncodeOptions, Observer, Watch, with_threads};
 use crate::planes::extract;
 use crate::pool::Pool;
 use crate::source::{self, Listing};
-use crate::writer::Job;
+use crate::writer::{Job, PackingContexts};
 use elements::Elements;
 use rayon::prelude::*;
 use sample::{Costs, choose, extrapolate};
@@ -159,7 +159,9 @@ fn estimate_listed(
             watch.step(size_of(&job), || {
                 let bytes = elements.read(job.segment, &job.bytes)?;
                 let segment = &directory.segments[job.segment];
-                let costs = Costs::of((&job, segment), (&bytes, None), (level, &pool), options)?;
+                let contexts = elements.contexts(job.segment)?;
+                let elements = (&*bytes, contexts.as_ref().map(PackingContexts::group));
+                let costs = Costs::of((&job, segment), elements, (level, &pool), options)?;
                 Ok((job, costs))
             })
         })
