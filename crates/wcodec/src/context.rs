@@ -45,28 +45,38 @@ pub(crate) enum Measure {
     Exponent,
 }
 
+/// What a fraction in parts of 1,024 adds to a logarithm: log2(1 + x) is nearly x + 0.349 x (1 - x).
+const FRACTIONS: [i16; OCTAVE as usize] = {
+    let mut table = [0; OCTAVE as usize];
+    let mut fraction = 0;
+    while fraction < OCTAVE {
+        let more = (fraction * (OCTAVE - fraction) * 357) >> (2 * OCTAVE_BITS);
+        table[fraction as usize] = (fraction + more) as i16;
+        fraction += 1;
+    }
+    table
+};
+
 /// The logarithm of `significand * 2^exponent`.
-#[inline(always)]
 fn log(significand: u32, exponent: i32) -> i32 {
     if significand == 0 {
         return OF_ZERO;
     }
     let zeros = significand.leading_zeros();
-    let top = 31 - zeros as i32;
-    let fraction = ((significand << zeros << 1) >> (32 - OCTAVE_BITS)) as i32;
-    // log2(1 + x) is nearly x + 0.349 x (1 - x).
-    let more = (fraction * (OCTAVE - fraction) * 357) >> (2 * OCTAVE_BITS);
-    (exponent + top) * OCTAVE + fraction + more
+    let fraction = (significand << zeros << 1) >> (32 - OCTAVE_BITS);
+    (exponent + 31 - zeros as i32) * OCTAVE + i32::from(FRACTIONS[fraction as usize])
 }
 
 /// As [`log`], of a float with an exponent that is `least` at its lowest and `bits` bits of mantissa.
 #[inline(always)]
 fn log_of_float(magnitude: u32, bits: u32, least: i32) -> i32 {
     let (exponent, mantissa) = ((magnitude >> bits) as i32, magnitude & ((1 << bits) - 1));
-    match exponent {
-        0 => log(mantissa, least),
-        _ => log(mantissa | 1 << bits, least + exponent - 1),
+    if exponent == 0 {
+        return log(mantissa, least);
     }
+    let fraction = (mantissa << (32 - bits)) >> (32 - OCTAVE_BITS);
+    let octaves = least + exponent - 1 + bits as i32;
+    octaves * OCTAVE + i32::from(FRACTIONS[fraction as usize % FRACTIONS.len()])
 }
 
 impl Measure {

@@ -21,6 +21,7 @@ use crate::options::ScaleOptions;
 use crate::planes::{extract, low_widths, varying_bits};
 use crate::pool::Pool;
 use crate::predict::{self, PredictorSet};
+use crate::scale::ClassScan;
 use crate::scale::plan::{GroupContexts, ScalePlan, View};
 use crate::stats::Stats;
 use rayon::prelude::*;
@@ -75,6 +76,8 @@ pub(crate) struct EncodedGroup {
     pub(crate) group: u64,
     pub(crate) blocks: Vec<EncodedBlock>,
     pub(crate) side: Option<Vec<u8>>,
+    /// Whether its classes take contexts.
+    pub(crate) contexts: bool,
     pub(crate) stats: Stats,
 }
 
@@ -271,6 +274,8 @@ impl<'a> GroupJob<'a> {
         let blocks: Vec<EncodedBlock> = blocks.into_iter().flatten().collect();
         let mut stats = Stats::default();
         blocks.iter().for_each(|block| stats += block.stats);
+        let of_contexts = |plan: &ScalePlan| plan.classes.scan == ClassScan::Context;
+        let contexts = shared.scale.as_ref().is_some_and(of_contexts);
         let mut side = None;
         if has_side {
             let SharedTables { tables, scale } = shared;
@@ -282,7 +287,7 @@ impl<'a> GroupJob<'a> {
             stats.table_bytes += payload.len() as u64;
             side = Some(payload);
         }
-        Ok(EncodedGroup { group: self.group, blocks, side, stats })
+        Ok(EncodedGroup { group: self.group, blocks, side, contexts, stats })
     }
 
     /// Counts of blocks, for all planes that may come first.

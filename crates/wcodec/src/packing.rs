@@ -410,6 +410,7 @@ mod tests {
                 field(1, vec![piece(0, 8, &[(1, 8)])]),
                 field(4, vec![piece(8, 4, &[(2, 8), (2, 4)])]),
             ],
+            context: None,
         };
         change(&mut layout);
         layout.checked()

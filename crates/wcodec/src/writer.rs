@@ -65,6 +65,8 @@ pub struct Writer<W> {
     matcher: Matcher,
     /// Whether blocks of each segment are predicted from its base.
     predicted: Vec<bool>,
+    /// Whether the context of each layout is taken.
+    contexts: Vec<bool>,
     names: HashSet<String>,
     hasher: blake3::Hasher,
     files: FileHashes,
@@ -216,6 +218,7 @@ impl<W: Write> Writer<W> {
             bases,
             matcher: Matcher::default(),
             predicted: vec![false; directory.segments.len()],
+            contexts: vec![false; directory.layouts.len()],
             files: FileHashes::new(&directory.entries),
             directory,
             names: HashSet::new(),
@@ -259,6 +262,9 @@ impl<W: Write> Writer<W> {
     /// If writing fails.
     pub fn finish(mut self) -> Result<EncodeStats> {
         self.drop_unused_bases();
+        for (layout, used) in self.directory.layouts.iter_mut().zip(&self.contexts) {
+            layout.context.take_if(|_| !used);
+        }
         self.settle_copies()?;
         for (entry, digest) in self.directory.entries.iter_mut().zip(self.files.finish()) {
             entry.blake3 = if entry.is_folder() { [0; 32] } else { digest };
@@ -413,6 +419,11 @@ impl<W: Write> Writer<W> {
         let mut sum = Stats::default();
         let mut of_segments = Vec::new();
         for (job, group) in piece.jobs.iter().zip(groups) {
+            if group.contexts
+                && let Some(number) = piece.packing
+            {
+                self.contexts[self.directory.packings[number].layout as usize] = true;
+            }
             of_segments.push((job.segment, self.write(job.segment, group)?));
         }
         let Some(number) = piece.packing else {

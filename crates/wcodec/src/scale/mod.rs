@@ -291,44 +291,97 @@ mod tests {
     use proptest::prelude::*;
     use wcodec_kernels::Steps;
 
+    /// What the words of FORMAT.md make of a list of elements.
+    fn table_of(classes: &ScaleClasses, step: &[(usize, usize)], context: i32) -> (u8, usize) {
+        let factors =
+            step.iter().map(|&(row, col)| classes.rows[row] as usize + classes.cols[col] as usize);
+        let sum = ((factors.sum::<usize>() + step.len() / 2) / step.len()) as i32;
+        let last = classes.tables.len() as i32 - 1;
+        let class = (sum + context - i32::from(classes.lowest)).clamp(0, last) as usize;
+        (classes.tables[class], class)
+    }
+
+    fn classes(
+        seed: u64,
+        (rows, cols): (usize, usize),
+        (scan, lowest, count): (ClassScan, i16, usize),
+    ) -> ScaleClasses {
+        let random = |i: usize| {
+            let product = (seed | 1).wrapping_mul(i as u64 * 2 + 1);
+            (product.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40) as usize
+        };
+        ScaleClasses {
+            scan,
+            lowest,
+            tables: (0..count).map(|k| k as u8 / 3).collect(),
+            rows: (0..rows).map(|i| (random(i) % 64) as u8).collect(),
+            cols: (0..cols).map(|i| (random(1000 + i) % 64) as u8).collect(),
+            means: Vec::new(),
+        }
+    }
+
     proptest! {
         /// Against the words of FORMAT.md, element by element.
         #[test]
-        fn classes_are_those_of_the_format(rows in 1usize..70, cols in 1usize..100, lowest in 0u8..100, count in 2usize..=64, column: bool, seed: u64) {
-            let random = |i: usize| ((seed | 1).wrapping_mul(i as u64 * 2 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40) as usize;
-            let scan = if column { Scan::Column } else { Scan::Row };
-            let classes = ScaleClasses {
-                scan,
-                lowest,
-                tables: (0..count).map(|k| k as u8 / 3).collect(),
-                rows: (0..rows).map(|i| (random(i) % 64) as u8).collect(),
-                cols: (0..cols).map(|i| (random(1000 + i) % 64) as u8).collect(),
-                means: Vec::new(),
-            };
-            let found = classes.of_block(0..rows, 0..cols);
+        fn classes_are_those_of_the_format(rows in 1usize..70, cols in 1usize..100, lowest in 0i16..100, count in 2usize..=64, column: bool, seed: u64) {
+            let scan = if column { ClassScan::Column } else { ClassScan::Row };
+            let classes = classes(seed, (rows, cols), (scan, lowest, count));
+            let found = classes.of_block(0..rows, 0..cols, None).unwrap();
+            prop_assert_eq!(&found.units, &None);
             let mut order: Vec<usize> = (0..rows).collect();
             let mut elements: Vec<Vec<(usize, usize)>> = Vec::new();
-            match scan {
-                Scan::Row => {
-                    let all: Vec<(usize, usize)> = (0..rows * cols).map(|i| (i / cols, i % cols)).collect();
-                    elements.extend(all.chunks(32).map(<[_]>::to_vec));
-                    prop_assert!(found.order.is_empty());
+            if column {
+                order.sort_by_key(|&row| classes.rows[row]);
+                prop_assert!(found.order.iter().map(|&row| row as usize).eq(order.iter().copied()));
+                for strip in order.chunks(32) {
+                    elements.extend((0..cols).map(|col| strip.iter().map(|&row| (row, col)).collect()));
                 }
-                Scan::Column => {
-                    order.sort_by_key(|&row| classes.rows[row]);
-                    prop_assert!(found.order.iter().map(|&row| row as usize).eq(order.iter().copied()));
-                    for strip in order.chunks(32) {
-                        elements.extend((0..cols).map(|col| strip.iter().map(|&row| (row, col)).collect()));
-                    }
-                }
+            } else {
+                let all: Vec<(usize, usize)> = (0..rows * cols).map(|i| (i / cols, i % cols)).collect();
+                elements.extend(all.chunks(32).map(<[_]>::to_vec));
+                prop_assert!(found.order.is_empty());
             }
-            prop_assert_eq!(elements.len(), Steps::of(scan, rows, cols).count());
-            let expected: Vec<u8> = elements.iter().map(|step| {
-                let sum: usize = step.iter().map(|&(row, col)| usize::from(classes.rows[row]) + usize::from(classes.cols[col])).sum();
-                let factor = (sum + step.len() / 2) / step.len();
-                classes.tables[factor.saturating_sub(usize::from(lowest)).min(count - 1)]
-            }).collect();
+            prop_assert_eq!(elements.len(), Steps::of(scan.kernel(), rows, cols).count());
+            let expected: Vec<u8> =
+                elements.iter().map(|step| table_of(&classes, step, 0).0).collect();
             prop_assert_eq!(found.of_step, expected);
+        }
+
+        /// The same with contexts, and units return to their places.
+        #[test]
+        fn units_are_those_of_the_format(rows in 1usize..40, across in 1usize..8, unit in 1usize..40, more in 0usize..3, lowest in -100i16..100, count in 2usize..=64, seed: u64) {
+            let cols = across * unit;
+            let classes = classes(seed, (rows, cols), (ClassScan::Context, lowest, count));
+            let pitch = across + more;
+            let values: Vec<i16> =
+                (0..rows * pitch).map(|i| (seed.rotate_left(i as u32) % 160) as i16 - 80).collect();
+            let contexts = BlockContexts { values: &values, pitch, unit };
+            prop_assert_eq!(classes.of_block(0..rows, 0..cols, None), None);
+            let found = classes.of_block(0..rows, 0..cols, Some(contexts)).unwrap();
+            let mut units: Vec<(usize, Vec<(usize, usize)>)> = Vec::new();
+            for (row, first) in (0..rows).flat_map(|row| (0..across).map(move |k| (row, k))) {
+                let elements: Vec<(usize, usize)> =
+                    (first * unit..(first + 1) * unit).map(|col| (row, col)).collect();
+                let context = values[row * pitch + first].into();
+                units.push((table_of(&classes, &elements, context).1, elements));
+            }
+            units.sort_by_key(|(class, _)| *class);
+            let coded: Vec<(usize, usize, usize)> = units
+                .iter()
+                .flat_map(|(class, elements)| elements.iter().map(|&(row, col)| (*class, row, col)))
+                .collect();
+            let lanes = coded.len().min(32);
+            let expected: Vec<u8> = coded.chunks(lanes).map(|step| classes.tables[step[0].0]).collect();
+            prop_assert_eq!(found.of_step, expected);
+            let of_units = found.units.unwrap();
+            let elements: Vec<u8> = (0..rows * cols).map(|i| (i * 7 % 251) as u8).collect();
+            let mut in_order = vec![0; elements.len() + Units::AT_ONCE];
+            of_units.in_coding_order(&elements, &mut in_order);
+            let expected = coded.iter().map(|&(_, row, col)| elements[row * cols + col]);
+            prop_assert!(expected.eq(in_order[..elements.len()].iter().copied()));
+            let mut back = vec![0; elements.len() + Units::AT_ONCE];
+            of_units.restore(0..rows * across, &in_order, &mut back);
+            prop_assert_eq!(&back[..elements.len()], elements);
         }
     }
 }
