@@ -707,7 +707,7 @@ def read_context(data, at, fields):
     """A context (section 10.1), and where it ends: its segment, the segments that it needs, the elements of a unit,
     the units of a struct, its terms."""
     number, count, zero, codes = struct.unpack("<BBHI", take(data, at, 8))
-    require(number < len(fields) and 1 <= count <= 4 and zero == 0 and codes, "context")
+    require(number < len(fields) and 1 <= count <= 4 and zero == 0 and codes >= 8, "context")
     element, _, all_codes, _, group, pivots = fields[number]
     require(TYPES[element][1] == 1 and all_codes % codes == 0, "codes of a context")
     require(not pivots or codes % group == 0, "unit of a context")

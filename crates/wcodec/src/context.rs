@@ -12,6 +12,8 @@ use wcodec_kernels::{Level, PutPivots};
 
 /// Most terms of a context.
 pub(crate) const MAX_TERMS: usize = 4;
+/// Fewest codes of a unit: so what is known of all units takes less than their codes.
+const MIN_CODES: usize = 8;
 /// Logarithms are told in so many parts of an octave, contexts in quarters of one.
 const OCTAVE: i32 = 1 << OCTAVE_BITS;
 const OCTAVE_BITS: u32 = 10;
@@ -141,7 +143,7 @@ impl Context {
         };
         let group = of.pivots.as_ref().map_or(1, |pivots| pivots.group);
         let all = of.bits.codes;
-        if codes == 0 || !all.is_multiple_of(codes) || !codes.is_multiple_of(group) {
+        if codes < MIN_CODES || !all.is_multiple_of(codes) || !codes.is_multiple_of(group) {
             return Err(corrupt!("context of {codes} of {all} codes in groups of {group}"));
         }
         for term in terms {

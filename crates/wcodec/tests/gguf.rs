@@ -173,6 +173,25 @@ fn contexts_come_back_in_parts_too() {
     }
 }
 
+/// What is damaged of the scales is noticed before it is used for codes.
+#[test]
+fn damaged_contexts_are_noticed() {
+    let tensor = with_contexts(&mut Rng::new(6), "Q6_K", 32, 1024);
+    let (coded, _) = round_trip(&Gguf::new(vec![tensor]).build(), Effort::Default);
+    let mut rng = Rng::new(7);
+    for at in (0..coded.len()).step_by(101) {
+        let mut damaged = coded.clone();
+        damaged[at] ^= 1 << rng.below(8);
+        let Ok(reader) = Reader::open(damaged.as_slice(), &Limits::default()) else { continue };
+        assert!(reader.verify(&()).is_err(), "byte {at}");
+        let mut part = vec![1; 210];
+        let structs = [Span::from(3..4), Span::from(256..512)];
+        if reader.decode_part_into(0, &structs, &mut part, &()).is_err() {
+            assert!(part.iter().all(|&byte| byte == 0), "byte {at}");
+        }
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
     #[test]

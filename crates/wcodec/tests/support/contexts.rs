@@ -90,7 +90,8 @@ pub fn cases() -> Vec<(&'static str, Vec<u8>)> {
         ("context_terms_many", byte(1, 5)),
         ("context_reserved", byte(2, 1)),
         ("context_codes_none", byte(4, 0)),
-        ("context_codes_part", byte(4, 5)),
+        ("context_codes_few", byte(4, 4)),
+        ("context_codes_part", byte(4, 12)),
         ("context_codes_wrap", byte(7, 0xff)),
         (
             "context_codes_of_groups",
