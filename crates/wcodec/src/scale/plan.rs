@@ -30,7 +30,7 @@ const SAMPLE_ROWS: usize = 64;
 /// The column scan decodes slower: it must save more than one part in this of all bits.
 const COLUMN_GAIN: u64 = 2000;
 /// So does the context scan,
-const CONTEXT_GAIN: u64 = 1000;
+const CONTEXT_GAIN: u64 = 2000;
 /// and predicted signs.
 const SIGN_GAIN: u64 = 500;
 /// Signs that save more than one part in this need no second look.
@@ -317,9 +317,9 @@ impl View<'_> {
         // What is stored once for the group counts by the sample's part in it.
         let part = |bits: u64| (u128::from(bits) * sampled / elements) as u64;
         let all = |bits: u64| (u128::from(bits) * elements / sampled.max(1)) as u64;
-        let lists = |scales: u64| scales + means.len() as u64 * MEAN_BITS / FACTOR_BITS;
-        let overhead =
-            |scales: u64| lists(scales) * FACTOR_BITS * BIT * (self.rows + self.cols) as u64;
+        let sides = (self.rows + self.cols) as u64;
+        let of_means = means.len() as u64 * MEAN_BITS / FACTOR_BITS * sides;
+        let overhead = |factors: u64| (factors + of_means) * FACTOR_BITS * BIT;
         let below = self.elements() as u64 * u64::from(self.element.bits() - plane.width) * BIT;
         let all_bits = self.elements() as u64 * u64::from(self.element.bits()) * BIT;
         let mut tried = Tried { one_table: u64::MAX, classes: None, plane };
@@ -327,9 +327,9 @@ impl View<'_> {
         let scans = [(Scan::Row, ClassScan::Row), (Scan::Column, ClassScan::Column)];
         let scans = scans.iter().filter(|scan| wanted(scan));
         let by_factors =
-            scans.map(|&(_, scan)| (unmerged(factors, means.clone(), scan), overhead(1)));
+            scans.map(|&(_, scan)| (unmerged(factors, means.clone(), scan), overhead(sides)));
         let by_contexts = self.classes_of_contexts(&sample, &means, options).into_iter();
-        let by_contexts = by_contexts.map(|(classes, scales)| (classes, overhead(scales)));
+        let by_contexts = by_contexts.map(|(classes, factors)| (classes, overhead(factors)));
         for (classes, overhead) in by_factors.chain(by_contexts) {
             let counts = summed(&self.count(&classes, &sample, tried.plane.width));
             let one = counts.iter().fold([0; 256], |sum, part| added(&sum, part));
@@ -352,31 +352,33 @@ impl View<'_> {
         Some(tried)
     }
 
-    /// Classes of the contexts, alone or beside the factors of the weights that they scale, with how many lists of
-    /// factors of the scale each of them has.
+    /// Classes of the contexts, alone or beside row factors of the weights that they scale (of columns, a unit has
+    /// nearly all), with the number of these factors.
     fn classes_of_contexts(
         &self,
         sample: &[Rect],
         means: &[Mean],
         options: ScaleOptions,
     ) -> Vec<(ScaleClasses, u64)> {
-        let whole =
-            Rect { start: self.base, stride: self.cols as u64, rows: self.rows, cols: self.cols };
+        let (start, stride) = (self.base, self.cols as u64);
+        let whole = Rect { start, stride, rows: self.rows, cols: self.cols };
         let contexts = self.block_contexts(whole).filter(|_| options.scan.is_none());
         let (Some(contexts), Some(GroupContexts { fall, .. })) = (contexts, self.contexts) else {
             return Vec::new();
         };
-        let none = Factors { rows: vec![0; self.rows], cols: vec![0; self.cols] };
+        let factors = |rows| Factors { rows, cols: vec![0; self.cols] };
         let of_weights = || {
             let codes = &self.bytes[..self.elements()];
             let weights = weights(self.element, codes, self.cols, contexts);
             let (rows, cols) = (self.rows, self.cols);
             fit(self.level, ElementType::F32, &weights, rows, cols, options.whole)
         };
-        let of_weights = if fall { of_weights() } else { None };
-        let factors = [(Some(none), 0), (of_weights, 1)];
-        let factors = factors.into_iter().filter_map(|(factors, lists)| Some((factors?, lists)));
-        factors.map(|(factors, lists)| (self.by_contexts(factors, means, sample), lists)).collect()
+        let mut tried = vec![(factors(vec![0; self.rows]), 0)];
+        if fall && let Some(found) = of_weights() {
+            tried.push((factors(found.rows), self.rows as u64));
+        }
+        let classes = |(factors, count)| (self.by_contexts(factors, means, sample), count);
+        tried.into_iter().map(classes).collect()
     }
 
     /// A class for each sum of these factors and a context, as far as nearly all units of a sample have them.
