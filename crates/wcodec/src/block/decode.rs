@@ -193,7 +193,7 @@ fn decode_coded(
 ) {
     let (mut blocks, mut numbers, mut finishes) = (Vec::new(), Vec::new(), Vec::new());
     let mut units = Vec::new();
-    let Scratch { space, coded: room, bytes: line } = scratch;
+    let Scratch { space, coded: room, .. } = scratch;
     let mut start = 0;
     for (number, (job, parsed)) in jobs.iter().zip(&*parsed).enumerate() {
         if let Ok(Parsed { coded: Some(coded), .. }) = parsed {
@@ -205,7 +205,7 @@ fn decode_coded(
                 Some(_) => {
                     let (cols, buffer) = (job.elements(), buffers.len());
                     let place = Place { buffer, start, pitch: cols, streamed: false };
-                    start += cols + Units::AT_ONCE;
+                    start += cols;
                     Block { rows: 1, cols, place, ..block }
                 }
             });
@@ -229,7 +229,7 @@ fn decode_coded(
     let whole = finishes.iter_mut().zip(&units).zip(&verdicts);
     for ((finish, units), _) in whole.filter(|(_, verdict)| verdict.is_ok()) {
         if let Some((units, start)) = *units {
-            finish.units(level, units, &room[start..], (line, buffers));
+            finish.units(level, units, &room[start..], buffers);
         }
     }
     let hashes: Vec<BlockHash> = finishes.into_iter().map(Finish::into_hash).collect();

@@ -54,27 +54,23 @@ impl<'a> Finish<'a> {
         self.hash.update(level, bytes);
     }
 
-    /// The same with a block whose elements were decoded in units, to the front of `coded`, and puts them in their place.
+    /// The same with a block whose elements were decoded in units, to `coded`; puts them in their place.
     pub(super) fn units(
         &mut self,
         level: Level,
         units: &Units,
         coded: &[u8],
-        (line, buffers): (&mut Vec<u8>, &mut [&mut [u8]]),
+        buffers: &mut [&mut [u8]],
     ) {
         let job = self.job;
         let Place { buffer, start, pitch, .. } = job.place;
-        let (cols, across) = (job.cols, job.cols / units.size);
-        let at_once = (PIECE / cols).max(1);
-        line.resize(at_once * cols + Units::AT_ONCE, 0);
+        let mut restore = units.restore(coded);
+        let at_once = if pitch == job.cols { (PIECE / job.cols).max(1) } else { 1 };
         for row in (0..job.rows).step_by(at_once) {
-            let rows = row..job.rows.min(row + at_once);
-            units.restore(rows.start * across..rows.end * across, coded, line);
-            let bytes = &mut line[..rows.len() * cols];
+            let rows = at_once.min(job.rows - row);
+            let bytes = &mut buffers[buffer][start + row * pitch..][..rows * job.cols];
+            restore.next(bytes);
             self.piece(level, Decoded { block: 0, row, col: 0, bytes });
-            for (row, bytes) in rows.zip(line.chunks_exact(cols)) {
-                buffers[buffer][start + row * pitch..][..cols].copy_from_slice(bytes);
-            }
         }
     }
 

@@ -65,39 +65,59 @@ pub(crate) struct BlockClasses {
     pub(crate) of_step: Vec<u8>,
 }
 
-/// Units of elements in the order of the context scan.
+/// Units of elements, which the context scan takes by rising class.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Units {
     /// Elements of a unit.
     pub(crate) size: usize,
-    /// The place of each unit of the block, row by row, among those that are coded.
-    pub(crate) places: Vec<u32>,
+    /// The class of each unit of the block, row by row.
+    classes: Vec<u8>,
+    /// Elements that are coded before the first one of each class.
+    starts: [usize; MAX_CLASSES],
 }
 
 impl Units {
-    /// Elements that are copied at once; buffers have so many more.
-    pub(crate) const AT_ONCE: usize = 32;
-
     /// The elements of a block, which lie in row-major order, in the order in which they are coded.
     pub(crate) fn in_coding_order(&self, elements: &[u8], coded: &mut [u8]) {
-        for (unit, &place) in elements.chunks_exact(self.size).zip(&self.places) {
-            coded[place as usize * self.size..][..self.size].copy_from_slice(unit);
+        let mut next = self.starts;
+        for (unit, &class) in elements.chunks_exact(self.size).zip(&self.classes) {
+            let start = &mut next[usize::from(class) % MAX_CLASSES];
+            coded[*start..][..self.size].copy_from_slice(unit);
+            *start += self.size;
         }
     }
 
-    /// Sets `out` to these units of a block, of whose elements `coded` begins with those that are coded. Both have
-    /// [`AT_ONCE`](Units::AT_ONCE) bytes more.
-    pub(crate) fn restore(&self, units: Range<usize>, coded: &[u8], out: &mut [u8]) {
+    /// The other way, some rows after the other.
+    pub(crate) fn restore<'a>(&'a self, coded: &'a [u8]) -> RestoreUnits<'a> {
+        RestoreUnits { size: self.size, classes: &self.classes, next: self.starts, coded }
+    }
+}
+
+/// Units that are yet to be put in their place.
+pub(crate) struct RestoreUnits<'a> {
+    size: usize,
+    classes: &'a [u8],
+    /// Of each class, the first element of the next one in `coded`.
+    next: [usize; MAX_CLASSES],
+    coded: &'a [u8],
+}
+
+impl RestoreUnits<'_> {
+    /// Sets `out` to the next elements, whole units.
+    pub(crate) fn next(&mut self, out: &mut [u8]) {
+        /// Copied at once: what is too much is overwritten by the next unit.
+        const AT_ONCE: usize = 32;
+        let (now, later) = self.classes.split_at(out.len() / self.size);
+        self.classes = later;
         let mut at = 0;
-        for &place in &self.places[units] {
-            let start = place as usize * self.size;
-            if self.size <= Units::AT_ONCE {
-                // What is too much is overwritten by the next one.
-                let unit = &coded[start..start + Units::AT_ONCE];
-                out[at..at + Units::AT_ONCE].copy_from_slice(unit);
-            } else {
-                out[at..at + self.size].copy_from_slice(&coded[start..start + self.size]);
+        for &class in now {
+            let start = &mut self.next[usize::from(class) % MAX_CLASSES];
+            let from = self.coded.get(*start..*start + AT_ONCE).filter(|_| self.size <= AT_ONCE);
+            match from.zip(out.get_mut(at..at + AT_ONCE)) {
+                Some((from, to)) => to.copy_from_slice(from),
+                None => out[at..][..self.size].copy_from_slice(&self.coded[*start..][..self.size]),
             }
+            *start += self.size;
             at += self.size;
         }
     }
@@ -161,29 +181,25 @@ impl ScaleClasses {
     fn context_scan(&self, rows: &[u8], cols: &[u8], contexts: BlockContexts<'_>) -> BlockClasses {
         let BlockContexts { values, pitch, unit } = contexts;
         let means = means_of_units(cols, unit);
-        let mut places = Vec::with_capacity(rows.len() * means.len());
-        let mut counts = [0usize; MAX_CLASSES];
+        let mut classes = Vec::with_capacity(rows.len() * means.len());
         for (&row, contexts) in rows.iter().zip(values.chunks(pitch)) {
-            let start = places.len();
-            places.extend(self.of_units(row, (&means, contexts)).map(u32::from));
-            places[start..].iter().for_each(|&class| counts[class as usize % MAX_CLASSES] += 1);
+            classes.extend(self.of_units(row, (&means, contexts)));
         }
-        let elements = places.len() * unit;
+        let mut starts = [0usize; MAX_CLASSES];
+        for &class in &classes {
+            starts[usize::from(class) % MAX_CLASSES] += unit;
+        }
+        let elements = classes.len() * unit;
         let lanes = elements.clamp(1, LANES);
         let mut of_step = Vec::with_capacity(elements.div_ceil(lanes));
         let mut end = 0;
-        for (count, &table) in counts.iter_mut().zip(&self.tables) {
-            let start = end;
-            end += std::mem::replace(count, start);
+        for (start, &table) in starts.iter_mut().zip(&self.tables) {
+            end += std::mem::replace(start, end);
             // A step is of the class of its first element.
-            of_step.resize((end * unit).div_ceil(lanes), table);
+            of_step.resize(end.div_ceil(lanes), table);
         }
-        for place in &mut places {
-            let next = &mut counts[*place as usize % MAX_CLASSES];
-            *place = *next as u32;
-            *next += 1;
-        }
-        BlockClasses { order: Vec::new(), of_step, units: Some(Units { size: unit, places }) }
+        let units = Some(Units { size: unit, classes, starts });
+        BlockClasses { order: Vec::new(), of_step, units }
     }
 
     /// The table of a sum of factors.
@@ -375,13 +391,14 @@ mod tests {
             prop_assert_eq!(found.of_step, expected);
             let of_units = found.units.unwrap();
             let elements: Vec<u8> = (0..rows * cols).map(|i| (i * 7 % 251) as u8).collect();
-            let mut in_order = vec![0; elements.len() + Units::AT_ONCE];
+            let mut in_order = vec![0; elements.len()];
             of_units.in_coding_order(&elements, &mut in_order);
             let expected = coded.iter().map(|&(_, row, col)| elements[row * cols + col]);
-            prop_assert!(expected.eq(in_order[..elements.len()].iter().copied()));
-            let mut back = vec![0; elements.len() + Units::AT_ONCE];
-            of_units.restore(0..rows * across, &in_order, &mut back);
-            prop_assert_eq!(&back[..elements.len()], elements);
+            prop_assert!(expected.eq(in_order.iter().copied()));
+            let mut back = vec![0; elements.len()];
+            let mut restore = of_units.restore(&in_order);
+            back.chunks_mut(3 * cols).for_each(|rows| restore.next(rows));
+            prop_assert_eq!(back, elements);
         }
     }
 }
