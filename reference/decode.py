@@ -208,6 +208,10 @@ def read_classes(payload, at, head, tables, part, minor):
     """Returns the classes of a group and what is behind them."""
     count, scan, lowest, width, products = head
     rows, cols, element = part
+    if scan == 2:
+        require(lowest == 0 and width == 8 and TYPES[element][1] == 1, "context scan")
+        (lowest,) = struct.unpack("<h", take(payload, at, 2))
+        at += 2
     kinds = ("U8", "I8", *(MANTISSA if minor >= 2 else ()))
     require(products <= 32 and (products == 0 or TYPES[element][0] in kinds), "products")
     require(products * (rows + cols) <= rows * cols, "more factors than elements")
@@ -261,23 +265,37 @@ def restore_signs(word, name, size, negative):
     return sign << numpy.uint64(8 * size - 1) | exponent << mantissa | word & (one << mantissa) - one
 
 
-def decode_classes(stream, classes, width, rows, cols, corner):
+def class_of(classes, elements, cols, row_factors, col_factors, context=0):
+    """The class of a step, or of a unit with a context."""
+    total = sum(row_factors[e // cols] + col_factors[e % cols] for e in elements)
+    clas = (total + len(elements) // 2) // len(elements) + context - classes["lowest"]
+    return min(max(clas, 0), len(classes["of_class"]) - 1)
+
+
+def decode_classes(stream, classes, width, rows, cols, corner, contexts):
     """The fields of a plane with scale classes."""
     require(classes is not None and corner is not None, "no classes here")
     require(classes["width"] == width, "width of the classes")
     row_factors = classes["rows"][corner[0] : corner[0] + rows]
     col_factors = classes["cols"][corner[1] : corner[1] + cols]
-    scan = classes["scan"]
-    order = sorted(range(rows), key=lambda row: row_factors[row])
-    where = places(scan, rows, cols, order)
-    lanes, steps = scan_steps(scan, rows, cols)
+    factors = row_factors, col_factors
+    if classes["scan"] == 2:
+        require(contexts is not None, "no contexts here")
+        n, values = contexts
+        units = [range(at, at + n) for at in range(0, rows * cols, n)]
+        of_unit = [class_of(classes, unit, cols, *factors, c) for unit, c in zip(units, values)]
+        order = sorted(range(len(units)), key=lambda unit: of_unit[unit])
+        where = [element for unit in order for element in units[unit]]
+        lanes, steps = scan_steps(0, rows, cols)
+    else:
+        order = sorted(range(rows), key=lambda row: row_factors[row])
+        where = places(classes["scan"], rows, cols, order)
+        lanes, steps = scan_steps(classes["scan"], rows, cols)
     tables, at = [], 0
     for active in steps:
         step = where[at : at + active]
         at += active
-        total = sum(row_factors[e // cols] + col_factors[e % cols] for e in step)
-        clas = (total + active // 2) // active - classes["lowest"]
-        clas = min(max(clas, 0), len(classes["of_class"]) - 1)
+        clas = of_unit[step[0] // n] if classes["scan"] == 2 else class_of(classes, step, cols, *factors)
         tables.append(classes["tables"][classes["of_class"][clas]])
     low_len = ceil_div(sum(active * low for active, (low, *_) in zip(steps, tables)), 8)
     require(low_len <= len(stream), "low bits")
@@ -416,6 +434,19 @@ def read_copies(data, at, count, segments, records):
     return sources, at
 
 
+def check_contexts(sources, with_context, layouts):
+    """Copies of what has contexts have the same ones (section 12)."""
+    for copy, source in sources.items():
+        if copy not in with_context and source not in with_context:
+            continue
+        require(copy in with_context and source in with_context, "copy without its context")
+        (first, k, _), (other, of_source, _) = with_context[copy], with_context[source]
+        require(k == of_source, "context of a copy")
+        for place in layouts[k][4][1]:
+            a, b = first + place, other + place
+            require(sources.get(a, a) == sources.get(b, b), "context of a copy")
+
+
 def parts_of(path):
     require(1 <= len(path) <= 4096, "length of a path")
     try:
@@ -457,7 +488,7 @@ def unpack(stream, width, count):
     return (fields << numpy.arange(width, dtype=numpy.uint64)).sum(axis=1, dtype=numpy.uint64)
 
 
-def decode_coded(payload, element, rows, cols, scan, tile, side, corner, partners):
+def decode_coded(payload, element, rows, cols, scan, tile, side, corner, partners, contexts):
     """Returns (elements as bytes, head)."""
     name, size, transform = TYPES[element]
     count, at = rows * cols, 12
@@ -502,7 +533,8 @@ def decode_coded(payload, element, rows, cols, scan, tile, side, corner, partner
             values = numpy.full(count, value, numpy.uint64)
         else:
             if kind == 4:
-                values = decode_classes(stream, side["classes"], width, rows, cols, corner)
+                values = decode_classes(stream, side["classes"], width, rows, cols, corner, contexts)
+                require(side["classes"]["scan"] < 2 or not map_len, "tile map with contexts")
             else:
                 values = decode_symbols(stream, table, scan, rows, cols)
             if index == 0 and map_len:
@@ -526,7 +558,7 @@ def decode_coded(payload, element, rows, cols, scan, tile, side, corner, partner
     return word.astype(f"<u{size}").tobytes(), payload[:head_len]
 
 
-def decode_block(payload, mode, number, checksum, segment, rows, cols, corner, side, partners):
+def decode_block(payload, mode, number, checksum, segment, rows, cols, corner, side, partners, contexts):
     count = rows * cols * segment["size"]
     require(len(payload) <= count, "payload longer than its elements")
     head = b""
@@ -538,7 +570,7 @@ def decode_block(payload, mode, number, checksum, segment, rows, cols, corner, s
     elif mode == CODED:
         decoded, head = decode_coded(
             payload, segment["element"], rows, cols, segment["scan"], segment["tile"], side, corner,
-            partners,
+            partners, contexts,
         )
     elif mode == ZSTD:
         decoded, head = unzstd(payload, count), payload
@@ -568,7 +600,7 @@ def read_side(payload, part, minor):
         at += 1 + used
     found = None
     if classes > 1:
-        require(scan <= 1 and 1 <= width <= 12, "scan and width of classes")
+        require(scan <= (2 if minor >= 4 else 1) and 1 <= width <= 12, "scan and width of classes")
         head = (classes, scan, lowest, width, products)
         found, at = read_classes(payload, at, head, tables, part, minor)
     require(at == len(payload), "bytes behind the contents")
@@ -609,12 +641,13 @@ def count_blocks(segment):
 
 
 def read_layouts(data, at, count, minor):
-    """Layouts (section 10.1), and where they end. Of each: bytes, values, fields, segments."""
+    """Layouts (section 10.1), and where they end. Of each: bytes, values, fields, segments, context."""
     require(count <= 256, "layouts")
     layouts = []
     for _ in range(count):
-        size, values, field_count = struct.unpack("<IIB", take(data, at, 9))
-        require(size and values and not any(take(data, at + 9, 7)), "layout")
+        size, values, field_count, contexts = struct.unpack("<IIBB", take(data, at, 10))
+        require(size and values and not any(take(data, at + 10, 6)), "layout")
+        require(contexts <= (1 if minor >= 4 else 0), "contexts")
         require(size + sum(layout[0] for layout in layouts) <= 1 << 20, "size of structs")
         require(1 <= field_count <= 16, "fields")
         at, fields, used = at + 16, [], numpy.zeros(8 * size, numpy.int64)
@@ -658,8 +691,39 @@ def read_layouts(data, at, count, minor):
         for element, _, codes, _, group, pivots in fields:
             groups = codes // group
             segments += [(element, codes - groups * len(pivots))] + [(2, groups)] * len(pivots)
-        layouts.append((size, values, fields, segments))
+        context = None
+        if contexts:
+            context, at = read_context(data, at, fields)
+        layouts.append((size, values, fields, segments, context))
     return layouts, at
+
+
+def first_segment(fields, number):
+    """The first segment of a field, counted from the first one of the packing."""
+    return sum(1 + len(pivots) for *_, pivots in fields[:number])
+
+
+def read_context(data, at, fields):
+    """A context (section 10.1), and where it ends: its segment, the segments that it needs, the elements of a unit,
+    the units of a struct, its terms."""
+    number, count, zero, codes = struct.unpack("<BBHI", take(data, at, 8))
+    require(number < len(fields) and 1 <= count <= 4 and zero == 0 and codes >= 8, "context")
+    element, _, all_codes, _, group, pivots = fields[number]
+    require(TYPES[element][1] == 1 and all_codes % codes == 0, "codes of a context")
+    require(not pivots or codes % group == 0, "unit of a context")
+    unit = codes - (codes // group * len(pivots) if pivots else 0)
+    terms, needed, units = [], set(), all_codes // codes
+    for k in range(count):
+        of, measure, weight, zero = struct.unpack("<BBbB", take(data, at + 8 + 4 * k, 4))
+        require(of < len(fields) and of != number and measure <= 1 and zero == 0, "term of a context")
+        name = TYPES[fields[of][0]][0]
+        logs = ("U8", "I8", "F8_E4M3", "F16", "BF16", "F32")
+        require(name in (("U8",) if measure else logs), "measure of a context")
+        require(units % fields[of][2] == 0, "codes of a term")
+        terms.append((of, measure, weight))
+        first = first_segment(fields, of)
+        needed |= set(range(first, first + 1 + len(fields[of][5])))
+    return (first_segment(fields, number), needed, unit, units, terms), at + 8 + 4 * count
 
 
 def read_packings(data, at, count, layouts, segments):
@@ -695,18 +759,60 @@ def put_pivots(pivots, group, bias, left, places):
     return codes
 
 
+def codes_of_field(field, data, places):
+    """The codes of a field, their pivots put back."""
+    _, bias, _, _, group, pivots = field
+    if not pivots:
+        return data
+    lefts = numpy.frombuffer(data, numpy.uint8).reshape(-1, group - len(pivots)).tolist()
+    groups = zip(lefts, zip(*places))
+    whole = [put_pivots(pivots, group, bias, left, told) for left, told in groups]
+    return bytes(code for codes in whole for code in codes)
+
+
+def logarithm(name, code):
+    if name == "I8":
+        significand, exponent = abs(code - 256 if code > 127 else code), 0
+    elif name == "U8":
+        significand, exponent = code, 0
+    else:
+        bits = MANTISSA[name]
+        code &= (1 << 8 * SIZES[name] - 1) - 1
+        significand, exponent = code & (1 << bits) - 1, {"F8_E4M3": -9, "F16": -24, "BF16": -133, "F32": -149}[name]
+        if code >> bits:
+            significand, exponent = significand + (1 << bits), exponent + (code >> bits) - 1
+    if significand == 0:
+        return -262144
+    h = significand.bit_length() - 1
+    f = (significand - (1 << h)) * 1024 >> h
+    return (exponent + h) * 1024 + f + (f * (1024 - f) * 357 >> 20)
+
+
+def unit_contexts(layout, structs, parts):
+    """The contexts of all units of a packing (section 9.7)."""
+    _, _, fields, _, (_, _, _, units, terms) = layout
+    sums = [0] * (structs * units)
+    for number, measure, weight in terms:
+        field, first = fields[number], first_segment(fields, number)
+        data = codes_of_field(field, parts[first], parts[first + 1 : first + 1 + len(field[5])])
+        name, size, _ = TYPES[field[0]]
+        codes = numpy.frombuffer(data, f"<u{size}").tolist()
+        share = units // field[2]
+        for unit in range(len(sums)):
+            code = codes[unit // share]
+            sums[unit] += weight * (1024 * code if measure else logarithm(name, code))
+    return [min(max(total >> 8, -32768), 32767) for total in sums]
+
+
 def put_together(layout, structs, parts):
     """Structs from the segments of their fields (section 10.2)."""
-    size, _, fields, _ = layout
+    size, _, fields, _, _ = layout
     parts = iter(parts)
     bits = numpy.zeros((structs, 8 * size), numpy.uint8)
-    for element, bias, count, pieces, group, pivots in fields:
-        data, places = next(parts), [next(parts) for _ in pivots]
-        if pivots:
-            lefts = numpy.frombuffer(data, numpy.uint8).reshape(-1, group - len(pivots)).tolist()
-            groups = zip(lefts, zip(*places))
-            whole = [put_pivots(pivots, group, bias, left, told) for left, told in groups]
-            data = bytes(code for codes in whole for code in codes)
+    for field in fields:
+        element, bias, count, pieces, _, pivots = field
+        data = next(parts)
+        data = codes_of_field(field, data, [next(parts) for _ in pivots])
         name = f"<u{TYPES[element][1]}"
         values = numpy.frombuffer(data, name).reshape(structs, count) - numpy.array(bias, name)
         down = 0
@@ -720,7 +826,7 @@ def put_together(layout, structs, parts):
 def packed_layer(shape, segment, offset, length, segments, layouts, packings):
     """The segment behind a layer of packings (section 10.3)."""
     number = packings[segment][0]
-    size, values, _, parts = layouts[number]
+    size, values, _, parts, _ = layouts[number]
     last = shape[-1] if shape else 1
     require(last % values == 0 and offset == 0 and length, "layer of packings")
     elements = 1
@@ -769,7 +875,18 @@ def read_layers(data, count, segments, layouts, packings):
     return at
 
 
-def decode_segment(data, segment, records, minor, originals):
+def block_contexts(segment, start, rows, cols, pitch, contexts):
+    """The contexts of the units of a block of the body; None if there are none."""
+    if contexts is None:
+        return None
+    n, values = contexts
+    if start % n or cols % n or pitch % n:
+        return None
+    firsts = [(start + row * pitch) // n for row in range(rows)]
+    return n, [values[first + k] for first in firsts for k in range(cols // n)]
+
+
+def decode_segment(data, segment, records, minor, originals, contexts=None):
     """The bytes of a segment; takes its block records off `records`."""
     out, number, covered = [], 0, 0
     for first in range(0, len(segment["bands"]), segment["group"]):
@@ -782,8 +899,9 @@ def decode_segment(data, segment, records, minor, originals):
             for across, shape in enumerate(band):
                 corner = (down * height, across * breadth) if down < len(body) else None
                 partners = partner_reader(segment, start, *shape, pitch, originals)
+                of_units = block_contexts(segment, start, *shape, pitch, contexts)
                 start += shape[1]
-                pending.append((number, shape, corner, partners, next(records)))
+                pending.append((number, shape, corner, partners, of_units, next(records)))
                 number += 1
         if segment["side"]:
             at, checksum, length, mode = next(records)
@@ -794,9 +912,9 @@ def decode_segment(data, segment, records, minor, originals):
             number += 1
         decoded = [
             decode_block(
-                data[at : at + length], mode, n, checksum, segment, *shape, corner, side, partners
+                data[at : at + length], mode, n, checksum, segment, *shape, corner, side, partners, of_units
             )
-            for n, shape, corner, partners, (at, checksum, length, mode) in pending
+            for n, shape, corner, partners, of_units, (at, checksum, length, mode) in pending
         ]
         for band in group:
             blocks, decoded = decoded[: len(band)], decoded[len(band) :]
@@ -890,16 +1008,34 @@ def decode(data, bases=()):
     require(all(o is None or len(o) == length for o, (_, length) in lengths), "length of a base")
     expected = sum(count_blocks(s) for number, s in enumerate(segments) if number not in sources)
     require(expected == blocks, "number of blocks")
-    remaining = iter(records)
-    decoded, own = [], bytearray()
+    of_segment, at = [], 0
     for number, segment in enumerate(segments):
+        count = 0 if number in sources else count_blocks(segment)
+        of_segment.append(iter(records[at : at + count]))
+        at += count
+    with_context = {}
+    for first, (k, structs) in packings.items():
+        if layouts[k][4]:
+            with_context[first + layouts[k][4][0]] = (first, k, structs)
+    check_contexts(sources, with_context, layouts)
+    decoded, own = [None] * len(segments), bytearray()
+    for number, segment in enumerate(segments):
+        if number in with_context:
+            continue
         if number in sources:
-            decoded.append(decoded[sources[number]])
+            decoded[number] = decoded[sources[number]]
         else:
-            decoded.append(decode_segment(data, segment, remaining, minor, [*originals, own]))
+            decoded[number] = decode_segment(data, segment, of_segment[number], minor, [*originals, own])
         if starts[number] is not None:
             # Those of packings are never referred to, so zeros do.
-            own += bytes(starts[number] - len(own)) + decoded[-1]
+            own += bytes(starts[number] - len(own)) + decoded[number]
+    for number, (first, k, structs) in sorted(with_context.items()):
+        if number in sources:
+            decoded[number] = decoded[sources[number]]
+            continue
+        values = unit_contexts(layouts[k], structs, decoded[first : first + len(layouts[k][3])])
+        contexts = layouts[k][4][2], values
+        decoded[number] = decode_segment(data, segments[number], of_segment[number], minor, originals, contexts)
     original, number = [], 0
     while number < len(segments):
         if number in packings:

@@ -11,8 +11,8 @@ use crate::error::Result;
 use crate::geometry::{Scan, TileConfig, plan};
 use crate::layer::Layer;
 use crate::lowbits;
-use crate::options::{EncodeOptions, Observer, go_on};
-use crate::packing::{Packing, Structs};
+use crate::options::{Effort, EncodeOptions, Observer, go_on};
+use crate::packing::{Layout, Packing, Structs};
 use crate::pivots;
 use crate::source::{Listing, Located};
 use crate::stats::Stats;
@@ -102,11 +102,17 @@ impl Planner<'_> {
             let segment = self.directory.segments.len() as u32;
             let packing = Packing { segment, layout: number as u32, structs: count };
             self.directory.packings.push(packing);
-            for stream in layout.streams() {
+            let context = layout.context();
+            for (number, stream) in layout.streams().iter().enumerate() {
                 let cols = count * stream.count as u64 / rows;
                 let together = structs.view.and_then(|view| view.together);
                 let segment = matrix_segment(stream.element, (rows, cols), together, self.options)?;
-                self.directory.segments.push(segment);
+                self.directory.segments.push(match context {
+                    Some((of, context)) if of == number => {
+                        in_units(segment, context.unit(&layout.fields), self.options)?
+                    }
+                    _ => segment,
+                });
             }
         }
         self.covered += layer.bytes;
@@ -126,7 +132,12 @@ pub(crate) fn directory(
     let structs = match cut {
         Cut::Layers => {
             let structs = lowbits::settled(source, listing, (partners, options), observer)?;
-            pivots::settled(source, &listing.layers, structs, observer)?
+            let structs = pivots::settled(source, &listing.layers, structs, observer)?;
+            match options.effort {
+                // Which has no classes.
+                Effort::Fast => structs.into_iter().map(without_context).collect(),
+                Effort::Default | Effort::Max => structs,
+            }
         }
         Cut::Bytes | Cut::Opaque => vec![None; listing.layers.len()],
     };
@@ -163,6 +174,11 @@ pub(crate) fn directory(
         own::find(source, &mut directory, observer)?;
     }
     Ok(directory)
+}
+
+fn without_context(structs: Option<Structs>) -> Option<Structs> {
+    let Structs { layout, view } = structs?;
+    Some(Structs { layout: Layout { context: None, ..layout }, view })
 }
 
 /// The packings that a layer is cut into: structs, and rows of their view. They are whole rows, unless one
@@ -235,6 +251,16 @@ fn matrix_segment(
         side: geometry.groups() > 1,
         geometry,
     })
+}
+
+/// The same cut, but rows of blocks are whole units of elements that have a context.
+fn in_units(segment: Segment, unit: usize, options: &EncodeOptions) -> Result<Segment> {
+    let mut geometry = segment.geometry;
+    if options.block.is_none() && geometry.cols.is_multiple_of(unit as u64) {
+        let cols = u64::from(geometry.block_cols).next_multiple_of(unit as u64);
+        geometry.block_cols = cols.min(geometry.cols) as u32;
+    }
+    Ok(Segment { geometry: geometry.checked()?, ..segment })
 }
 
 /// Encodes `source` into `out`; every option has been checked.

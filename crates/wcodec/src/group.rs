@@ -21,7 +21,8 @@ use crate::options::ScaleOptions;
 use crate::planes::{extract, low_widths, varying_bits};
 use crate::pool::Pool;
 use crate::predict::{self, PredictorSet};
-use crate::scale::plan::{ScalePlan, View};
+use crate::scale::ClassScan;
+use crate::scale::plan::{GroupContexts, ScalePlan, View};
 use crate::stats::Stats;
 use rayon::prelude::*;
 use std::ops::RangeInclusive;
@@ -63,6 +64,8 @@ pub(crate) struct GroupJob<'a> {
     pub(crate) predictors: PredictorSet,
     /// The partners of its elements, if the segment has a base.
     pub(crate) base: Option<GroupBase<'a>>,
+    /// What is known of its units.
+    pub(crate) contexts: Option<GroupContexts<'a>>,
     /// What scale classes may be; `None` for none.
     pub(crate) scale: Option<ScaleOptions>,
 }
@@ -73,6 +76,8 @@ pub(crate) struct EncodedGroup {
     pub(crate) group: u64,
     pub(crate) blocks: Vec<EncodedBlock>,
     pub(crate) side: Option<Vec<u8>>,
+    /// Whether its classes take contexts.
+    pub(crate) contexts: bool,
     pub(crate) stats: Stats,
 }
 
@@ -86,7 +91,7 @@ pub(crate) fn side_block(id: BlockId, side: &[u8], pool: &Pool) -> EncodedBlock 
     EncodedBlock { mode: Mode::Side, payload, checksum, stats }
 }
 
-impl GroupJob<'_> {
+impl<'a> GroupJob<'a> {
     /// The group's blocks: band, number across the segment, rectangle.
     fn blocks(&self) -> Vec<(u64, u64, Rect)> {
         self.geometry
@@ -159,8 +164,13 @@ impl GroupJob<'_> {
     }
 
     /// The group's part of the view, with the rectangles of its blocks.
-    fn view<'b>(&self, format: GroupFormat<'b>, rects: &'b [Rect]) -> View<'b> {
+    fn view<'b>(&self, format: GroupFormat<'b>, rects: &'b [Rect]) -> View<'b>
+    where
+        'a: 'b,
+    {
         let (rows, cols) = self.geometry.group_shape(self.group);
+        let units =
+            |of: &GroupContexts<'_>| rects.iter().all(|&rect| of.contexts.of_block(rect).is_some());
         View {
             level: format.level,
             element: self.format.element,
@@ -171,6 +181,7 @@ impl GroupJob<'_> {
             rows: rows as usize,
             cols: cols as usize,
             rects,
+            contexts: self.contexts.filter(units),
         }
     }
 
@@ -263,6 +274,8 @@ impl GroupJob<'_> {
         let blocks: Vec<EncodedBlock> = blocks.into_iter().flatten().collect();
         let mut stats = Stats::default();
         blocks.iter().for_each(|block| stats += block.stats);
+        let of_contexts = |plan: &ScalePlan| plan.classes.scan == ClassScan::Context;
+        let contexts = shared.scale.as_ref().is_some_and(of_contexts);
         let mut side = None;
         if has_side {
             let SharedTables { tables, scale } = shared;
@@ -274,7 +287,7 @@ impl GroupJob<'_> {
             stats.table_bytes += payload.len() as u64;
             side = Some(payload);
         }
-        Ok(EncodedGroup { group: self.group, blocks, side, stats })
+        Ok(EncodedGroup { group: self.group, blocks, side, contexts, stats })
     }
 
     /// Counts of blocks, for all planes that may come first.

@@ -25,6 +25,7 @@ mod base;
 mod block;
 mod checksum;
 mod container;
+mod context;
 mod copies;
 mod dequantize;
 mod diff;
@@ -67,7 +68,8 @@ pub mod fuzzing {
         }
         let level = wcodec_kernels::Level::detect();
         let element = crate::ElementType::I8;
-        let shape = crate::block::side::GroupShape { element, rows: 64, cols: 64, minor: 1 };
+        let minor = crate::FORMAT_VERSION.1;
+        let shape = crate::block::side::GroupShape { element, rows: 64, cols: 64, minor };
         let _ = crate::block::side::read(level, bytes, shape);
     }
 

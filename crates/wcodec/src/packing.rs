@@ -1,10 +1,12 @@
 //! Packings: runs of structs of packed bits whose fields are segments of their own. FORMAT.md
 //! section 10.
 
+use crate::context::Context;
 use crate::dtype::ElementType;
 use crate::error::{Error, Result, corrupt};
 use crate::layer::Layer;
 use crate::stats::Stats;
+use crate::version::{MINOR_CONTEXTS, MINOR_PACKINGS, MINOR_PIVOTS};
 use wcodec_kernels::{CodeField, Level, MAX_PIVOT_GROUP, Pivots, PutPivots, Scatter, gather_codes};
 
 /// Bytes that the segments of one packing may have together: it bounds what a reader must hold.
@@ -29,6 +31,8 @@ pub(crate) struct Layout {
     /// Elements of a layer that a struct holds.
     pub(crate) values: u32,
     pub(crate) fields: Vec<Field>,
+    /// What the others tell of the codes of one of them.
+    pub(crate) context: Option<Context>,
 }
 
 /// The structs of a layer, and how an encoder looks at them.
@@ -105,10 +109,13 @@ impl Layout {
         for (number, field) in self.fields.iter().enumerate() {
             field.check(&mut used).map_err(|e| e.within(format_args!("field {number}")))?;
         }
-        match used.iter().position(|&byte| byte != 0xff) {
-            Some(byte) => Err(corrupt!("byte {byte} of a struct has bits of no field")),
-            None => Ok(self),
+        if let Some(byte) = used.iter().position(|&byte| byte != 0xff) {
+            return Err(corrupt!("byte {byte} of a struct has bits of no field"));
         }
+        if let Some(context) = &self.context {
+            context.check(&self.fields)?;
+        }
+        Ok(self)
     }
 
     /// The shape of a layer in bytes: the last dimension is the bytes of a row.
@@ -138,6 +145,16 @@ impl Layout {
         streams
     }
 
+    /// Number of the first segment of a field.
+    pub(crate) fn first_stream(&self, field: usize) -> usize {
+        self.fields.iter().take(field).map(Field::segments).sum()
+    }
+
+    /// Number of the segment whose codes have a context, and the context.
+    pub(crate) fn context(&self) -> Option<(usize, &Context)> {
+        self.context.as_ref().map(|context| (self.first_stream(context.field), context))
+    }
+
     /// Codes of a struct, of its first field.
     pub(crate) fn codes(&self) -> usize {
         self.fields.first().map_or(0, |field| field.bits.codes)
@@ -151,13 +168,18 @@ impl Layout {
 
     /// Number of the segments of a packing.
     pub(crate) fn segments(&self) -> usize {
-        let places = |pivots: &Pivots| pivots.pivots.len();
-        self.fields.iter().map(|field| 1 + field.pivots.as_ref().map_or(0, places)).sum()
+        self.first_stream(self.fields.len())
     }
 
-    /// Whether files with it are of the version that has pivots.
+    /// Whether a field has pivots.
     pub(crate) fn has_pivots(&self) -> bool {
         self.fields.iter().any(|field| field.pivots.is_some())
+    }
+
+    /// The lowest minor version that has it.
+    pub(crate) fn minor(&self) -> u16 {
+        let newer = self.has_pivots() || self.context.is_some();
+        if newer { MINOR_PIVOTS.max(MINOR_CONTEXTS) } else { MINOR_PACKINGS }
     }
 
     /// Number of structs that a layer consists of.
@@ -245,6 +267,11 @@ impl Layout {
 }
 
 impl Field {
+    /// Number of its segments.
+    fn segments(&self) -> usize {
+        1 + self.pivots.as_ref().map_or(0, |pivots| pivots.pivots.len())
+    }
+
     /// Checks the field of a struct, and marks its bits in `used`.
     fn check(&self, used: &mut [u8]) -> Result<()> {
         let CodeField { codes, size, bias, pieces } = &self.bits;
@@ -383,6 +410,7 @@ mod tests {
                 field(1, vec![piece(0, 8, &[(1, 8)])]),
                 field(4, vec![piece(8, 4, &[(2, 8), (2, 4)])]),
             ],
+            context: None,
         };
         change(&mut layout);
         layout.checked()

@@ -14,5 +14,6 @@ pub(crate) const MINOR_BASES: u16 = 4;
 /// The first one with segments that are copies, and with archives.
 pub(crate) const MINOR_COPIES: u16 = 4;
 pub(crate) const MINOR_ARCHIVES: u16 = 4;
-/// The first one with pivots.
+/// The first one with pivots, and with contexts.
 pub(crate) const MINOR_PIVOTS: u16 = 4;
+pub(crate) const MINOR_CONTEXTS: u16 = 4;

@@ -11,6 +11,7 @@ use crate::container::entries::FileHashes;
 use crate::container::footer::SourceKind;
 use crate::container::read_at::{ReadAt, read_pooled};
 use crate::container::writer::ContainerWriter;
+use crate::context::Contexts;
 use crate::dtype::ElementType;
 use crate::encoder::{layer_segment, opaque_segment};
 use crate::error::{Error, ErrorKind, Result, corrupt};
@@ -18,11 +19,12 @@ use crate::geometry::Geometry;
 use crate::group::{EncodedGroup, GroupJob, side_block};
 use crate::layer::Layer;
 use crate::options::{Effort, EncodeOptions};
-use crate::packing::Layout;
+use crate::packing::{Layout, Packing};
 use crate::pool::{Bytes, Pool};
 use crate::predict::PredictorSet;
+use crate::scale::plan::GroupContexts;
 use crate::stats::{EncodeStats, Stats};
-use crate::version::{MINOR_BASES, MINOR_COPIES, MINOR_PACKINGS, MINOR_PIVOTS, MINOR_SIGNS};
+use crate::version::{MINOR_BASES, MINOR_COPIES, MINOR_SIGNS};
 use rayon::prelude::*;
 use std::collections::HashSet;
 use std::io::Write;
@@ -63,6 +65,8 @@ pub struct Writer<W> {
     matcher: Matcher,
     /// Whether blocks of each segment are predicted from its base.
     predicted: Vec<bool>,
+    /// Whether the context of each layout is taken.
+    contexts: Vec<bool>,
     names: HashSet<String>,
     hasher: blake3::Hasher,
     files: FileHashes,
@@ -87,11 +91,12 @@ pub(crate) struct Job {
 }
 
 impl Job {
-    /// Encodes the group, whose segment, bytes and partners in a base are given.
+    /// Encodes the group, whose segment, bytes, partners in a base and contexts are given.
     pub(crate) fn encode(
         &self,
         segment: &Segment,
         (bytes, base): (&[u8], Option<GroupBase<'_>>),
+        contexts: Option<GroupContexts<'_>>,
         (level, pool): (Level, &Pool),
         options: &EncodeOptions,
     ) -> Result<EncodedGroup> {
@@ -105,6 +110,7 @@ impl Job {
             bytes,
             predictors: if layer { options.predictors } else { PredictorSet::NONE },
             base,
+            contexts,
             scale: (layer && options.effort > Effort::Fast).then(|| options.scale()),
         };
         // A single group decides by itself whether it has a side block.
@@ -191,9 +197,7 @@ impl<W: Write> Writer<W> {
         options: &EncodeOptions,
     ) -> Result<Writer<W>> {
         // The lowest version that has this source and what the directory holds.
-        let packed = if directory.packings.is_empty() { 0 } else { MINOR_PACKINGS };
-        let pivots = directory.layouts.iter().any(Layout::has_pivots);
-        let packed = if pivots { MINOR_PIVOTS } else { packed };
+        let packed = directory.layouts.iter().map(Layout::minor).max().unwrap_or(0);
         let based = if directory.references.is_empty() { 0 } else { MINOR_BASES };
         let copied = if directory.copies.is_empty() { 0 } else { MINOR_COPIES };
         let minor = lowest_minor(options).max(kind.minor()).max(packed).max(based).max(copied);
@@ -214,6 +218,7 @@ impl<W: Write> Writer<W> {
             bases,
             matcher: Matcher::default(),
             predicted: vec![false; directory.segments.len()],
+            contexts: vec![false; directory.layouts.len()],
             files: FileHashes::new(&directory.entries),
             directory,
             names: HashSet::new(),
@@ -257,6 +262,9 @@ impl<W: Write> Writer<W> {
     /// If writing fails.
     pub fn finish(mut self) -> Result<EncodeStats> {
         self.drop_unused_bases();
+        for (layout, used) in self.directory.layouts.iter_mut().zip(&self.contexts) {
+            layout.context.take_if(|_| !used);
+        }
         self.settle_copies()?;
         for (entry, digest) in self.directory.entries.iter_mut().zip(self.files.finish()) {
             entry.blake3 = if entry.is_folder() { [0; 32] } else { digest };
@@ -379,6 +387,13 @@ impl<W: Write> Writer<W> {
                 let bytes = bytes.get(range.start as usize..range.end as usize);
                 let bytes = bytes.ok_or_else(|| corrupt!("bytes of a group are missing"))?;
                 let gathered = gather(directory, piece.packing, level, bytes)?;
+                let streams: Vec<&[u8]> = gathered.iter().map(Vec::as_slice).collect();
+                let contexts = piece.packing.map(|number| {
+                    let packing = directory.packings[number];
+                    let layout = &directory.layouts[packing.layout as usize];
+                    PackingContexts::of(packing, layout, level, &streams)
+                });
+                let contexts = contexts.transpose()?.flatten();
                 let encode = |job: &Job| {
                     let bytes = match piece.packing {
                         Some(number) => {
@@ -391,7 +406,10 @@ impl<W: Write> Writer<W> {
                     let base = partners(directory, (bases, own), (job, &self.pool))?;
                     let base = base.as_ref().map(|(bytes, flip)| GroupBase { bytes, flip: *flip });
                     let segment = &directory.segments[job.segment];
-                    job.encode(segment, (bytes, base), (level, &self.pool), &self.options)
+                    let contexts = contexts.as_ref().filter(|of| of.segment == job.segment);
+                    let contexts = contexts.map(PackingContexts::group);
+                    let tools = (level, &self.pool);
+                    job.encode(segment, (bytes, base), contexts, tools, &self.options)
                 };
                 piece.jobs.par_iter().map(encode).collect()
             })
@@ -408,6 +426,11 @@ impl<W: Write> Writer<W> {
         let mut sum = Stats::default();
         let mut of_segments = Vec::new();
         for (job, group) in piece.jobs.iter().zip(groups) {
+            if group.contexts
+                && let Some(number) = piece.packing
+            {
+                self.contexts[self.directory.packings[number].layout as usize] = true;
+            }
             of_segments.push((job.segment, self.write(job.segment, group)?));
         }
         let Some(number) = piece.packing else {
@@ -441,6 +464,34 @@ impl<W: Write> Writer<W> {
             self.container.block(&side_block(id, &side, &self.pool))?;
         }
         Ok(encoded.stats)
+    }
+}
+
+/// The contexts of a segment of a packing.
+pub(crate) struct PackingContexts {
+    segment: usize,
+    values: Vec<i16>,
+    unit: usize,
+    fall: bool,
+}
+
+impl PackingContexts {
+    /// Of a packing whose segments hold this; `None` if it has none.
+    pub(crate) fn of(
+        packing: Packing,
+        layout: &Layout,
+        level: Level,
+        streams: &[&[u8]],
+    ) -> Result<Option<PackingContexts>> {
+        let Some((stream, context)) = layout.context() else { return Ok(None) };
+        let values = context.values(level, layout, packing.structs as usize, streams)?;
+        let (segment, unit) = (packing.segment as usize + stream, context.unit(&layout.fields));
+        Ok(Some(PackingContexts { segment, values, unit, fall: context.falls() }))
+    }
+
+    pub(crate) fn group(&self) -> GroupContexts<'_> {
+        let &PackingContexts { ref values, unit, fall, .. } = self;
+        GroupContexts { contexts: Contexts { values, first: 0, unit }, fall }
     }
 }
 

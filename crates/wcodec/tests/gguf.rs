@@ -6,7 +6,7 @@ mod support;
 use proptest::prelude::*;
 use std::sync::Mutex;
 use support::Rng;
-use support::gguf::{BLOCKS, Gguf, Tensor, array, blocks, pair, quantised, string};
+use support::gguf::{BLOCKS, Gguf, Tensor, array, blocks, pair, quantised, string, with_contexts};
 use wcodec::{
     Effort, ElementType, EncodeOptions, Limits, Observer, Reader, SourceKind, Span, encode_bytes,
 };
@@ -128,11 +128,67 @@ fn pivots_come_back_in_parts_too() {
         let mut other = tensor.clone();
         let last = other.data.len() - bytes + 2;
         other.data[last..].iter_mut().for_each(|byte| *byte = *byte & 0x37 | 0xc1);
-        let (without, _) = round_trip(&Gguf::new(vec![other]).build(), Effort::Default);
+        // Without contexts, which are of the same version.
+        let fast = |tensor| round_trip(&Gguf::new(vec![tensor]).build(), Effort::Fast).0;
+        let (with, without) = (fast(tensor), fast(other));
         // A code of 8 bits has no room beside the places; one of 4 bits has.
         assert_eq!(without[10], if name == "Q8_0" { 3 } else { 4 });
         let larger = if name == "Q8_0" { 500 } else { 0 };
-        assert!(coded.len() + larger <= without.len(), "{} {}", coded.len(), without.len());
+        assert!(with.len() + larger <= without.len(), "{} {}", with.len(), without.len());
+    }
+}
+
+/// Codes whose distribution their scales and minima tell are smaller, whole and in parts.
+#[test]
+fn contexts_come_back_in_parts_too() {
+    for (name, values, bytes) in [("Q8_0", 32, 34), ("Q4_1", 32, 20), ("Q6_K", 256, 210)] {
+        // Several blocks across and down.
+        let tensor = with_contexts(&mut Rng::new(5), name, 700, 1536);
+        let file = Gguf::new(vec![tensor.clone()]).build();
+        let (coded, _) = round_trip(&file, Effort::Default);
+        let (fast, _) = round_trip(&file, Effort::Fast);
+        assert!(coded.len() + coded.len() / 100 < fast.len(), "{} {}", coded.len(), fast.len());
+        let reader = open(&coded);
+        let elements = reader.layer_stats(0).unwrap();
+        assert_eq!((elements.elements, elements.scaled_elements), (700 * 1536, 700 * 1536));
+        let row = 1536 / values * bytes;
+        for (rows, structs) in [(0..700, 0..6), (100..130, 1..3), (699..700, 2..6), (3..400, 5..6)]
+        {
+            let columns = structs.start as u64 * values as u64..structs.end as u64 * values as u64;
+            let found =
+                reader.decode_slice(0, rows.start as u64..rows.end as u64, columns).unwrap();
+            let of_row = |r: usize| {
+                &tensor.data[r * row + structs.start * bytes..r * row + structs.end * bytes]
+            };
+            let expected: Vec<u8> = rows.flat_map(of_row).copied().collect();
+            assert!(found == expected, "{name}");
+        }
+        // Ranges may cut structs.
+        let at = file.len() as u64 - 100_001;
+        assert!(reader.decode_range(at..at + 50_000).unwrap() == file[at as usize..][..50_000]);
+        // A copy has the contexts of its source.
+        let twice = Tensor { name: "again".to_owned(), ..tensor.clone() };
+        let (twice, _) = round_trip(&Gguf::new(vec![tensor, twice]).build(), Effort::Default);
+        assert!(twice.len() < coded.len() + 1000, "{} {}", twice.len(), coded.len());
+    }
+}
+
+/// What is damaged of the scales is noticed before it is used for codes.
+#[test]
+fn damaged_contexts_are_noticed() {
+    let tensor = with_contexts(&mut Rng::new(6), "Q6_K", 32, 1024);
+    let (coded, _) = round_trip(&Gguf::new(vec![tensor]).build(), Effort::Default);
+    let mut rng = Rng::new(7);
+    for at in (0..coded.len()).step_by(101) {
+        let mut damaged = coded.clone();
+        damaged[at] ^= 1 << rng.below(8);
+        let Ok(reader) = Reader::open(damaged.as_slice(), &Limits::default()) else { continue };
+        assert!(reader.verify(&()).is_err(), "byte {at}");
+        let mut part = vec![1; 210];
+        let structs = [Span::from(3..4), Span::from(256..512)];
+        if reader.decode_part_into(0, &structs, &mut part, &()).is_err() {
+            assert!(part.iter().all(|&byte| byte == 0), "byte {at}");
+        }
     }
 }
 

@@ -5,7 +5,7 @@
 
 mod support;
 
-use support::gguf::{Gguf, Tensor, blocks, quantised};
+use support::gguf::{Gguf, Tensor, blocks, quantised, with_contexts};
 use support::{Rng, bf16, bless, f16, f32s, int8, safetensors, scaled, tensor, testdata};
 use wcodec::{
     Effort, ElementType, EncodeOptions, Limits, PredictorSet, Reader, Scan, TileConfig,
@@ -146,6 +146,15 @@ fn fixtures_of_pivots() -> Vec<Fixture> {
     let mut file = |name| Gguf::new(vec![quantised(&mut rng, name, 64, 1024)]).build();
     let options = || options(Effort::Default, |_| ());
     vec![("gguf_pivot", file("Q8_0"), options()), ("gguf_pivots", file("Q4_1"), options())]
+}
+
+/// Contexts: of a scale, of scales of sub-blocks, of a scale and a minimum; beside means, and in copies.
+fn fixtures_of_contexts() -> Vec<Fixture> {
+    let mut rng = Rng::new(20_261_135);
+    let tensors = ["Q8_0", "Q4_1", "Q6_K"].map(|name| with_contexts(&mut rng, name, 64, 512));
+    let mut file = Gguf::new(tensors.to_vec());
+    file.tensors.push(Tensor { name: "again".to_owned(), ..file.tensors[2].clone() });
+    vec![("gguf_contexts", file.build(), options(Effort::Default, |_| ()))]
 }
 
 /// A base as a file, for other decoders.
@@ -314,7 +323,8 @@ fn encode((name, original, options): &Fixture) -> Vec<u8> {
 }
 
 fn fixtures_1_4() -> Vec<Fixture> {
-    [fixtures_of_bases(), fixtures_of_pivots(), fixtures_of_copies()].concat()
+    let older = [fixtures_of_bases(), fixtures_of_pivots(), fixtures_of_copies()].concat();
+    [older, fixtures_of_contexts()].concat()
 }
 
 fn fixtures_1_0() -> Vec<Fixture> {

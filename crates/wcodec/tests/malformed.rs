@@ -7,6 +7,7 @@ mod support;
 use std::collections::BTreeMap;
 use support::archived::{self, archived, copied};
 use support::based::{based, packed_with_base};
+use support::contexts;
 use support::forge::{Bits, Block, Forge, Head, raw};
 use support::packed;
 use support::scaled::{classes, coded, low_bits, means, side};
@@ -624,6 +625,8 @@ fn the_files_that_the_forge_starts_from_are_sound() {
     assert_eq!(verdict(&archived(|_| ())), Ok(()));
     assert_eq!(verdict(&archived::own(|_, _| ())), Ok(()));
     assert_eq!(verdict(&packed::two(|_| ())), Ok(()));
+    assert_eq!(verdict(&contexts::contexts(|_, _| ())), Ok(()));
+    assert_eq!(verdict(&contexts::copied(&[(2, 0), (3, 1)])), Ok(()));
     for place in [0, 3, 4, 7, 8, 23] {
         assert_eq!(verdict(&packed::pivoted(place, |_| ())), Ok(()));
     }
@@ -635,7 +638,8 @@ fn every_malformed_file_is_refused_with_its_text() {
     let list = folder.join("expected.tsv");
     if bless() {
         let mut lines = Vec::new();
-        for (name, file) in cases().into_iter().chain(packed::cases()).chain(archived::cases()) {
+        let lists = [cases(), packed::cases(), archived::cases(), contexts::cases()];
+        for (name, file) in lists.into_iter().flatten() {
             let text = verdict(&file).expect_err(name);
             std::fs::write(folder.join(format!("{name}.wcodec")), &file).unwrap();
             lines.push(format!("{name}\t{text}\n"));

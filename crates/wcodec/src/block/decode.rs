@@ -5,13 +5,14 @@ use super::head::{Head, Kind, Plane};
 use super::side::{SharedTable, Side};
 use super::{Mode, join_rows};
 use crate::checksum::{self, BlockHash, BlockId, rows_checksum};
+use crate::context::BlockContexts;
 use crate::dtype::ElementType;
 use crate::error::{Error, Result, corrupt};
 use crate::frame;
 use crate::geometry::{Scan, TileConfig};
 use crate::predict::{self, Predictor};
-use crate::scale::BlockClasses;
 use crate::scale::mean::Use;
+use crate::scale::{BlockClasses, ClassScan, Units};
 use crate::stats::Stats;
 use std::cell::RefCell;
 use wcodec_kernels::predict::Tiling;
@@ -55,6 +56,8 @@ pub(crate) struct BlockJob<'a> {
     pub(crate) corner: Option<(usize, usize)>,
     /// What it may be predicted from.
     pub(crate) base: Option<BaseRows<'a>>,
+    /// What is known of its units, if its segment has contexts.
+    pub(crate) contexts: Option<BlockContexts<'a>>,
     /// Where its elements go.
     pub(crate) place: Place,
 }
@@ -86,6 +89,8 @@ impl BaseRows<'_> {
 struct Scratch {
     space: DecodeSpace,
     bytes: Vec<u8>,
+    /// Of blocks with units, as they are coded.
+    coded: Vec<u8>,
 }
 
 thread_local! {
@@ -187,16 +192,46 @@ fn decode_coded(
     scratch: &mut Scratch,
 ) {
     let (mut blocks, mut numbers, mut finishes) = (Vec::new(), Vec::new(), Vec::new());
+    let mut units = Vec::new();
+    let Scratch { space, coded: room, .. } = scratch;
+    let mut start = 0;
     for (number, (job, parsed)) in jobs.iter().zip(&*parsed).enumerate() {
         if let Ok(Parsed { coded: Some(coded), .. }) = parsed {
-            blocks.push(coded.block(job));
+            let block = coded.block(job);
+            units.push(coded.units().map(|units| (units, start)));
+            blocks.push(match coded.units() {
+                None => block,
+                // One long row, to be taken apart.
+                Some(_) => {
+                    let (cols, buffer) = (job.elements(), buffers.len());
+                    let place = Place { buffer, start, pitch: cols, streamed: false };
+                    start += cols;
+                    Block { rows: 1, cols, place, ..block }
+                }
+            });
             finishes.push(coded.finish(job));
             numbers.push(number);
         }
     }
-    let mut each = |piece: Decoded<'_>| finishes[piece.block].piece(level, piece);
-    let verdicts =
-        wcodec_kernels::decode_blocks(level, &blocks, buffers, &mut scratch.space, &mut each);
+    if room.len() < start {
+        room.resize(start, 0);
+    }
+    let mut each = |piece: Decoded<'_>| {
+        if units[piece.block].is_none() {
+            finishes[piece.block].piece(level, piece);
+        }
+    };
+    let verdicts = {
+        let mut buffers: Vec<&mut [u8]> = buffers.iter_mut().map(|buffer| &mut **buffer).collect();
+        buffers.push(&mut *room);
+        wcodec_kernels::decode_blocks(level, &blocks, &mut buffers, space, &mut each)
+    };
+    let whole = finishes.iter_mut().zip(&units).zip(&verdicts);
+    for ((finish, units), _) in whole.filter(|(_, verdict)| verdict.is_ok()) {
+        if let Some((units, start)) = *units {
+            finish.units(level, units, &room[start..], buffers);
+        }
+    }
     let hashes: Vec<BlockHash> = finishes.into_iter().map(Finish::into_hash).collect();
     drop(blocks);
     for ((number, verdict), hash) in numbers.into_iter().zip(verdicts).zip(hashes) {
@@ -235,7 +270,7 @@ enum PlaneTables<'a> {
     Own(Box<DecodeTable>),
     Classes {
         tables: Vec<&'a DecodeTable>,
-        scan: Scan,
+        scan: ClassScan,
         block: BlockClasses,
         /// Low bits by table, and their length in the stream.
         low: &'a [u8],
@@ -330,6 +365,11 @@ impl<'a> CodedBlock<'a> {
         let means = means.is_some_and(|of| of.applies(head.has_classes()));
         let map = count_head(level, &head, (payload, tiling), means, stats)?;
         let tiles = map.map(|map| (tiling, map));
+        if tiles.is_some()
+            && matches!(tables.first(), Some(Some(tables)) if tables.units().is_some())
+        {
+            return Err(corrupt!("a tile map with the context scan"));
+        }
         Ok(CodedBlock { head, payload, tables, tiles, means })
     }
 
@@ -351,7 +391,7 @@ impl<'a> CodedBlock<'a> {
                     Source::Coded(Coded {
                         classes: Classes::per_step(tables, &block.of_step),
                         stream,
-                        scan: *scan,
+                        scan: scan.kernel(),
                         order: &block.order,
                         low: LowBits { widths: low, packed },
                     })
@@ -368,6 +408,11 @@ impl<'a> CodedBlock<'a> {
             tiles: tiles.map(|(tiling, predictors)| Tiles { tiling: *tiling, predictors }),
             place: job.place,
         }
+    }
+
+    /// The units that its only plane is coded in.
+    fn units(&self) -> Option<&Units> {
+        self.tables.first()?.as_ref()?.units()
     }
 
     /// What is to be done with its elements behind the streams.
@@ -402,6 +447,13 @@ fn check_base(head: &Head, has_base: bool) -> Result<()> {
 }
 
 impl<'a> PlaneTables<'a> {
+    fn units(&self) -> Option<&Units> {
+        match self {
+            PlaneTables::Classes { block, .. } => block.units.as_ref(),
+            PlaneTables::Shared(_) | PlaneTables::Own(_) => None,
+        }
+    }
+
     /// The scale classes of a plane, whose stream must have the low bits that they want.
     fn of_classes(
         level: Level,
@@ -417,9 +469,12 @@ impl<'a> PlaneTables<'a> {
             return Err(corrupt!("scale classes have width {have}, the plane {want}"));
         }
         let tables: Vec<&DecodeTable> = scale.decoders()?.iter().collect();
-        let block = scale.classes.of_block(row..row + job.rows, col..col + job.cols);
+        let (rows, cols) = (row..row + job.rows, col..col + job.cols);
+        let Some(block) = scale.classes.of_block(rows, cols, job.contexts) else {
+            return Err(corrupt!("the first plane has a context scan, its block has no contexts"));
+        };
         let (scan, low) = (scale.classes.scan, &scale.low[..]);
-        let steps = Steps::of(scan, job.rows, job.cols);
+        let steps = Steps::of(scan.kernel(), job.rows, job.cols);
         let low_bits = LowBits { widths: low, packed: &[] }.bits(level, steps, &block.of_step);
         let low_len = low_bits.map_or(usize::MAX, |bits| bits.div_ceil(8));
         let Some(packed) = stream.len().checked_sub(low_len).map(|start| &stream[start..]) else {

@@ -346,7 +346,7 @@ fn finish_with(
         let (bytes, coded) = (of(group.bytes), of(group.coded));
         let classes = match (planned.choices.first(), &shared.scale) {
             (Some(TableChoice::Classes), Some(plan)) => {
-                Some(view.block_classes(&plan.classes, planned.draft.rect))
+                view.block_classes(&plan.classes, planned.draft.rect)
             }
             _ => None,
         };
@@ -399,8 +399,8 @@ fn encode_plane(
                 let (scan, cols) = (plan.classes.scan, draft.rect.cols);
                 // Of what the predicted means leave.
                 let source = view.field_source(draft.rect, width);
-                source.in_coding_order(scan, cols, &classes.order, &mut scratch.fields, fields);
-                let steps = Steps::of(scan, draft.rect.rows, cols);
+                source.in_coding_order(scan, cols, classes, &mut scratch.fields, fields);
+                let steps = Steps::of(scan.kernel(), draft.rect.rows, cols);
                 plan.split_fields(level, (steps, &classes.of_step), fields, ranks, low);
                 let classes = Classes::per_step(&encoders, &classes.of_step);
                 jobs.push(SymbolsJob { classes, ranks, steps, out });

@@ -3,7 +3,8 @@
 use super::encode::PreparedTable;
 use super::join_rows;
 use crate::dtype::ElementType;
-use crate::geometry::{Rect, Scan};
+use crate::geometry::Rect;
+use crate::scale::{BlockClasses, ClassScan};
 use std::collections::HashMap;
 use std::sync::OnceLock;
 use wcodec_kernels::{
@@ -144,25 +145,28 @@ impl FieldSource<'_> {
         }
     }
 
-    /// Replaces `out` by the lowest 8 bits of every field, in the order in which a scan that takes the
-    /// rows in this `order` codes them.
+    /// Replaces `out` by the lowest 8 bits of every field, in the order in which this scan of a block with
+    /// these classes codes them.
     pub(crate) fn in_coding_order(
         &self,
-        scan: Scan,
+        scan: ClassScan,
         cols: usize,
-        order: &[u32],
+        classes: &BlockClasses,
         space: &mut FieldSpace,
         out: &mut Vec<u8>,
     ) {
         let width = self.width.min(8);
         out.clear();
-        if scan == Scan::Row {
+        if scan == ClassScan::Row {
             return self.extract_bytes(width, out);
         }
         space.bytes.clear();
         self.extract_bytes(width, &mut space.bytes);
         out.resize(space.bytes.len(), 0);
-        to_coding_order(self.level, &space.bytes, cols, order, out);
+        match &classes.units {
+            Some(units) => units.in_coding_order(&space.bytes, out),
+            None => to_coding_order(self.level, &space.bytes, cols, &classes.order, out),
+        }
     }
 
     /// The lowest and the highest field.

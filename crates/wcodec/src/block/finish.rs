@@ -3,8 +3,12 @@
 
 use super::decode::{BaseRows, BlockJob};
 use crate::checksum::BlockHash;
+use crate::scale::Units;
 use crate::scale::mean::ColumnMeans;
-use wcodec_kernels::{Decoded, Level, Prediction, add_base};
+use wcodec_kernels::{Decoded, Level, Place, Prediction, add_base};
+
+/// Elements of a piece.
+const PIECE: usize = 4 << 10;
 
 /// Means, partners and the hash of one block.
 pub(super) struct Finish<'a> {
@@ -48,6 +52,26 @@ impl<'a> Finish<'a> {
             }
         }
         self.hash.update(level, bytes);
+    }
+
+    /// The same with a block whose elements were decoded in units, to `coded`; puts them in their place.
+    pub(super) fn units(
+        &mut self,
+        level: Level,
+        units: &Units,
+        coded: &[u8],
+        buffers: &mut [&mut [u8]],
+    ) {
+        let job = self.job;
+        let Place { buffer, start, pitch, .. } = job.place;
+        let mut restore = units.restore(coded);
+        let at_once = if pitch == job.cols { (PIECE / job.cols).max(1) } else { 1 };
+        for row in (0..job.rows).step_by(at_once) {
+            let rows = at_once.min(job.rows - row);
+            let bytes = &mut buffers[buffer][start + row * pitch..][..rows * job.cols];
+            restore.next(bytes);
+            self.piece(level, Decoded { block: 0, row, col: 0, bytes });
+        }
     }
 
     /// The hash of what has come.

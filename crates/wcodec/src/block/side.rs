@@ -4,11 +4,12 @@
 //! | --- | --- | --- | --- |
 //! | 0 | 2 | tables | at most 256 |
 //! | 2 | 2 | scale classes | 1 to 64; 1 for none |
-//! | 4 | 1 | scan of planes with classes | 0 row, 1 column |
-//! | 5 | 1 | lowest sum of factors | |
+//! | 4 | 1 | scan of planes with classes | 0 row, 1 column, 2 context (since 1.4, of elements of one byte) |
+//! | 5 | 1 | lowest sum of factors | 0 for the context scan |
 //! | 6 | 1 | width of planes with classes | 1 to 12; it and the two before are 0 without classes |
 //! | 7 | 1 | products of a mean | 0 to 32; 0 unless classes are of integers of one byte or, since 1.2, of floats |
 //! | 8 | | for each table one byte, its width, then the table | width 1 to 12 |
+//! | | 2 | for the context scan, the lowest sum, signed | |
 //! | | | with classes: a bit for each, whether it takes the next table; row factors, column factors; products | |
 
 use crate::dtype::ElementType;
@@ -17,10 +18,10 @@ use crate::error::{Result, corrupt};
 use crate::scale::factors::{MEAN_WIDTH, SCALE_WIDTH};
 use crate::scale::mean::{self, Mean, Use};
 use crate::scale::plan::{ScalePlan, base_of};
-use crate::scale::{MAX_CLASSES, MAX_FACTORS, ScaleClasses, factors};
-use crate::version::{FORMAT_VERSION, MINOR_SCALE};
+use crate::scale::{ClassScan, MAX_CLASSES, MAX_FACTORS, ScaleClasses, factors};
+use crate::version::{FORMAT_VERSION, MINOR_CONTEXTS, MINOR_SCALE};
 use std::sync::OnceLock;
-use wcodec_kernels::{DecodeTable, Level, MAX_PRODUCT_EXPONENT, MAX_PRODUCTS, Scan};
+use wcodec_kernels::{DecodeTable, Level, MAX_PRODUCT_EXPONENT, MAX_PRODUCTS};
 
 /// Most tables of a side block.
 const MAX_TABLES: u16 = 256;
@@ -114,9 +115,13 @@ pub(crate) fn write(
     let head = match scale {
         None => [1, 0, 0, 0, 0, 0],
         Some(ScalePlan { classes, width, .. }) => {
-            let scan = u8::from(classes.scan == Scan::Column);
+            let (scan, lowest) = match classes.scan {
+                ClassScan::Row => (0, classes.lowest as u8),
+                ClassScan::Column => (1, classes.lowest as u8),
+                ClassScan::Context => (2, 0),
+            };
             let means = classes.means.len() as u8;
-            [classes.tables.len() as u8, 0, scan, classes.lowest, *width as u8, means]
+            [classes.tables.len() as u8, 0, scan, lowest, *width as u8, means]
         }
     };
     out.extend_from_slice(&head);
@@ -126,6 +131,9 @@ pub(crate) fn write(
         table.write(width, &mut out);
     }
     if let Some(ScalePlan { classes, .. }) = scale {
+        if classes.scan == ClassScan::Context {
+            out.extend_from_slice(&classes.lowest.to_le_bytes());
+        }
         let mut map = vec![0u8; classes.tables.len().div_ceil(8)];
         for (class, pair) in (1..).zip(classes.tables.windows(2)) {
             map[class / 8] |= u8::from(pair[0] != pair[1]) << (class % 8);
@@ -191,6 +199,18 @@ pub(crate) fn read(level: Level, bytes: &[u8], shape: GroupShape) -> Result<Side
     Ok(Side { tables, scale })
 }
 
+/// The lowest sum of a scan, and what is behind it.
+fn read_lowest(scan: ClassScan, of_head: u8, bytes: &[u8]) -> Result<(i16, &[u8])> {
+    if scan != ClassScan::Context {
+        return Ok((of_head.into(), bytes));
+    }
+    match bytes.split_first_chunk() {
+        Some((lowest, rest)) if of_head == 0 => Ok((i16::from_le_bytes(*lowest), rest)),
+        Some(_) => Err(corrupt!("lowest sum in the head is {of_head}, expected 0")),
+        None => Err(corrupt!("side block ends before the lowest sum")),
+    }
+}
+
 fn read_classes<'b>(
     level: Level,
     (head, count): (&[u8; 8], usize),
@@ -198,13 +218,22 @@ fn read_classes<'b>(
     tables: &[SharedTable],
     shape: GroupShape,
 ) -> Result<(SideClasses, &'b [u8])> {
+    let GroupShape { element, rows, cols, minor } = shape;
     let scan = match head[4] {
-        0 => Scan::Row,
-        1 => Scan::Column,
-        scan => return Err(corrupt!("scan of scale classes is {scan}, at most 1 expected")),
+        0 => ClassScan::Row,
+        1 => ClassScan::Column,
+        2 if minor >= MINOR_CONTEXTS => ClassScan::Context,
+        scan => {
+            let most = 1 + u8::from(minor >= MINOR_CONTEXTS);
+            return Err(corrupt!("scan of scale classes is {scan}, at most {most} expected"));
+        }
     };
-    let (lowest, width, products) = (head[5], u32::from(head[6]), usize::from(head[7]));
-    let GroupShape { element, rows, cols, .. } = shape;
+    let (width, products) = (u32::from(head[6]), usize::from(head[7]));
+    let (lowest, bytes) = read_lowest(scan, head[5], bytes)?;
+    if scan == ClassScan::Context && (element.size() != 1 || width != 8) {
+        let name = element.name();
+        return Err(corrupt!("context scan of {width} bits of {name}, expected 8 of a byte"));
+    }
     if width == 0 || width > MAX_WIDTH {
         return Err(corrupt!("scale classes of {width} bits, expected 1 to {MAX_WIDTH}"));
     }

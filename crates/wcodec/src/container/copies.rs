@@ -5,10 +5,12 @@
 //! | 0 | 4 | segment | those of copies rise |
 //! | 4 | 4 | its source | an earlier segment with the same record, no copy itself |
 
-use super::directory::{Directory, Segment};
+use super::directory::{Directory, Parts, Segment};
 use super::fields::Fields;
+use crate::context::Context;
 use crate::error::{Result, corrupt};
 use crate::geometry::Geometry;
+use crate::packing::{Layout, Packing};
 
 pub(super) const COPY_LEN: usize = 8;
 
@@ -76,6 +78,37 @@ pub(super) fn read_copies(
     if !copied.is_legal() {
         let (blocks, most) = (copied.blocks, copied.most_blocks());
         return Err(corrupt!("copies have {blocks} blocks, at most {most} expected"));
+    }
+    Ok(())
+}
+
+/// Checks that units of copies have the contexts that those of their sources have: blocks cannot be decoded without.
+pub(super) fn check_contexts(directory: &Directory, parts: &Parts) -> Result<()> {
+    // A packing whose codes with a context lie in a segment.
+    let packing = |segment: u32| -> Option<(Packing, &Layout, &Context)> {
+        let part = parts.starting(segment).first()?;
+        let packing = *directory.packings.get(part.packing?)?;
+        let layout = directory.layouts.get(packing.layout as usize)?;
+        let (stream, context) = layout.context()?;
+        let here = packing.segment as usize + stream == segment as usize;
+        here.then_some((packing, layout, context))
+    };
+    let blocks_of = |segment: u32| directory.source_of(segment).unwrap_or(segment);
+    for &SegmentCopy { segment, source } in &directory.copies {
+        let same = match (packing(segment), packing(source)) {
+            (None, None) => true,
+            (Some((copy, layout, context)), Some((of, ..))) if copy.layout == of.layout => {
+                let streams = (0..).zip(layout.streams());
+                let mut needed = streams.filter(|(_, stream)| context.needs(stream));
+                needed.all(|(n, _)| blocks_of(copy.segment + n) == blocks_of(of.segment + n))
+            }
+            _ => false,
+        };
+        if !same {
+            return Err(corrupt!(
+                "segment {segment} is a copy of segment {source}, but has other contexts"
+            ));
+        }
     }
     Ok(())
 }

@@ -32,7 +32,7 @@
 use super::bases::{
     BASE_LEN, REFERENCE_LEN, Reference, check_own, read_bases, read_references, write_base,
 };
-use super::copies::{COPY_LEN, SegmentCopy, read_copies};
+use super::copies::{COPY_LEN, SegmentCopy, check_contexts, read_copies};
 use super::entries::{ENTRY_LEN, Entry, read_entries};
 use super::fields::Fields;
 use super::footer::{Footer, SourceKind};
@@ -300,6 +300,7 @@ impl Directory {
         directory.references = read_references(&mut fields, references, (&directory, &parts))?;
         read_copies(&mut fields, copies, &mut directory)?;
         check_own(&directory, &parts)?;
+        check_contexts(&directory, &parts)?;
         if source == SourceKind::Archive {
             directory.entries = read_entries(&mut fields, entries, (&parts, minor))?;
         }

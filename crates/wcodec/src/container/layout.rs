@@ -2,12 +2,13 @@
 
 use super::directory::Segment;
 use super::fields::Fields;
+use crate::context::{Context, MAX_TERMS, Measure, Term};
 use crate::dtype::ElementType;
 use crate::error::{Result, corrupt};
 use crate::packing::{
     Field, Layout, MAX_AXES, MAX_FIELDS, MAX_LAYOUTS, MAX_PIECES, MAX_STRUCT_BYTES, Packing,
 };
-use crate::version::MINOR_PIVOTS;
+use crate::version::{MINOR_CONTEXTS, MINOR_PIVOTS};
 use wcodec_kernels::{Axis, CodeField, MAX_PIVOT_CODES, MAX_PIVOTS, Piece, Pivot, Pivots};
 
 /// Bytes of a layout without its fields.
@@ -37,9 +38,36 @@ pub(super) fn read_layouts(fields: &mut Fields<'_>, count: u32, minor: u16) -> R
 fn read_layout(fields: &mut Fields<'_>, minor: u16) -> Result<Layout> {
     let (bytes, values) = (fields.u32()?, fields.u32()?);
     let count = read_count(fields, MAX_FIELDS, "fields")?;
-    fields.zero(7)?;
-    let fields = (0..count).map(|_| read_field(fields, minor)).collect::<Result<_>>()?;
-    Layout { bytes, values, fields }.checked()
+    let has_context = match fields.u8()? {
+        0 => false,
+        1 if minor >= MINOR_CONTEXTS => true,
+        contexts => return Err(corrupt!("{contexts} contexts of a layout in version 1.{minor}")),
+    };
+    fields.zero(6)?;
+    let of_layout = (0..count).map(|_| read_field(fields, minor)).collect::<Result<_>>()?;
+    let context = if has_context { Some(read_context(fields)?) } else { None };
+    Layout { bytes, values, fields: of_layout, context }.checked()
+}
+
+fn read_context(fields: &mut Fields<'_>) -> Result<Context> {
+    let field = fields.u8()?.into();
+    let terms = read_count(fields, MAX_TERMS, "terms of a context")?;
+    fields.zero(2)?;
+    let codes = fields.u32()? as usize;
+    let terms = (0..terms).map(|_| read_term(fields)).collect::<Result<_>>()?;
+    Ok(Context { field, codes, terms })
+}
+
+fn read_term(fields: &mut Fields<'_>) -> Result<Term> {
+    let field = fields.u8()?.into();
+    let measure = match fields.u8()? {
+        0 => Measure::Log,
+        1 => Measure::Exponent,
+        measure => return Err(corrupt!("measure of a context is {measure}, at most 1 expected")),
+    };
+    let weight = fields.u8()? as i8;
+    fields.zero(1)?;
+    Ok(Term { field, measure, weight })
 }
 
 fn read_field(fields: &mut Fields<'_>, minor: u16) -> Result<Field> {
@@ -94,7 +122,8 @@ pub(super) fn write_layout(layout: &Layout, out: &mut Vec<u8>) {
     let field = |out: &mut Vec<u8>, value: u32| out.extend_from_slice(&value.to_le_bytes());
     field(out, layout.bytes);
     field(out, layout.values);
-    out.extend_from_slice(&[layout.fields.len() as u8, 0, 0, 0, 0, 0, 0, 0]);
+    let context = u8::from(layout.context.is_some());
+    out.extend_from_slice(&[layout.fields.len() as u8, context, 0, 0, 0, 0, 0, 0]);
     for Field { element, bits, pivots } in &layout.fields {
         let count = pivots.as_ref().map_or(0, |pivots| pivots.pivots.len());
         out.extend_from_slice(&[element.code(), bits.pieces.len() as u8, bits.bias, count as u8]);
@@ -115,6 +144,19 @@ pub(super) fn write_layout(layout: &Layout, out: &mut Vec<u8>) {
                 out.extend(codes.iter().copied().chain(zeros));
             }
         }
+    }
+    if let Some(context) = &layout.context {
+        write_context(context, out);
+    }
+}
+
+fn write_context(context: &Context, out: &mut Vec<u8>) {
+    let Context { field, codes, terms } = context;
+    out.extend_from_slice(&[*field as u8, terms.len() as u8, 0, 0]);
+    out.extend_from_slice(&(*codes as u32).to_le_bytes());
+    for &Term { field, measure, weight } in terms {
+        let measure = u8::from(measure == Measure::Exponent);
+        out.extend_from_slice(&[field as u8, measure, weight as u8, 0]);
     }
 }
 

@@ -3,6 +3,8 @@
 use crate::container::directory::{Directory, Parts};
 use crate::container::read_at::{ReadAt, read};
 use crate::error::{Result, corrupt};
+use crate::packing::Stream;
+use crate::writer::PackingContexts;
 use std::borrow::Cow;
 use std::ops::Range;
 use wcodec_kernels::Level;
@@ -24,6 +26,29 @@ impl<R: ReadAt> Elements<'_, R> {
             Some(bytes / u64::from(layout.bytes) * stream.bytes() as u64)
         });
         packed.unwrap_or(bytes)
+    }
+
+    /// The contexts of a segment of a packing, if it has some.
+    pub(super) fn contexts(&self, segment: usize) -> Result<Option<PackingContexts>> {
+        let part = self.parts.starting(segment as u32).first();
+        let Some(number) = part.and_then(|part| part.packing) else { return Ok(None) };
+        let packing = self.directory.packings[number];
+        let layout = &self.directory.layouts[packing.layout as usize];
+        let Some((stream, context)) = layout.context() else { return Ok(None) };
+        if packing.segment as usize + stream != segment {
+            return Ok(None);
+        }
+        let streams = layout.streams();
+        let read = |(number, stream): (usize, &Stream)| match context.needs(stream) {
+            true => self.read(
+                packing.segment as usize + number,
+                &(0..packing.structs * stream.bytes() as u64),
+            ),
+            false => Ok(Cow::default()),
+        };
+        let gathered = streams.iter().enumerate().map(read).collect::<Result<Vec<_>>>()?;
+        let gathered: Vec<&[u8]> = gathered.iter().map(|bytes| &**bytes).collect();
+        PackingContexts::of(packing, layout, self.level, &gathered)
     }
 
     /// Some bytes of a segment.

@@ -23,7 +23,7 @@ use crate::options::{EncodeOptions, Observer, Watch, with_threads};
 use crate::planes::extract;
 use crate::pool::Pool;
 use crate::source::{self, Listing};
-use crate::writer::Job;
+use crate::writer::{Job, PackingContexts};
 use elements::Elements;
 pub use folder::estimate_folder;
 use rayon::prelude::*;
@@ -161,7 +161,9 @@ fn estimate_listed(
             watch.step(size_of(&job), || {
                 let bytes = elements.read(job.segment, &job.bytes)?;
                 let segment = &directory.segments[job.segment];
-                let costs = Costs::of((&job, segment), &bytes, (level, &pool), options)?;
+                let contexts = elements.contexts(job.segment)?;
+                let elements = (&*bytes, contexts.as_ref().map(PackingContexts::group));
+                let costs = Costs::of((&job, segment), elements, (level, &pool), options)?;
                 Ok((job, costs))
             })
         })

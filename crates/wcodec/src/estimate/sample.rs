@@ -8,6 +8,7 @@ use crate::error::Result;
 use crate::group::EncodedGroup;
 use crate::options::{Effort, EncodeOptions};
 use crate::pool::Pool;
+use crate::scale::plan::GroupContexts;
 use crate::writer::{Job, jobs};
 use std::collections::BTreeMap;
 use wcodec_kernels::Level;
@@ -67,13 +68,13 @@ impl Costs {
     /// Encodes a group.
     pub(super) fn of(
         (job, segment): (&Job, &Segment),
-        bytes: &[u8],
+        (bytes, contexts): (&[u8], Option<GroupContexts<'_>>),
         (level, pool): (Level, &Pool),
         options: &EncodeOptions,
     ) -> Result<Costs> {
         let with = |effort, products| {
             let options = EncodeOptions { effort, products, ..options.clone() };
-            job.encode(segment, (bytes, None), (level, pool), &options)
+            job.encode(segment, (bytes, None), contexts, (level, pool), &options)
                 .map(|group| stored_bytes(&group))
         };
         let coded = with(options.effort, options.products)?;

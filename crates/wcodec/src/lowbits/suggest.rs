@@ -249,7 +249,8 @@ fn layout(codes: Codes, bytes: u64, values: u64, width: u32) -> Layout {
     };
     let (element, codes) = (ElementType::I8, (bytes * 8 / bits) as usize);
     let bits = CodeField { codes, size: element.size(), bias, pieces };
-    Layout { bytes, values, fields: vec![Field { element, bits, pivots: None }] }
+    let fields = vec![Field { element, bits, pivots: None }];
+    Layout { bytes, values, fields, context: None }
 }
 
 /// The least common multiple, if it fits.

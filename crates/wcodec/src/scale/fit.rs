@@ -4,6 +4,7 @@
 //! every machine.
 
 use super::{MAX_CLASSES, MAX_FACTORS};
+use crate::context::BlockContexts;
 use crate::dtype::ElementType;
 use wcodec_kernels::{
     Float, Level, add_clipped, dot_clipped, magnitudes, weigh_bytes, weigh_floats,
@@ -105,6 +106,31 @@ impl Magnitude {
             &Magnitude::Float(float) => magnitudes(level, float, bytes, out),
         }
     }
+}
+
+/// Codes of a byte as the weights that they stand for: floats of 32 bits, scaled by what contexts that fall when
+/// scales rise tell.
+pub(super) fn weights(
+    element: ElementType,
+    bytes: &[u8],
+    cols: usize,
+    contexts: BlockContexts<'_>,
+) -> Vec<u8> {
+    /// `2^(-k/4)`.
+    const QUARTERS: [f32; 4] = [1.0, 0.840_896_4, 0.707_106_77, 0.594_603_54];
+    let BlockContexts { values, pitch, unit } = contexts;
+    let (flip, zero) = byte_number(element, bytes);
+    let mut out = Vec::with_capacity(4 * bytes.len());
+    for (row, contexts) in bytes.chunks_exact(cols).zip(values.chunks(pitch)) {
+        for (codes, &context) in row.chunks_exact(unit).zip(contexts) {
+            let context = i32::from(context).clamp(-200, 200);
+            let octaves = f32::from_bits(((127 - (context >> 2)) as u32) << 23);
+            let scale = QUARTERS[(context & 3) as usize] * octaves;
+            let number = |code: u8| i32::from(code ^ flip) - i32::from(zero);
+            out.extend(codes.iter().flat_map(|&c| (number(c) as f32 * scale).to_le_bytes()));
+        }
+    }
+    out
 }
 
 /// What integers of a byte become numbers by: bits to flip, and what is then 0.

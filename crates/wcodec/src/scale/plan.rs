@@ -1,11 +1,12 @@
 //! Choosing scale classes for a group: with which scan and which predicted means, if at all.
 
 use super::count::{BlockCounts, Counter, Counts, added, summed};
-use super::fit::{Factors, fit};
+use super::fit::{Factors, fit, weights};
 use super::mean::{self, ColumnMeans, Mean, Use};
 use super::merge::{Merged, merge, price};
-use super::{BlockClasses, MAX_CLASSES, ScaleClasses, factors};
+use super::{BlockClasses, ClassScan, MAX_CLASSES, ScaleClasses, factors};
 use crate::block::fields::{BlockBytes, FieldSource, FieldSpace, TopCounts};
+use crate::context::{BlockContexts, Contexts};
 use crate::dtype::ElementType;
 use crate::entropy::cost::BIT;
 use crate::entropy::table::Table;
@@ -28,12 +29,16 @@ const SAMPLE_ELEMENTS: usize = 5 << 16;
 const SAMPLE_ROWS: usize = 64;
 /// The column scan decodes slower: it must save more than one part in this of all bits.
 const COLUMN_GAIN: u64 = 2000;
-/// So do predicted signs.
+/// So does the context scan,
+const CONTEXT_GAIN: u64 = 2000;
+/// and predicted signs.
 const SIGN_GAIN: u64 = 500;
 /// Signs that save more than one part in this need no second look.
 const SURE_GAIN: u64 = 64;
 /// One part in this of the elements may lie in blocks whose fields do not fit.
 const OUTSIDE: usize = 8;
+/// One part in this of the units may have sums below those of all classes, and above.
+const FEW_UNITS: usize = 1000;
 /// About what a factor of the scale takes, and what one of a mean.
 const FACTOR_BITS: u64 = 3;
 const MEAN_BITS: u64 = 7;
@@ -56,6 +61,16 @@ pub(crate) struct View<'a> {
     pub(crate) cols: usize,
     /// Its blocks, the tail left out.
     pub(crate) rects: &'a [Rect],
+    /// What is known of its units, if all blocks consist of them.
+    pub(crate) contexts: Option<GroupContexts<'a>>,
+}
+
+/// The contexts of a group.
+#[derive(Clone, Copy)]
+pub(crate) struct GroupContexts<'a> {
+    pub(crate) contexts: Contexts<'a>,
+    /// Whether they fall when scales rise.
+    pub(crate) fall: bool,
 }
 
 /// Scale classes with everything that encoding needs.
@@ -182,9 +197,13 @@ impl View<'_> {
     }
 
     /// The classes of a block.
-    pub(crate) fn block_classes(&self, classes: &ScaleClasses, rect: Rect) -> BlockClasses {
+    pub(crate) fn block_classes(&self, classes: &ScaleClasses, rect: Rect) -> Option<BlockClasses> {
         let (rows, cols) = self.place(rect);
-        classes.of_block(rows, cols)
+        classes.of_block(rows, cols, self.block_contexts(rect))
+    }
+
+    fn block_contexts(&self, rect: Rect) -> Option<BlockContexts<'_>> {
+        self.contexts.and_then(|of| of.contexts.of_block(rect))
     }
 
     pub(crate) fn field_source(&self, rect: Rect, width: u32) -> FieldSource<'_> {
@@ -197,10 +216,11 @@ impl View<'_> {
     fn count(&self, classes: &ScaleClasses, rects: &[Rect], width: u32) -> Vec<BlockCounts> {
         let of_block = |(counter, space, fields): &mut (Counter, FieldSpace, Vec<u8>),
                         &rect: &Rect| {
-            let BlockClasses { order, of_step } = self.block_classes(classes, rect);
+            let of_block = self.block_classes(classes, rect).unwrap_or_default();
             let source = self.field_source(rect, width);
-            source.in_coding_order(classes.scan, rect.cols, &order, space, fields);
-            counter.count(Steps::of(classes.scan, rect.rows, rect.cols), &of_step, fields)
+            source.in_coding_order(classes.scan, rect.cols, &of_block, space, fields);
+            let steps = Steps::of(classes.scan.kernel(), rect.rows, rect.cols);
+            counter.count(steps, &of_block.of_step, fields)
         };
         rects.par_iter().map_init(Default::default, of_block).collect()
     }
@@ -222,7 +242,7 @@ impl View<'_> {
         let merged = merge(summed(&counts), |bits| bits);
         let mut plan = ScalePlan::new(classes, (width, base), &merged)?;
         let prices = rects.iter().zip(&counts).map(|(&rect, counts)| {
-            let steps = Steps::of(plan.classes.scan, rect.rows, rect.cols);
+            let steps = Steps::of(plan.classes.scan.kernel(), rect.rows, rect.cols);
             (rect.start, 32 * steps.lanes() as u64 * BIT + plan.cost(counts))
         });
         plan.prices = prices.collect();
@@ -297,24 +317,30 @@ impl View<'_> {
         // What is stored once for the group counts by the sample's part in it.
         let part = |bits: u64| (u128::from(bits) * sampled / elements) as u64;
         let all = |bits: u64| (u128::from(bits) * elements / sampled.max(1)) as u64;
-        let lists = 1 + means.len() as u64 * MEAN_BITS / FACTOR_BITS;
-        let overhead = lists * FACTOR_BITS * BIT * (self.rows + self.cols) as u64;
+        let sides = (self.rows + self.cols) as u64;
+        let of_means = means.len() as u64 * MEAN_BITS / FACTOR_BITS * sides;
+        let overhead = |factors: u64| (factors + of_means) * FACTOR_BITS * BIT;
         let below = self.elements() as u64 * u64::from(self.element.bits() - plane.width) * BIT;
         let all_bits = self.elements() as u64 * u64::from(self.element.bits()) * BIT;
         let mut tried = Tried { one_table: u64::MAX, classes: None, plane };
-        for candidate in [Scan::Row, Scan::Column] {
-            if options.scan.is_some_and(|scan| scan != candidate) {
-                continue;
-            }
-            let classes = unmerged(factors, means.clone(), candidate);
+        let wanted = |&(scan, _): &(Scan, _)| options.scan.is_none_or(|only| only == scan);
+        let scans = [(Scan::Row, ClassScan::Row), (Scan::Column, ClassScan::Column)];
+        let scans = scans.iter().filter(|scan| wanted(scan));
+        let by_factors =
+            scans.map(|&(_, scan)| (unmerged(factors, means.clone(), scan), overhead(sides)));
+        let by_contexts = self.classes_of_contexts(&sample, &means, options).into_iter();
+        let by_contexts = by_contexts.map(|(classes, factors)| (classes, overhead(factors)));
+        for (classes, overhead) in by_factors.chain(by_contexts) {
             let counts = summed(&self.count(&classes, &sample, tried.plane.width));
             let one = counts.iter().fold([0; 256], |sum, part| added(&sum, part));
             tried.one_table = all(price(&one, part).0) + below;
             let merged = merge(counts, part);
             let useful = merged.len() > 1 || !means.is_empty();
             let mut bits = all(merged.iter().map(|m| m.price).sum()) + overhead + below;
-            if candidate == Scan::Column {
-                bits += all_bits / COLUMN_GAIN;
+            match classes.scan {
+                ClassScan::Row => {}
+                ClassScan::Column => bits += all_bits / COLUMN_GAIN,
+                ClassScan::Context => bits += all_bits / CONTEXT_GAIN,
             }
             if self.signs {
                 bits += all_bits / SIGN_GAIN;
@@ -324,6 +350,55 @@ impl View<'_> {
             }
         }
         Some(tried)
+    }
+
+    /// Classes of the contexts, alone or beside row factors of the weights that they scale (of columns, a unit has
+    /// nearly all), with the number of these factors.
+    fn classes_of_contexts(
+        &self,
+        sample: &[Rect],
+        means: &[Mean],
+        options: ScaleOptions,
+    ) -> Vec<(ScaleClasses, u64)> {
+        let (start, stride) = (self.base, self.cols as u64);
+        let whole = Rect { start, stride, rows: self.rows, cols: self.cols };
+        let contexts = self.block_contexts(whole).filter(|_| options.scan.is_none());
+        let (Some(contexts), Some(GroupContexts { fall, .. })) = (contexts, self.contexts) else {
+            return Vec::new();
+        };
+        let factors = |rows| Factors { rows, cols: vec![0; self.cols] };
+        let of_weights = || {
+            let codes = &self.bytes[..self.elements()];
+            let weights = weights(self.element, codes, self.cols, contexts);
+            let (rows, cols) = (self.rows, self.cols);
+            fit(self.level, ElementType::F32, &weights, rows, cols, options.whole)
+        };
+        let mut tried = vec![(factors(vec![0; self.rows]), 0)];
+        if fall && let Some(found) = of_weights() {
+            tried.push((factors(found.rows), self.rows as u64));
+        }
+        let classes = |(factors, count)| (self.by_contexts(factors, means, sample), count);
+        tried.into_iter().map(classes).collect()
+    }
+
+    /// A class for each sum of these factors and a context, as far as nearly all units of a sample have them.
+    fn by_contexts(&self, factors: Factors, means: &[Mean], sample: &[Rect]) -> ScaleClasses {
+        let Factors { rows, cols } = factors;
+        let (scan, means) = (ClassScan::Context, means.to_vec());
+        let classes = ScaleClasses { scan, lowest: 0, tables: Vec::new(), rows, cols, means };
+        let of_rect = |&rect: &Rect| {
+            let (rows, cols) = self.place(rect);
+            Some(classes.sums_of_units(rows, cols, self.block_contexts(rect)?))
+        };
+        let mut sums: Vec<i32> = sample.iter().filter_map(of_rect).flatten().collect();
+        sums.sort_unstable();
+        let few = sums.len() / FEW_UNITS;
+        let least = sums.get(few).copied().unwrap_or(0);
+        let most = sums.iter().rev().nth(few).copied().unwrap_or(0);
+        let lowest = least.max(most - (MAX_CLASSES as i32 - 1));
+        let lowest = lowest.clamp(i16::MIN.into(), i16::MAX.into()) as i16;
+        let count = (most - i32::from(lowest)).clamp(1, MAX_CLASSES as i32 - 1) + 1;
+        ScaleClasses { lowest, tables: (0..count as u8).collect(), ..classes }
     }
 
     /// The elements that a plan codes.
@@ -352,12 +427,13 @@ pub(crate) fn base_of(least: u16, most: u16) -> Option<u16> {
 }
 
 /// A class for each sum of factors, as far as there are classes; two at least, as the format wants.
-fn unmerged(factors: &Factors, means: Vec<Mean>, scan: Scan) -> ScaleClasses {
+fn unmerged(factors: &Factors, means: Vec<Mean>, scan: ClassScan) -> ScaleClasses {
     let most = |factors: &[u8]| factors.iter().copied().max().unwrap_or(0);
     let most = most(&factors.rows) + most(&factors.cols);
     let lowest = most.saturating_sub(MAX_CLASSES as u8 - 1);
     let tables: Vec<u8> = (0..=(most - lowest).max(1)).collect();
     let Factors { rows, cols } = factors;
+    let lowest = lowest.into();
     ScaleClasses { scan, lowest, tables, rows: rows.clone(), cols: cols.clone(), means }
 }
 

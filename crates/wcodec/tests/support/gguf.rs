@@ -99,6 +99,58 @@ pub fn quantised(rng: &mut Rng, name: &str, rows: u64, cols: u64) -> Tensor {
     tensor
 }
 
+/// A tensor whose codes depend on their scales, Q8_0 or Q6_K, or on the minimum by the scale, Q4_1.
+pub fn with_contexts(rng: &mut Rng, name: &str, rows: u64, cols: u64) -> Tensor {
+    let mut tensor = blocks(rng, name, rows, cols);
+    let (.., bytes) = *BLOCKS.iter().find(|row| row.0 == name).unwrap();
+    for block in tensor.data.chunks_mut(bytes as usize) {
+        // Within some bits, less `shift`.
+        let mut code = |shift: u64, bits: u32| {
+            let most = (1i64 << (bits - 1)) - 1;
+            (rng.bell() >> shift).clamp(-most - 1, most)
+        };
+        match name {
+            "Q8_0" => {
+                // Powers of 2.
+                let scale = (code(13, 3) + 4) as u8;
+                block[..2].copy_from_slice(&[0, 0x20 + 4 * scale]);
+                let shift = 6 + u64::from(scale);
+                block[2..].iter_mut().for_each(|byte| *byte = code(shift, 8) as u8);
+            }
+            "Q4_1" => {
+                // The scale is 1, the minimum -4 to -10.
+                let zero = code(13, 3) + 7;
+                let minimum: u16 =
+                    0xc400 + [0, 256, 512, 768, 1024, 1152, 1280, 1408][(zero - 3) as usize];
+                block[..2].copy_from_slice(&0x3c00u16.to_le_bytes());
+                block[2..4].copy_from_slice(&minimum.to_le_bytes());
+                for byte in &mut block[4..] {
+                    let [low, high] = [0, 1].map(|_| (zero + code(13, 3)).clamp(0, 15) as u8);
+                    *byte = low | high << 4;
+                }
+            }
+            "Q6_K" => {
+                block[208..].copy_from_slice(&[0, 0x24 + 4 * (code(13, 2) + 2) as u8]);
+                block[..192].fill(0);
+                for unit in 0..16 {
+                    let scale = (code(13, 3) + 4) as u8;
+                    let size = 1u8 << scale;
+                    block[192 + unit] = if unit % 2 == 0 { size } else { size.wrapping_neg() };
+                    for at in 16 * unit..16 * unit + 16 {
+                        let code = (code(8 + u64::from(scale) / 2, 6) + 32) as u8;
+                        let (half, quarter, place) = (at / 128, at / 32 % 4, at % 32);
+                        block[64 * half + 32 * (quarter % 2) + place] |=
+                            (code & 15) << (4 * (quarter / 2));
+                        block[128 + 32 * half + place] |= code >> 4 << (2 * quarter);
+                    }
+                }
+            }
+            _ => unreachable!("{name}"),
+        }
+    }
+    tensor
+}
+
 impl Gguf {
     pub fn new(tensors: Vec<Tensor>) -> Gguf {
         let names = [string("a"), string("bc")].concat();

@@ -5,6 +5,7 @@
 
 pub mod archived;
 pub mod based;
+pub mod contexts;
 pub mod forge;
 pub mod gguf;
 pub mod packed;

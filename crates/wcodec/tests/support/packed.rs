@@ -23,6 +23,8 @@ pub struct Layout {
     pub values: u32,
     pub zero: u8,
     pub fields: Vec<Field>,
+    /// How many contexts there are, and their bytes.
+    pub context: (u8, Vec<u8>),
 }
 
 /// A layer of 8 rows of 2 structs of 3 bytes: a byte, and four nibbles around 8.
@@ -51,6 +53,7 @@ fn layout() -> Layout {
         values: 4,
         zero: 0,
         fields: vec![field(0, 1, (0, 8, vec![(1, 0)])), nibbles],
+        context: (0, vec![]),
     }
 }
 
@@ -66,7 +69,7 @@ fn structs() -> (Vec<u8>, Vec<u8>, Vec<u8>) {
     (original, bytes, nibbles)
 }
 
-fn segment(like: &Segment, element: u8, codes: &[u8]) -> Segment {
+pub fn segment(like: &Segment, element: u8, codes: &[u8]) -> Segment {
     let cols = codes.len() as u64 / 8;
     let mut segment = like.clone();
     (segment.element, segment.rows, segment.cols, segment.elements) = (element, 8, cols, 8 * cols);
@@ -80,7 +83,7 @@ fn write(layouts: &[Layout], packings: &[(u32, u32, u64)]) -> Vec<u8> {
     for layout in layouts {
         out.extend(layout.bytes.to_le_bytes());
         out.extend(layout.values.to_le_bytes());
-        out.extend([layout.fields.len() as u8, layout.zero, 0, 0, 0, 0, 0, 0]);
+        out.extend([layout.fields.len() as u8, layout.context.0, layout.zero, 0, 0, 0, 0, 0]);
         for field in &layout.fields {
             out.extend([field.element, field.pieces.len() as u8, field.bias]);
             out.push(field.pivots.1.len() as u8 + field.more_pivots);
@@ -102,6 +105,7 @@ fn write(layouts: &[Layout], packings: &[(u32, u32, u64)]) -> Vec<u8> {
                 out.resize(out.len() + 4usize.saturating_sub(codes.len()), 0);
             }
         }
+        out.extend(&layout.context.1);
     }
     for (segment, layout, structs) in packings {
         out.extend(segment.to_le_bytes());

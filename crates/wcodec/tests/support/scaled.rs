@@ -65,28 +65,46 @@ fn half_and_half() -> Vec<u8> {
     [&[8][..], &bits.put(0, 11).0].concat()
 }
 
-/// A file of one block of scale classes; all steps have class 0, whose table is that of `coded`.
-pub fn classes(change: impl FnOnce(&mut Scaled)) -> Vec<u8> {
-    let mut made = Scaled {
-        head: [2, 0, 0, 0, 8, 0],
-        tables: vec![half_and_half(), half_and_half()],
-        map: vec![0b10],
-        rows: factors(),
-        cols: factors(),
-        means: vec![],
-        minor: 1,
-        planes: |_| (),
-        corner: |_| (),
-    };
-    change(&mut made);
-    let mut payload = vec![made.tables.len() as u8, 0];
-    payload.extend(made.head);
-    for part in made.tables.iter().chain([&made.map, &made.rows, &made.cols, &made.means]) {
-        payload.extend(part);
+impl Scaled {
+    /// Two classes that take equal tables.
+    pub fn sound() -> Scaled {
+        Scaled {
+            head: [2, 0, 0, 0, 8, 0],
+            tables: vec![half_and_half(), half_and_half()],
+            map: vec![0b10],
+            rows: factors(),
+            cols: factors(),
+            means: vec![],
+            minor: 1,
+            planes: |_| (),
+            corner: |_| (),
+        }
     }
+
+    pub fn payload(&self) -> Vec<u8> {
+        let mut payload = vec![self.tables.len() as u8, 0];
+        payload.extend(self.head);
+        for part in self.tables.iter().chain([&self.map, &self.rows, &self.cols, &self.means]) {
+            payload.extend(part);
+        }
+        payload
+    }
+}
+
+/// The block of `coded`, whose plane has classes.
+pub fn coded_by_classes() -> Head {
     let mut head = coded();
     head.tables.clear();
     head.planes[0].1 = 4;
+    head
+}
+
+/// A file of one block of scale classes; all steps have class 0, whose table is that of `coded`.
+pub fn classes(change: impl FnOnce(&mut Scaled)) -> Vec<u8> {
+    let mut made = Scaled::sound();
+    change(&mut made);
+    let payload = made.payload();
+    let mut head = coded_by_classes();
     (made.planes)(&mut head);
     let mut forge = Forge::new(head.block());
     forge.header[10] = made.minor;

@@ -9,6 +9,7 @@ use crate::checksum::{self, BlockId, block_checksum};
 use crate::container::header::HEADER_LEN;
 use crate::container::index::BlockRecord;
 use crate::container::read_at::{ReadAt, read, read_pooled};
+use crate::context::Contexts;
 use crate::error::{Error, Result, corrupt};
 use crate::options::Watch;
 use crate::pool::Bytes;
@@ -72,10 +73,11 @@ impl<R: ReadAt> Reader<R> {
         Ok(jobs)
     }
 
-    /// Decodes jobs, each into its part, in parallel.
+    /// Decodes jobs, each into its part, in parallel. If there are contexts, they are those of the segment of all jobs.
     pub(super) fn decode_bundles(
         &self,
         parts: Vec<(&Job, &mut [u8])>,
+        contexts: Option<Contexts<'_>>,
         watch: &Watch<'_>,
     ) -> Result<Stats> {
         let streamed = parts.iter().map(|(job, _)| job.bytes).sum::<u64>() >= STREAMED_BYTES;
@@ -95,17 +97,22 @@ impl<R: ReadAt> Reader<R> {
             .into_par_iter()
             .map(|bundle| {
                 let bytes = bundle.iter().map(|(job, _)| job.bytes).sum();
-                watch.step(bytes, || self.decode_bundle(bundle, streamed))
+                watch.step(bytes, || self.decode_bundle(bundle, contexts, streamed))
             })
             .try_reduce(Stats::default, |sum, part| Ok(sum + part))
     }
 
     /// Decodes jobs whose blocks are dealt out together, so that small layers fill a kernel too.
-    fn decode_bundle(&self, jobs: Vec<(&Job, &mut [u8])>, streamed: bool) -> Result<Stats> {
+    fn decode_bundle(
+        &self,
+        jobs: Vec<(&Job, &mut [u8])>,
+        contexts: Option<Contexts<'_>>,
+        streamed: bool,
+    ) -> Result<Stats> {
         let (jobs, parts): (Vec<&Job>, Vec<&mut [u8]>) = jobs.into_iter().unzip();
         let sides = self.sides(&jobs)?;
         let loaded: Vec<Loaded<'_>> =
-            jobs.iter().map(|job| self.load(job, &sides)).collect::<Result<_>>()?;
+            jobs.iter().map(|job| self.load(job, &sides, contexts)).collect::<Result<_>>()?;
         let mut tasks: Vec<Vec<Band<'_>>> = Vec::new();
         let mut blocks = TASK_BLOCKS;
         for ((job, loaded), part) in jobs.iter().zip(&loaded).zip(parts) {
@@ -151,7 +158,12 @@ impl<R: ReadAt> Reader<R> {
     }
 
     /// Reads what a job needs.
-    fn load<'a>(&'a self, job: &Job, sides: &'a Sides) -> Result<Loaded<'a>> {
+    fn load<'a>(
+        &'a self,
+        job: &Job,
+        sides: &'a Sides,
+        contexts: Option<Contexts<'a>>,
+    ) -> Result<Loaded<'a>> {
         let placed = self.placed(job.segment)?;
         let geometry = &placed.segment.geometry;
         let key = (placed.number, geometry.group_of(job.bands.start));
@@ -171,7 +183,7 @@ impl<R: ReadAt> Reader<R> {
         let run = self.read_blocks(job.segment, blocks.clone()).map_err(place)?;
         let bytes = geometry.bands_bytes(&job.bands);
         let base = self.base_of_bands(job.segment, (blocks, &run), bytes).map_err(place)?;
-        Ok(Loaded { placed, side, run, base })
+        Ok(Loaded { placed, side, run, base, contexts })
     }
 
     /// Decodes whole bands side by side.
@@ -214,10 +226,12 @@ impl<R: ReadAt> Reader<R> {
         let corner = geometry.corner(band, across);
         let base = loaded.base.as_ref();
         let base = base.map(|base| base.rows(rect, geometry.element.size())).transpose()?;
+        let contexts = loaded.contexts.filter(|_| corner.is_some());
+        let contexts = contexts.and_then(|contexts| contexts.of_block(rect));
         Ok(PlacedJob {
             placed,
             at: record.at,
-            job: BlockJob { format, rows, cols, stored, side, corner, base, place },
+            job: BlockJob { format, rows, cols, stored, side, corner, base, contexts, place },
         })
     }
 
@@ -367,6 +381,7 @@ pub(super) struct Loaded<'a> {
     pub(super) side: &'a Side,
     pub(super) run: Run<'a>,
     pub(super) base: Option<LoadedBase<'a>>,
+    pub(super) contexts: Option<Contexts<'a>>,
 }
 
 /// A band to be decoded, and where it goes.

@@ -5,8 +5,10 @@ use super::decode::{Job, deal, to_len, zeroed};
 use super::runs::{Runs, Window};
 use crate::container::directory::LayerEntry;
 use crate::container::read_at::ReadAt;
+use crate::context::{Context, Contexts};
 use crate::dtype::ElementType;
-use crate::error::{Result, corrupt};
+use crate::error::{Error, Result, corrupt};
+use crate::geometry::Rect;
 use crate::options::{Observer, Watch};
 use crate::packing::{Layout, Packing, Stream};
 use crate::stats::Stats;
@@ -81,8 +83,11 @@ impl<R: ReadAt> Reader<R> {
         let (packing, layout) = self.packing(Some(number))?;
         let len = layout.bytes as usize;
         let streams = layout.streams();
+        // What has a context is decoded when everything else is known.
         let largest = streams.iter().enumerate().max_by_key(|(_, stream)| stream.bytes());
-        let (largest, main) = largest.ok_or_else(|| corrupt!("a layout without fields"))?;
+        let main = layout.context().map(|(stream, _)| stream).or(largest.map(|(stream, _)| stream));
+        let main = main.and_then(|number| Some((number, streams.get(number)?)));
+        let (largest, main) = main.ok_or_else(|| corrupt!("a layout without fields"))?;
         let of_segments = streams.iter().zip(packing.segment as usize..);
         let sizes = of_segments.enumerate().map(|(number, (stream, segment))| {
             let size = if number == largest { 0 } else { stream.bytes() as u64 };
@@ -97,13 +102,21 @@ impl<R: ReadAt> Reader<R> {
             stats += self.decode_fields(packing, layout, codes_of_value, &mut fields)?;
         }
         let codes: Vec<&[u8]> = fields.into_iter().map(|(_, part)| &*part).collect();
+        let structs = to_len(packing.structs)?;
+        let contexts = layout.context().map(|(_, context)| {
+            let values = context.values(self.level, layout, structs, &codes)?;
+            Ok::<_, Error>((values, context.unit(&layout.fields)))
+        });
+        let contexts = contexts.transpose()?;
+        let contexts =
+            contexts.as_ref().map(|(values, unit)| Contexts { values, first: 0, unit: *unit });
         let pieces = self.pieces(packing.segment as usize + largest, main)?;
         let sized = pieces.iter().map(|piece| (piece, (piece.structs.len() * len) as u64));
         let decoded = deal(out, sized)?
             .into_par_iter()
             .map(|(piece, out)| {
                 let codes = part_of(&streams, &codes, piece.structs.clone());
-                self.decode_piece(layout, (largest, piece), &codes, out)
+                self.decode_piece(layout, (largest, piece), (&codes, contexts), out)
             })
             .try_reduce(Stats::default, |sum, part| Ok(sum + part))?;
         Ok(stats + packing.of_stream(layout, main, decoded))
@@ -130,7 +143,7 @@ impl<R: ReadAt> Reader<R> {
         for (jobs, (_, part)) in jobs.iter().zip(chosen) {
             parts.extend(deal(part, jobs.iter().map(|job| (job, job.bytes)))?);
         }
-        let decoded = self.decode_bundles(parts, &Watch::new(&(), 0))?;
+        let decoded = self.decode_bundles(parts, None, &Watch::new(&(), 0))?;
         Ok(packing.of_stream(layout, stream, decoded))
     }
 
@@ -139,13 +152,13 @@ impl<R: ReadAt> Reader<R> {
         &self,
         layout: &Layout,
         (stream, piece): (usize, &Piece),
-        codes: &[&[u8]],
+        (codes, contexts): (&[&[u8]], Option<Contexts<'_>>),
         out: &mut [u8],
     ) -> Result<Stats> {
         let mut buffer = self.unpacked.take();
         let buffer = room(&mut buffer, piece.jobs.iter().map(|job| job.bytes).sum())?;
         let parts = deal(&mut *buffer, piece.jobs.iter().map(|job| (job, job.bytes)))?;
-        let stats = self.decode_bundles(parts, &Watch::new(&(), 0))?;
+        let stats = self.decode_bundles(parts, contexts, &Watch::new(&(), 0))?;
         let mut codes = codes.to_vec();
         if let Some(codes) = codes.get_mut(stream) {
             *codes = buffer;
@@ -210,11 +223,22 @@ impl<R: ReadAt> Reader<R> {
         let mut stats = Stats::default();
         let streams = layout.streams();
         let mut buffers = Vec::with_capacity(streams.len());
-        for (stream, segment) in streams.iter().zip(packing.segment as usize..) {
+        let context = layout.context();
+        for (number, stream) in streams.iter().enumerate() {
+            let segment = packing.segment as usize + number;
             let (runs, range) = window.scaled(len, stream.bytes() as u64);
             let window = Window::new(&runs, range);
             let mut buffer = zeroed(window.bytes())?;
-            let part = self.copy_runs(segment, &window, &mut buffer, observer)?;
+            let contexts = match context {
+                Some((of, context)) if of == number => {
+                    Some(self.contexts(packing, layout, (number, context), (&window, observer))?)
+                }
+                _ => None,
+            };
+            let unit = context.map_or(1, |(_, context)| context.unit(&layout.fields));
+            let contexts = contexts.as_ref();
+            let contexts = contexts.map(|(first, values)| Contexts { values, first: *first, unit });
+            let part = self.copy_runs(segment, &window, &mut buffer, (contexts, observer))?;
             stats += packing.of_stream(layout, stream, part);
             buffers.push(buffer);
         }
@@ -222,5 +246,42 @@ impl<R: ReadAt> Reader<R> {
         self.put_together(layout, &codes, out)?;
         stats.original_bytes += out.len() as u64;
         Ok(stats)
+    }
+
+    /// The contexts of the blocks of a stream that hold what a window takes of it, and the number of their first unit. What
+    /// they come from is decoded once, of all structs from the first to the last of these blocks: less than the
+    /// packing, whatever the file says.
+    fn contexts(
+        &self,
+        packing: &Packing,
+        layout: &Layout,
+        (number, context): (usize, &Context),
+        (window, observer): (&Window<'_>, &dyn Observer),
+    ) -> Result<(u64, Vec<i16>)> {
+        let (streams, first) = (layout.streams(), packing.segment as usize);
+        let codes = streams.get(number).map_or(1, Stream::bytes) as u64;
+        let geometry = &self.placed(first + number)?.segment.geometry;
+        let blocks = self.blocks_of_runs(first + number, window)?;
+        let rects = blocks.iter().map(|&(band, across)| geometry.rect(band, across));
+        let of_rect = |rect: Rect| {
+            let last = rect.start + rect.stride * (rect.rows as u64 - 1) + rect.cols as u64;
+            (rect.start / codes, last.div_ceil(codes))
+        };
+        let hull = rects.map(of_rect).reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)));
+        let (start, end) = hull.unwrap_or((0, 0));
+        let mut decoded = vec![Vec::new(); streams.len()];
+        for (number, (stream, decoded)) in streams.iter().zip(&mut decoded).enumerate() {
+            if context.needs(stream) {
+                let len = stream.bytes() as u64;
+                let runs = Runs::one(start * len, (end - start) * len);
+                let window = Window::new(&runs, 0..packing.structs * len);
+                *decoded = zeroed(window.bytes())?;
+                self.copy_runs(first + number, &window, decoded, (None, observer))?;
+            }
+        }
+        let decoded: Vec<&[u8]> = decoded.iter().map(Vec::as_slice).collect();
+        let values = context.values(self.level, layout, to_len(end - start)?, &decoded)?;
+        let units = codes / context.unit(&layout.fields) as u64;
+        Ok((start * units, values))
     }
 }

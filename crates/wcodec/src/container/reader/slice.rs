@@ -6,6 +6,7 @@ use super::runs::{Runs, Span, Window};
 use crate::block::side::Side;
 use crate::container::directory::{LayerEntry, Part};
 use crate::container::read_at::ReadAt;
+use crate::context::Contexts;
 use crate::error::{Error, Result, corrupt};
 use crate::geometry::Rect;
 use crate::options::{Observer, go_on};
@@ -152,7 +153,7 @@ impl<R: ReadAt> Reader<R> {
             }
             stats += match part.packing {
                 Some(number) => self.copy_packed(number, &window, target, observer)?,
-                None => self.copy_runs(part.segments.start, &window, target, observer)?,
+                None => self.copy_runs(part.segments.start, &window, target, (None, observer))?,
             };
         }
         Ok(stats)
@@ -167,7 +168,7 @@ impl<R: ReadAt> Reader<R> {
         observer: &dyn Observer,
     ) -> Result<Stats> {
         let bytes = self.placed(segment)?.segment.geometry.bytes();
-        self.copy_runs(segment, &Window::new(runs, 0..bytes), out, observer)
+        self.copy_runs(segment, &Window::new(runs, 0..bytes), out, (None, observer))
     }
 
     /// Decodes layers that share their segments with other bytes. Those that lie in one block, as
@@ -218,7 +219,7 @@ impl<R: ReadAt> Reader<R> {
             .into_par_iter()
             .map(|((segment, band, across), mut targets)| {
                 let sides = sides.get(&self.placed(segment)?.number).unwrap_or(&none);
-                let (blocks, stats) = self.decode_some(segment, &[(band, across)], sides)?;
+                let (blocks, stats) = self.decode_some(segment, &[(band, across)], sides, None)?;
                 for (_, bytes) in &blocks {
                     for (at, out) in &mut targets {
                         let source = bytes.get(*at..).and_then(|rest| rest.get(..out.len()));
@@ -233,13 +234,13 @@ impl<R: ReadAt> Reader<R> {
         decoded.map(|decoded| stats + decoded)
     }
 
-    /// Copies what runs take of a segment into `out`, one behind the other.
+    /// Copies what runs take of a segment, whose blocks have these contexts, into `out`, one behind the other.
     pub(super) fn copy_runs(
         &self,
         segment: usize,
         runs: &Window<'_>,
         out: &mut [u8],
-        observer: &dyn Observer,
+        (contexts, observer): (Option<Contexts<'_>>, &dyn Observer),
     ) -> Result<Stats> {
         let geometry = &self.placed(segment)?.segment.geometry;
         let size = geometry.element.size();
@@ -258,7 +259,7 @@ impl<R: ReadAt> Reader<R> {
             }
             let decoded: Vec<(Blocks, Stats)> = chunk
                 .par_chunks(STREAMS_AT_ONCE)
-                .map(|blocks| self.decode_some(segment, blocks, &sides))
+                .map(|blocks| self.decode_some(segment, blocks, &sides, contexts))
                 .collect::<Result<_>>()?;
             decoded.iter().for_each(|(_, part)| stats += *part);
             for (rect, bytes) in decoded.into_iter().flat_map(|(blocks, _)| blocks) {
@@ -272,7 +273,11 @@ impl<R: ReadAt> Reader<R> {
     }
 
     /// The blocks that hold runs of bytes of a segment, in the order of the file.
-    fn blocks_of_runs(&self, segment: usize, runs: &Window<'_>) -> Result<Vec<(u64, u64)>> {
+    pub(super) fn blocks_of_runs(
+        &self,
+        segment: usize,
+        runs: &Window<'_>,
+    ) -> Result<Vec<(u64, u64)>> {
         let geometry = &self.placed(segment)?.segment.geometry;
         let size = geometry.element.size() as u64;
         let mut needed = BTreeSet::new();
@@ -295,6 +300,7 @@ impl<R: ReadAt> Reader<R> {
         segment: usize,
         blocks: &[(u64, u64)],
         sides: &HashMap<u64, Arc<Side>>,
+        contexts: Option<Contexts<'_>>,
     ) -> Result<(Blocks, Stats)> {
         let placed = self.placed(segment)?;
         let geometry = &placed.segment.geometry;
@@ -312,7 +318,7 @@ impl<R: ReadAt> Reader<R> {
             let record = self.table.get(placed.first_block + number)?;
             let base = self.base_of_block(segment, (record, &run), rect);
             let base = base.map_err(|e| self.locate(placed, e))?;
-            loaded.push(Loaded { placed, side, run, base });
+            loaded.push(Loaded { placed, side, run, base, contexts });
             decoded.push((rect, zeroed((rect.elements() * geometry.element.size()) as u64)?));
         }
         let mut jobs = Vec::with_capacity(blocks.len());

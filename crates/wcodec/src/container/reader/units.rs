@@ -109,7 +109,7 @@ impl<R: ReadAt> Reader<R> {
             }
         }
         let (bands, packings) = rayon::join(
-            || self.decode_bundles(bands, watch),
+            || self.decode_bundles(bands, None, watch),
             || {
                 packings
                     .into_par_iter()

@@ -1,6 +1,7 @@
 //! ggml's types and their blocks, by the structs of ggml's `ggml-common.h`. Codes are listed in the
 //! order of the values that they stand for.
 
+use crate::context::{Context, Measure, Term};
 use crate::dtype::ElementType;
 use crate::packing::{Field, Layout};
 use wcodec_kernels::{Axis, CodeField, Piece, Pivot, Pivots};
@@ -34,7 +35,8 @@ pub(super) fn content(number: u32) -> Option<(&'static str, Content)> {
     }
     let (name, values, fields) = blocks(number)?;
     let bits: u32 = fields.iter().map(|field| field.bits.codes as u32 * field.bits.width()).sum();
-    Some((name, Content::Blocks(Layout { bytes: bits / 8, values, fields })))
+    let layout = Layout { bytes: bits / 8, values, fields, context: context(number) };
+    Some((name, Content::Blocks(layout)))
 }
 
 /// The number of a type of ggml by its name, such as `Q4_K`; `None` if there is no such type.
@@ -194,6 +196,36 @@ fn blocks(number: u32) -> Option<(&'static str, u32, Vec<Field>)> {
         41 => ("Q1_0", 128, vec![f16(0), plain(vec![piece(16, 1, &[(128, 1)])])]),
         _ => return None,
     })
+}
+
+/// What the scales of a type, and its minima where it has them, tell of its codes.
+fn context(number: u32) -> Option<Context> {
+    let log = |weight: i8| move |&field: &usize| Term { field, measure: Measure::Log, weight };
+    // The larger the scale, the smaller the codes.
+    let scaled = |field, codes, scales: &[usize]| {
+        Some(Context { field, codes, terms: scales.iter().map(log(-1)).collect() })
+    };
+    // The minimum by the scale: where 0 lies. Told in eighths of an octave.
+    let shifted = |field, codes, minima: &[usize], scales: &[usize]| {
+        let terms = minima.iter().map(log(2)).chain(scales.iter().map(log(-2)));
+        Some(Context { field, codes, terms: terms.collect() })
+    };
+    match number {
+        2 | 6 | 8 | 20 => scaled(1, 32, &[0]),
+        3 | 7 => shifted(2, 32, &[1], &[0]),
+        9 => scaled(2, 32, &[0]),
+        10 => shifted(2, 16, &[4, 1], &[3, 0]),
+        11 => scaled(0, 16, &[2, 1]),
+        12 | 13 => shifted(4, 32, &[1, 3], &[0, 2]),
+        14 => scaled(0, 16, &[2, 1]),
+        15 => scaled(1, 256, &[0]),
+        39 => {
+            let terms = vec![Term { field: 0, measure: Measure::Exponent, weight: -1 }];
+            Some(Context { field: 1, codes: 32, terms })
+        }
+        40 => scaled(1, 16, &[0]),
+        _ => None,
+    }
 }
 
 #[cfg(test)]
