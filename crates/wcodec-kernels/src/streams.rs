@@ -38,17 +38,24 @@ pub(crate) fn decode_rows(
         Set::Avx2 => x86_64::avx2::decode_columns(level, streams, &mut space.strips),
         _ => vec![None; streams.len()],
     };
-    let mut open: Vec<&mut RowStream<'_>> = streams
-        .iter_mut()
-        .zip(&verdicts)
-        .filter_map(|(stream, verdict)| verdict.is_none().then_some(stream))
-        .collect();
-    let mut jobs: Vec<StreamJob<'_>> = open.iter_mut().map(|stream| stream.job()).collect();
-    let mut decoded = decode(level, &mut jobs).into_iter();
-    for stream in open {
+    let numbered = streams.iter_mut().zip(verdicts).enumerate();
+    let mut open = Vec::with_capacity(numbered.len());
+    let mut results = vec![Ok(()); numbered.len()];
+    for (number, (stream, verdict)) in numbered {
+        match verdict {
+            Some(verdict) => results[number] = verdict,
+            None => open.push((number, stream)),
+        }
+    }
+    // Side by side go streams that are about equally long.
+    open.sort_by_key(|(_, stream)| std::cmp::Reverse(stream.informative()));
+    let mut jobs: Vec<StreamJob<'_>> = open.iter_mut().map(|(_, stream)| stream.job()).collect();
+    let decoded = decode(level, &mut jobs);
+    for ((number, stream), verdict) in open.into_iter().zip(decoded) {
+        results[number] = verdict;
         stream.put_in_rows(level, &mut space.turned);
     }
-    verdicts.into_iter().filter_map(|verdict| verdict.or_else(|| decoded.next())).collect()
+    results
 }
 
 impl RowStream<'_> {
@@ -56,10 +63,25 @@ impl RowStream<'_> {
         Steps::of(self.coded.scan, self.rows, self.cols)
     }
 
-    /// To be decoded in the order of the scan.
+    /// Steps that take something of the stream, at least all up to the last of these.
+    fn informative(&self) -> usize {
+        self.coded.classes.informative(self.steps())
+    }
+
+    /// To be decoded in the order of the scan. Steps behind those that take something of the stream are filled.
     fn job(&mut self) -> StreamJob<'_> {
         let (steps, Coded { classes, stream, .. }) = (self.steps(), self.coded);
-        StreamJob { classes, stream, steps, out: &mut self.out[..steps.symbols()] }
+        let (kept, out) = (self.informative(), &mut self.out[..steps.symbols()]);
+        if kept > steps.full() || kept == steps.count() {
+            return StreamJob { classes, stream, steps, out };
+        }
+        let (out, mut rest) = out.split_at_mut(kept * steps.lanes());
+        for step in kept..steps.count() {
+            let (now, later) = rest.split_at_mut(steps.lanes_of(step));
+            now.fill(classes.table(step).byte(0));
+            rest = later;
+        }
+        StreamJob { classes: classes.first(kept), stream, steps: steps.first(kept), out }
     }
 
     /// Adds the low bits to what was decoded in the order of the scan, and puts it in the order of the rows.

@@ -339,7 +339,7 @@ impl<'a> CodedBlock<'a> {
             let stream = &self.payload[plane.stream.clone()];
             let one = |table| {
                 let (classes, order, low) = (Classes::one(table), &[][..], LowBits::default());
-                Source::Coded(Coded { classes, stream, scan: job.format.scan, order, low })
+                Source::Coded(Coded { classes, stream, scan: job.format.scan, order, low, sorted: None })
             };
             let source = match (&plane.kind, tables) {
                 (Kind::Constant(value), _) => Source::Constant(*value),
@@ -354,6 +354,7 @@ impl<'a> CodedBlock<'a> {
                         scan: *scan,
                         order: &block.order,
                         low: LowBits { widths: low, packed },
+                        sorted: None,
                     })
                 }
             };
