@@ -49,29 +49,45 @@ compiled_for_levels! {
     }
 }
 
-/// The class of each element of a block, and how many elements each class has.
-#[derive(Debug, Default)]
+/// The class of each element of a block, and how many elements each class has. It may be used again.
+#[derive(Debug)]
 pub struct Sorted {
+    of_exponent: [u8; 256],
     classes: Vec<u8>,
     counts: Vec<usize>,
+    exponents: Vec<u8>,
+}
+
+impl Default for Sorted {
+    fn default() -> Sorted {
+        let (classes, counts, exponents) = (Vec::new(), Vec::new(), Vec::new());
+        Sorted { of_exponent: [0; 256], classes, counts, exponents }
+    }
 }
 
 impl Sorted {
-    /// Of elements with these exponents in row-major order; `of_exponent` gives their classes.
+    /// Begins a block, of no elements so far; `of_exponent` has the class of each exponent.
     ///
     /// # Panics
     /// If a class is not below `count`, or that exceeds [`MAX_SORTED`].
-    #[must_use]
-    pub fn new(level: Level, of_exponent: &[u8; 256], count: usize, exponents: &[u8]) -> Sorted {
+    pub fn begin(&mut self, of_exponent: [u8; 256], count: usize) {
         assert!(count <= MAX_SORTED, "at most {MAX_SORTED} classes");
         assert!(of_exponent.iter().all(|&class| usize::from(class) < count), "classes exist");
-        let mut classes = Vec::with_capacity(exponents.len());
-        map_bytes(level, of_exponent, exponents, &mut classes);
-        let mut counts = vec![0; count];
-        for piece in classes.chunks(PIECE) {
-            tally(level, piece, &mut counts);
+        self.of_exponent = of_exponent;
+        self.classes.clear();
+        self.counts.clear();
+        self.counts.resize(count, 0);
+    }
+
+    /// Adds elements by the exponents of their partners.
+    pub fn push(&mut self, level: Level, element: Element, exponent: Exponent, partners: &[u8]) {
+        for piece in partners.chunks(PIECE * element.size()) {
+            self.exponents.clear();
+            exponents(level, element, exponent, piece, &mut self.exponents);
+            let start = self.classes.len();
+            map_bytes(level, &self.of_exponent, &self.exponents, &mut self.classes);
+            tally(level, &self.classes[start..], &mut self.counts);
         }
-        Sorted { classes, counts }
     }
 
     /// Elements.
@@ -184,6 +200,7 @@ mod tests {
         fn elements_come_back_from_their_classes(exponents in prop::collection::vec(any::<u8>(), 0..1500), count in 1usize..=MAX_SORTED, few: bool, seed: u64) {
             let random = |k: usize| ((seed | 1).wrapping_mul(2 * k as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40) as usize;
             let of_exponent: [u8; 256] = std::array::from_fn(|k| (random(k) % if few { 1 + count / 8 } else { count }) as u8);
+            let partners: Vec<u8> = exponents.iter().flat_map(|&exponent| (u16::from(exponent) << 7).to_le_bytes()).collect();
             let bytes: Vec<u8> = (0..exponents.len()).map(|k| random(1000 + k) as u8).collect();
             let steps = Steps::linear(bytes.len());
             let mut order: Vec<usize> = (0..bytes.len()).collect();
@@ -191,7 +208,12 @@ mod tests {
             let of_class: Vec<u8> = (0..count).map(|k| random(5000 + k) as u8).collect();
             let expected: Vec<u8> = order.chunks(32).map(|step| of_class[usize::from(of_exponent[usize::from(exponents[step[0]])])]).collect();
             for level in Level::available() {
-                let sorted = Sorted::new(level, &of_exponent, count, &exponents);
+                let mut sorted = Sorted::default();
+                sorted.begin(of_exponent, count);
+                let (first, second) = partners.split_at(partners.len() / 4 * 2);
+                let bf16 = (Element::new(2, Transform::RotateSign), Exponent { shift: 7, width: 8, bias: 0 });
+                sorted.push(level, bf16.0, bf16.1, first);
+                sorted.push(level, bf16.0, bf16.1, second);
                 let mut found = Vec::new();
                 sorted.sort(&bytes, &mut found);
                 prop_assert!(order.iter().map(|&k| bytes[k]).eq(found.iter().copied()), "{:?}", level);
@@ -212,8 +234,9 @@ mod tests {
                     exponent.saturating_sub(u64::from(bias)).min(255) as u8
                 }).collect();
                 for level in Level::available() {
+                    let (element, exponent) = (Element::new(size, Transform::RotateSign), Exponent { shift, width, bias });
                     let mut found = vec![7];
-                    exponents(level, Element::new(size, Transform::RotateSign), Exponent { shift, width, bias }, &bytes, &mut found);
+                    exponents(level, element, exponent, &bytes, &mut found);
                     prop_assert_eq!(&found[1..], &expected[..], "{:?}", level);
                 }
             }

@@ -3,7 +3,8 @@
 use super::*;
 use crate::predict::subtract;
 use crate::{
-    EncodeSpace, EncodeTable, LANES, SymbolsJob, Transform, encode, pack_bits, pack_low_bits,
+    EncodeSpace, EncodeTable, Exponent, LANES, SymbolsJob, Transform, encode, pack_bits,
+    pack_low_bits,
 };
 use proptest::prelude::*;
 
@@ -92,9 +93,12 @@ fn coded(random: &mut Random, values: &[u16], width: u32, (rows, cols): (usize, 
     let most = values.iter().max().copied().unwrap_or(0);
     let sorted = (scan == Scan::Row && most < 256 && random.below(2) == 0).then(|| {
         let count = 1 + random.below(8);
-        let exponents: Vec<u8> = values.iter().map(|_| random.next() as u8).collect();
-        let of_exponent = std::array::from_fn(|_| random.below(count) as u8);
-        Sorted::new(Level::SCALAR, &of_exponent, count, &exponents)
+        let partners: Vec<u8> = values.iter().map(|_| random.next() as u8).collect();
+        let mut sorted = Sorted::default();
+        sorted.begin(std::array::from_fn(|_| random.below(count) as u8), count);
+        let (element, exponent) = (ELEMENTS[2], Exponent { shift: 2, width: 5, bias: 0 });
+        sorted.push(Level::SCALAR, element, exponent, &partners);
+        sorted
     });
     let mut order: Vec<u32> = Vec::new();
     let mut taken: Vec<u16> = values.to_vec();
@@ -165,7 +169,16 @@ fn coded(random: &mut Random, values: &[u16], width: u32, (rows, cols): (usize, 
     let mut stream = Vec::new();
     let job = SymbolsJob { classes, ranks: &ranks, steps, out: &mut stream };
     encode(Level::SCALAR, &mut [job], &mut EncodeSpace::default());
-    Kind::Coded(Box::new(MadeStream { tables, of_step, stream, scan, order, widths, packed, sorted }))
+    Kind::Coded(Box::new(MadeStream {
+        tables,
+        of_step,
+        stream,
+        scan,
+        order,
+        widths,
+        packed,
+        sorted,
+    }))
 }
 
 fn make(random: &mut Random, element: Element, rows: usize, cols: usize) -> Made {
@@ -437,14 +450,8 @@ fn places_outside_the_buffer_are_refused() {
         (Scan::Column, 32, 1 << 61, 0, 0),
     ] {
         let (classes, order, low) = (Classes::one(&table), &[][..], LowBits::default());
-        let source = Source::Coded(Coded {
-            classes,
-            stream: &stream,
-            scan,
-            order,
-            low,
-            sorted: None,
-        });
+        let source =
+            Source::Coded(Coded { classes, stream: &stream, scan, order, low, sorted: None });
         let block = Block {
             element: Element::new(1, Transform::Identity),
             rows,
