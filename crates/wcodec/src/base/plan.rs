@@ -16,6 +16,8 @@ use wcodec_kernels::{Sorted, Steps};
 
 /// A class takes time of a decoder, whatever it has: it must save more than one part in this of all bits.
 const CLASS_GAIN: u64 = 1000;
+/// A plane that would not be coded without classes must become smaller by one part in this.
+const RAW_GAIN: u64 = 100;
 /// Most tables of all planes.
 const MOST_TABLES: usize = 128;
 
@@ -84,19 +86,17 @@ impl BasePlan {
         let mut planes = Vec::new();
         let mut tables = 0;
         for (at, (candidate, counts)) in candidates.iter().zip(&counts).enumerate() {
+            // The classes themselves, or those of which some share a table.
             let merged = match at == lead {
-                true => merged.clone(),
+                true => merged.iter().map(|m| Merged { classes: 1, ..m.clone() }).collect(),
                 false => merge(by_class(&map, counts), |bits| bits, 0),
             };
             let flat = elements * u64::from(candidate.width) * BIT;
-            if saved(counts, &merged)
-                <= if split.planes[candidate.number].coded { 0 } else { flat / 100 }
-            {
+            let coded = split.planes[candidate.number].coded;
+            if saved(counts, &merged) <= if coded { 0 } else { flat / RAW_GAIN } {
                 continue;
             }
-            let of_class: Vec<u8> =
-                (0u8..).zip(&merged).flat_map(|(t, m)| std::iter::repeat_n(t, m.classes)).collect();
-            let of_class = of_class[..map.count()].to_vec();
+            let of_class: Vec<u8> = numbered(&merged).collect();
             tables += merged.len();
             planes.push(search.planned(&map, *candidate, of_class)?);
         }
@@ -265,6 +265,11 @@ fn leading(planes: &[ByExponent], worth: u64) -> Option<(usize, ClassMap, Vec<Me
     let map =
         ClassMap { lowest: lowest as u8, classes: of_class.take(each.classes.len()).collect() };
     (saved > 0 && map.count() > 1).then_some((number, map, merged))
+}
+
+/// The number of what each class was merged to.
+fn numbered(merged: &[Merged]) -> impl Iterator<Item = u8> {
+    (0u8..).zip(merged).flat_map(|(number, merged)| std::iter::repeat_n(number, merged.classes))
 }
 
 /// Counts by class.
