@@ -352,13 +352,6 @@ impl GroupJob<'_> {
         let Some(plan) = BasePlan::choose(format, format.partners, &of_blocks, &split)? else {
             return Ok(None);
         };
-            "{:?} {:?}",
-            plan.map,
-            plan.planes
-                .iter()
-                .map(|p| (p.number, p.of_class.clone(), p.tables.len()))
-                .collect::<Vec<_>>()
-        );
         plan.planes.iter().for_each(|plane| split.planes[plane.number].coded = true);
         let drafts = make_drafts(format, rects, &split);
         choose_tables(&self.format, split, drafts, true, Plan::Base(plan)).map(Some)
