@@ -303,14 +303,11 @@ fn finish(
     let elements = block.elements();
     let streams = &all[symbols];
     unsorted.resize_with(unsorted.len().max(streams.len()), Vec::new);
-    let in_rows = block.coded().zip(streams).zip(&mut *unsorted);
+    unsort(level, block, streams, unsorted);
+    let in_rows = block.coded().zip(streams).zip(&*unsorted);
     let mut symbols = in_rows.map(|(((_, coded), symbols), unsorted)| match coded.sorted {
         None => &symbols[..elements],
-        Some(sorted) => {
-            unsorted.resize(unsorted.len().max(elements), 0);
-            sorted.unsort(level, &symbols[..elements + PADDING], &mut unsorted[..elements]);
-            &unsorted[..elements]
-        }
+        Some(_) => &unsorted[..elements],
     });
     let mut planes = Vec::with_capacity(block.planes.len());
     for plane in &block.planes {
@@ -347,6 +344,27 @@ fn finish(
         let bytes = &mut room[..elements.len() * size];
         merge.piece(elements.clone(), bytes, unpacked);
         target.take(number, elements.start, bytes);
+    }
+}
+
+/// Puts the symbols of those of the streams whose elements are sorted in the order of the rows.
+fn unsort(level: Level, block: &Block<'_>, streams: &[Vec<u8>], unsorted: &mut [Vec<u8>]) {
+    let elements = block.elements();
+    let planes = block.coded().zip(streams).zip(unsorted);
+    let mut sorted: Vec<(&Sorted, &[u8], &mut [u8])> = planes
+        .filter_map(|(((_, coded), symbols), unsorted)| {
+            let sorted = coded.sorted?;
+            unsorted.resize(unsorted.len().max(elements), 0);
+            Some((sorted, &symbols[..elements + PADDING], &mut unsorted[..elements]))
+        })
+        .collect();
+    for planes in sorted.chunks_mut(2) {
+        match planes {
+            [(sorted, a, out_a), (other, b, out_b)] if std::ptr::eq(*sorted, *other) => {
+                sorted.unsort(level, [a, b], [out_a, out_b]);
+            }
+            _ => planes.iter_mut().for_each(|(sorted, a, out)| sorted.unsort(level, [a], [out])),
+        }
     }
 }
 

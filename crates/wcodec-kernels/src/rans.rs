@@ -244,8 +244,11 @@ impl Classes<'_, DecodeTable> {
     /// The first so many steps, with which the stream ends: those behind them have tables of one symbol, which take
     /// nothing of it. At least one.
     pub(crate) fn informative(&self, steps: Steps) -> usize {
-        let constant = |class: &u8| self.tables[usize::from(*class)].symbols().len() == 1;
-        match self.of_step.iter().rposition(|class| !constant(class)) {
+        let mut informative = [false; 256];
+        for (informative, table) in informative.iter_mut().zip(self.tables) {
+            *informative = table.symbols().len() > 1;
+        }
+        match self.of_step.iter().rposition(|&class| informative[usize::from(class)]) {
             _ if self.of_step.is_empty() => steps.count(),
             last => last.map_or(1, |last| last + 1),
         }

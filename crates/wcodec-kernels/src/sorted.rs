@@ -82,10 +82,12 @@ impl Sorted {
     /// Adds elements by the exponents of their partners.
     pub fn push(&mut self, level: Level, element: Element, exponent: Exponent, partners: &[u8]) {
         for piece in partners.chunks(PIECE * element.size()) {
-            self.exponents.clear();
-            exponents(level, element, exponent, piece, &mut self.exponents);
+            let count = piece.len() / element.size();
+            self.exponents.resize(self.exponents.len().max(count), 0);
+            let exponents = &mut self.exponents[..count];
+            with_word!(element, take(level, exponent, piece, exponents));
             let start = self.classes.len();
-            map_bytes(level, &self.of_exponent, &self.exponents, &mut self.classes);
+            map_bytes(level, &self.of_exponent, exponents, &mut self.classes);
             tally(level, &self.classes[start..], &mut self.counts);
         }
     }
@@ -145,13 +147,19 @@ impl Sorted {
         }
     }
 
-    /// The other way. Behind the bytes there is some padding.
+    /// The other way, for several planes at once. Behind the bytes there is some padding.
     ///
     /// # Panics
-    /// If there are not as many bytes as elements and [`PADDING`].
-    pub(crate) fn unsort(&self, level: Level, bytes: &[u8], out: &mut [u8]) {
-        assert_eq!(bytes.len(), self.len() + PADDING, "a byte for each element, and padding");
-        assert_eq!(out.len(), self.len(), "room for all");
+    /// If a plane has not as many bytes as there are elements and [`PADDING`], or no room for them.
+    pub(crate) fn unsort<const N: usize>(
+        &self,
+        level: Level,
+        bytes: [&[u8]; N],
+        mut out: [&mut [u8]; N],
+    ) {
+        let padded = |bytes: &&[u8]| bytes.len() == self.len() + PADDING;
+        assert!(bytes.iter().all(padded), "a byte for each element, and padding");
+        assert!(out.iter().all(|out| out.len() == self.len()), "room for all");
         let mut next = self.starts();
         let done = match level.set() {
             #[cfg(target_arch = "x86_64")]
@@ -159,13 +167,15 @@ impl Sorted {
                 let next = &mut next[..self.counts.len()];
                 // SAFETY: the level says that the processor has the instructions; as many elements have a class
                 // as its place and that of the next one are apart, and padding follows.
-                unsafe { crate::x86_64::avx512::unsort(&self.classes, next, bytes, out) }
+                unsafe { crate::x86_64::avx512::unsort(&self.classes, next, bytes, &mut out) }
             }
             _ => 0,
         };
-        for (&class, out) in self.classes[done..].iter().zip(&mut out[done..]) {
+        for (element, &class) in self.classes.iter().enumerate().skip(done) {
             let next = &mut next[usize::from(class)];
-            *out = bytes[*next];
+            for (bytes, out) in bytes.iter().zip(&mut out) {
+                out[element] = bytes[*next];
+            }
             *next += 1;
         }
     }
@@ -176,6 +186,8 @@ compiled_for_levels! {
     fn tally[](classes: &[u8], counts: &mut [usize])[] {
         const { assert!(PIECE / 64 < 256) };
         let (vectors, rest) = classes.as_chunks::<64>();
+        let Some((last, counts)) = counts.split_last_mut() else { return };
+        let mut others = classes.len();
         for (class, count) in (0u8..).zip(counts) {
             let mut sums = [0u8; 64];
             for vector in vectors {
@@ -183,9 +195,12 @@ compiled_for_levels! {
                     *sum += u8::from(of == class);
                 }
             }
-            *count += sums.iter().map(|&sum| usize::from(sum)).sum::<usize>();
-            *count += rest.iter().filter(|&&of| of == class).count();
+            let found = sums.iter().map(|&sum| usize::from(sum)).sum::<usize>()
+                + rest.iter().filter(|&&of| of == class).count();
+            *count += found;
+            others -= found;
         }
+        *last += others;
     }
 }
 
@@ -219,9 +234,15 @@ mod tests {
                 prop_assert!(order.iter().map(|&k| bytes[k]).eq(found.iter().copied()), "{:?}", level);
                 prop_assert_eq!(&sorted.of_steps(steps, &of_class), &expected, "{:?}", level);
                 found.resize(bytes.len() + PADDING, 0x55);
-                let mut back = vec![0xaa; bytes.len()];
-                sorted.unsort(level, &found, &mut back);
-                prop_assert_eq!(&back, &bytes, "{:?}", level);
+                let inverse: Vec<u8> = found.iter().map(|byte| !byte).collect();
+                let mut back = [vec![0xaa; bytes.len()], vec![0xaa; bytes.len()]];
+                let [one, two] = &mut back;
+                sorted.unsort(level, [&found, &inverse], [&mut one[..], &mut two[..]]);
+                prop_assert_eq!(&back[0], &bytes, "{:?}", level);
+                prop_assert!(back[1].iter().zip(&bytes).all(|(a, b)| *a == !b), "{:?}", level);
+                back[0].fill(0xaa);
+                sorted.unsort(level, [&found], [&mut back[0][..]]);
+                prop_assert_eq!(&back[0], &bytes, "{:?}", level);
             }
         }
 

@@ -44,14 +44,18 @@ pub(crate) fn decode_rows(
     for (number, (stream, verdict)) in numbered {
         match verdict {
             Some(verdict) => results[number] = verdict,
-            None => open.push((number, stream)),
+            None => {
+                let kept = stream.informative();
+                open.push((number, stream, kept));
+            }
         }
     }
     // Side by side go streams that are about equally long.
-    open.sort_by_key(|(_, stream)| std::cmp::Reverse(stream.informative()));
-    let mut jobs: Vec<StreamJob<'_>> = open.iter_mut().map(|(_, stream)| stream.job()).collect();
+    open.sort_by_key(|(_, _, kept)| std::cmp::Reverse(*kept));
+    let mut jobs: Vec<StreamJob<'_>> =
+        open.iter_mut().map(|(_, stream, kept)| stream.job(*kept)).collect();
     let decoded = decode(level, &mut jobs);
-    for ((number, stream), verdict) in open.into_iter().zip(decoded) {
+    for ((number, stream, _), verdict) in open.into_iter().zip(decoded) {
         results[number] = verdict;
         stream.put_in_rows(level, &mut space.turned);
     }
@@ -63,23 +67,27 @@ impl RowStream<'_> {
         Steps::of(self.coded.scan, self.rows, self.cols)
     }
 
-    /// Steps that take something of the stream, at least all up to the last of these.
+    /// The first steps, all of them or full ones, behind which none takes anything of the stream.
     fn informative(&self) -> usize {
-        self.coded.classes.informative(self.steps())
+        let (steps, kept) = (self.steps(), self.coded.classes.informative(self.steps()));
+        if kept > steps.full() { steps.count() } else { kept }
     }
 
-    /// To be decoded in the order of the scan. Steps behind those that take something of the stream are filled.
-    fn job(&mut self) -> StreamJob<'_> {
+    /// To be decoded in the order of the scan, but for what lies behind the first steps, which is filled.
+    fn job(&mut self, kept: usize) -> StreamJob<'_> {
         let (steps, Coded { classes, stream, .. }) = (self.steps(), self.coded);
-        let (kept, out) = (self.informative(), &mut self.out[..steps.symbols()]);
-        if kept > steps.full() || kept == steps.count() {
+        let out = &mut self.out[..steps.symbols()];
+        if kept == steps.count() {
             return StreamJob { classes, stream, steps, out };
         }
         let (out, mut rest) = out.split_at_mut(kept * steps.lanes());
-        for step in kept..steps.count() {
-            let (now, later) = rest.split_at_mut(steps.lanes_of(step));
+        let mut step = kept;
+        for run in classes.of_step()[kept..].chunk_by(|a, b| a == b) {
+            let end = step + run.len();
+            let (now, later) =
+                rest.split_at_mut((step..end).map(|step| steps.lanes_of(step)).sum());
             now.fill(classes.table(step).byte(0));
-            rest = later;
+            (rest, step) = (later, end);
         }
         StreamJob { classes: classes.first(kept), stream, steps: steps.first(kept), out }
     }

@@ -65,9 +65,10 @@ pub mod fuzzing {
             assert_eq!(again, &bytes[..used]);
         }
         let level = wcodec_kernels::Level::detect();
-        let element = crate::ElementType::I8;
-        let shape = crate::block::side::GroupShape { element, rows: 64, cols: 64, minor: 1 };
-        let _ = crate::block::side::read(level, bytes, shape);
+        for (element, minor) in [(crate::ElementType::I8, 1), (crate::ElementType::Bf16, 4)] {
+            let shape = crate::block::side::GroupShape { element, rows: 64, cols: 64, minor };
+            let _ = crate::block::side::read(level, bytes, shape);
+        }
     }
 
     /// Finds the layers of a file, which must lie in it one behind the other, and tells its kind.

@@ -93,7 +93,8 @@ impl BasePlan {
             };
             let flat = elements * u64::from(candidate.width) * BIT;
             let coded = split.planes[candidate.number].coded;
-            if saved(counts, &merged) <= if coded { 0 } else { flat / RAW_GAIN } {
+            let least = if coded { 0 } else { flat / RAW_GAIN };
+            if saved(counts, &merged) <= least {
                 continue;
             }
             let of_class: Vec<u8> = numbered(&merged).collect();

@@ -16,8 +16,8 @@ use crate::stats::Stats;
 use std::cell::RefCell;
 use wcodec_kernels::predict::Tiling;
 use wcodec_kernels::{
-    Block, DecodeSpace, Decoded, Level, Place, Prediction, STREAMS_AT_ONCE, Sorted, Source, Tiles,
-    Transform,
+    Block, BlockError, DecodeSpace, Decoded, Level, Place, Prediction, STREAMS_AT_ONCE, Sorted,
+    Source, Tiles, Transform,
 };
 
 /// What all blocks of a segment have in common.
@@ -210,11 +210,16 @@ fn decode_coded(
     let hashes: Vec<BlockHash> = finishes.into_iter().map(Finish::into_hash).collect();
     drop(blocks);
     for ((number, verdict), hash) in numbers.into_iter().zip(verdicts).zip(hashes) {
-        match (verdict, &mut parsed[number]) {
-            (Ok(()), Ok(parsed)) => parsed.hash = Some(hash),
-            (Err(e), parsed) => *parsed = Err(corrupt!("plane {}: {}", e.plane, e.error)),
-            (Ok(()), Err(_)) => {}
-        }
+        let Ok(block) = &mut parsed[number] else { continue };
+        let Err(BlockError { plane, error }) = verdict else {
+            block.hash = Some(hash);
+            continue;
+        };
+        let why = match block.coded.take().and_then(|coded| coded.sorted) {
+            None => "",
+            Some(_) => " (it is damaged, or its base was changed)",
+        };
+        parsed[number] = Err(corrupt!("plane {plane}: {error}{why}"));
     }
 }
 
