@@ -52,6 +52,8 @@ const PREDICTION_MARGIN: u64 = 50;
 /// Base classes must save one part in this of the elements, or one part in this of what they take without.
 const BASE_GAIN: u64 = 333;
 const BASE_CODED_GAIN: u64 = 33;
+/// And as many bytes, which the alignment of blocks may take.
+const BASE_BYTES: u64 = 64;
 /// What the tables of all other planes take in a side block, at most.
 const OTHER_TABLES: usize = 16 << 10;
 /// A side block costs a record and, on average, half its alignment.
@@ -360,7 +362,7 @@ impl GroupJob<'_> {
     /// What base classes must save of a group that takes so much without: decoders sort elements by them.
     fn least_gain(&self, price: u64) -> u64 {
         let bits = self.bytes.len() as u64 * 8 * BIT;
-        (bits / BASE_GAIN).min(price / BASE_CODED_GAIN)
+        (bits / BASE_GAIN).min(price / BASE_CODED_GAIN) + BASE_BYTES * 8 * BIT
     }
 
     /// Evenly spaced pieces of the elements of a group.

@@ -189,8 +189,10 @@ pub fn noisy(rng: &mut Rng, element: ElementType, data: &[u8]) -> Vec<u8> {
         word[..size].copy_from_slice(bytes);
         let word = u64::from_le_bytes(word);
         let exponent = (word << 1 << (64 - 8 * size) >> (65 - 8 * size)) >> mantissa;
-        let step = rng.bell() >> (8 + exponent.saturating_sub(lowest).min(40));
-        bytes.copy_from_slice(&word.wrapping_add_signed(step).to_le_bytes()[..size]);
+        // About two steps of a bfloat16 that is 512 times the lowest.
+        let spread = 1i128 << (10 + exponent.saturating_sub(lowest).min(40));
+        let step = (i128::from(rng.bell()) << mantissa) / spread;
+        bytes.copy_from_slice(&word.wrapping_add_signed(step as i64).to_le_bytes()[..size]);
     }
     out
 }
