@@ -2,7 +2,6 @@
 
 use crate::rans::StreamJob;
 use crate::{LANES, StreamError, scalar};
-use std::ops::Range;
 
 /// Hands over items `MOST` at a time, then two, then one.
 pub(crate) fn in_groups<const MOST: usize, T>(mut items: &mut [T], mut work: impl FnMut(&mut [T])) {
@@ -47,25 +46,6 @@ pub(crate) fn all_ok<T, E, const N: usize>(results: [Result<T, E>; N]) -> Result
         Ok(values) => Ok(values),
         Err(_) => unreachable!("as many values as results"),
     }
-}
-
-/// A run of steps as short as this takes longer to begin than it saves.
-const LONG_RUN: usize = 16;
-
-/// Whether neighbouring steps mostly have the same class: those of sorted elements do.
-pub(crate) fn in_long_runs(of_step: &[u8]) -> bool {
-    let changes = of_step.iter().zip(of_step.iter().skip(1)).filter(|(a, b)| a != b).count();
-    changes * LONG_RUN <= of_step.len()
-}
-
-/// Where the first of these steps whose class differs from that of step `start`, in one of the streams, is.
-pub(crate) fn end_of_run<const N: usize>(of_step: [&[u8]; N], steps: &Range<usize>) -> usize {
-    let end = |of_step: &[u8]| {
-        let of_step = of_step.get(steps.clone()).unwrap_or_default();
-        let change = of_step.iter().position(|class| *class != of_step[0]);
-        change.map_or(steps.end, |change| steps.start + change)
-    };
-    of_step.map(end).into_iter().min().unwrap_or(steps.end)
 }
 
 /// Makes `run` and `decode_group` for a kind of step. The module that calls it has
@@ -156,23 +136,18 @@ macro_rules! drive {
             if jobs.iter().all(|job| job.0.classes.of_step().is_empty()) {
                 // Known to the compiler: no look-up of classes in the loop.
                 let tables: [&$table; N] = std::array::from_fn(|n| -> &$table { &of_class[n][0] });
-                decode_with::<$($generic,)? N, false>(jobs, |n, _| tables[n]);
+                decode_with::<$($generic,)? N>(jobs, |n, _| tables[n]);
             } else {
                 let of_step: [&[u8]; N] = std::array::from_fn(|n| jobs[n].0.classes.of_step());
-                let table = |n: usize, step: usize| -> &$table {
+                decode_with::<$($generic,)? N>(jobs, |n, step| -> &$table {
                     &of_class[n][of_step[n].get(step).map_or(0, |&class| usize::from(class))]
-                };
-                if of_step.iter().all(|of_step| $crate::drive::in_long_runs(of_step)) {
-                    decode_with::<$($generic,)? N, true>(jobs, table);
-                } else {
-                    decode_with::<$($generic,)? N, false>(jobs, table);
-                }
+                });
             }
         }
 
         #[inline]
         #[target_feature(enable = $features)]
-        fn decode_with<'t, $(const $generic: usize,)? const N: usize, const RUNS: bool>(
+        fn decode_with<'t, $(const $generic: usize,)? const N: usize>(
             mut jobs: [&mut (&mut $crate::StreamJob<'_>, &mut Result<(), $crate::StreamError>); N],
             table: impl Fn(usize, usize) -> &'t $table,
         ) {
@@ -188,41 +163,56 @@ macro_rules! drive {
             };
             let common = jobs.iter().map(|job| job.0.steps.full()).min().unwrap_or(0);
             let starts: [*mut u8; N] = std::array::from_fn(|n| jobs[n].0.out.as_mut_ptr());
-            let sink = |n: usize, step: usize, table: &$table, symbols| {
+            let sink = |n: usize, step: usize, table: &$table, symbols: $symbols| {
                 // SAFETY: `step` is below the full steps of each stream, whose `out` has 32 bytes
                 // for each.
                 unsafe {
                     store$(::<$generic>)?(starts[n].add($crate::LANES * step), table, symbols);
                 };
             };
-            if RUNS {
-                let of_step: [&[u8]; N] = std::array::from_fn(|n| jobs[n].0.classes.of_step());
-                let mut steps = 0..common;
-                while !steps.is_empty() {
-                    let end = $crate::drive::end_of_run(of_step, &steps);
-                    let tables: [&$table; N] = std::array::from_fn(|n| table(n, steps.start));
-                    run(&mut lanes, steps.start..end, |n, _| tables[n], sink);
-                    steps.start = end;
+            run(&mut lanes, 0..common, &table, sink);
+            // Longer streams go on side by side.
+            let full: [usize; N] = std::array::from_fn(|n| jobs[n].0.steps.full());
+            let mut steps = common..common;
+            loop {
+                let longer: Vec<usize> = (0..N).filter(|&n| full[n] > steps.end).collect();
+                let Some(end) = longer.iter().map(|&n| full[n]).min() else { break };
+                steps = steps.end..end;
+                match longer[..] {
+                    [a, b, c] => go_on([a, b, c], &mut lanes, steps.clone(), &table, sink),
+                    [a, b] => go_on([a, b], &mut lanes, steps.clone(), &table, sink),
+                    _ => longer.iter().for_each(|&a| {
+                        go_on([a], &mut lanes, steps.clone(), &table, sink);
+                    }),
                 }
-            } else {
-                run(&mut lanes, 0..common, &table, sink);
             }
             for (n, (job, mut lanes)) in jobs.iter_mut().zip(lanes).enumerate() {
                 let steps = job.0.steps;
-                let (full, rest) = job.0.out.split_at_mut(steps.full_symbols());
-                let one = std::array::from_mut(&mut lanes);
-                run(
-                    one,
-                    common..steps.full(),
-                    |_, step| table(n, step),
-                    |_, step, table, symbols| {
-                        let out = &mut full[$crate::LANES * step..][..$crate::LANES];
-                        // SAFETY: `out` has the 32 bytes that are written.
-                        unsafe { store$(::<$generic>)?(out.as_mut_ptr(), table, symbols) };
-                    },
-                );
+                let rest = &mut job.0.out[steps.full_symbols()..];
                 tail(&mut lanes, steps, |step| table(n, step), rest);
                 *job.1 = lanes.end();
+            }
+        }
+
+        /// Decodes more steps of some of the streams.
+        #[inline]
+        #[target_feature(enable = $features)]
+        fn go_on<'t, $(const $generic: usize,)? const M: usize, const N: usize>(
+            streams: [usize; M],
+            lanes: &mut [Lanes<'_ $(, $generic)?>; N],
+            steps: std::ops::Range<usize>,
+            table: impl Fn(usize, usize) -> &'t $table,
+            sink: impl Fn(usize, usize, &$table, $symbols),
+        ) {
+            let mut some = streams.map(|n| lanes[n]);
+            run(
+                &mut some,
+                steps,
+                |m, step| table(streams[m], step),
+                |m, step, table, symbols| sink(streams[m], step, table, symbols),
+            );
+            for (n, some) in streams.into_iter().zip(some) {
+                lanes[n] = some;
             }
         }
     };
