@@ -6,8 +6,9 @@ usage: compare.py --files A,B [--wcodec WCODEC] [--peers-dir FOLDER] [--corpus F
 
 The others, "peers", are measured by the `bench.py` in --peers-dir, one after another: medians of three runs in
 memory (in files held in memory, for peers that know only files). It takes the environment's PEERS_HOME.
-Directly before and after the peers of a file runs `wcodec bench`: medians of five, in memory; encoding is not
-verified, decoding checks every block's checksum. The mean of the two counts; both are kept as `runs`.
+Directly before and after the peers of a file runs `wcodec bench`, with default effort and with `fast`: medians of
+five, in memory; encoding is not verified, decoding checks every block's checksum. The mean of the two counts; both
+are kept as `runs`.
 With one thread, everything is pinned to one CPU. `memcpy_gbps` is what either side measured beside the codec:
 `wcodec bench` copies 128 MiB, the peers' copies the file, which may lie in a cache; so the table divides every
 decode speed by the former. `exact` says whether a file came back byte for byte; for wcodec that is `wcodec
@@ -26,6 +27,7 @@ import sys
 import tempfile
 
 SPEEDS = ["encode_gbps", "decode_gbps", "memcpy_gbps"]
+EFFORTS = {"wcodec": "default", "wcodec fast": "fast"}
 
 
 def output(*args):
@@ -38,25 +40,27 @@ def machine():
     return {"cpu": models[0] if models else platform.machine(), "cores": os.cpu_count()}
 
 
-def comes_back(wcodec, path):
+def comes_back(wcodec, path, effort):
     with tempfile.TemporaryDirectory() as folder:
         coded, back = os.path.join(folder, "coded"), os.path.join(folder, "back")
-        output(wcodec, "encode", path, "-o", coded, "--quiet")
+        output(wcodec, "encode", path, "-o", coded, "--quiet", "--effort", effort)
         output(wcodec, "decode", coded, "-o", back, "--quiet")
         return filecmp.cmp(path, back, shallow=False)
 
 
 def bench(wcodec, path, threads):
+    """What `bench` says of each effort."""
     pin = ["taskset", "-c", "0"] if threads == 1 else []
-    return json.loads(output(*pin, wcodec, "bench", path, "--json", "--threads", str(threads)))
+    command = [*pin, wcodec, "bench", path, "--json", "--threads", str(threads), "--effort"]
+    return {name: json.loads(output(*command, effort)) for name, effort in EFFORTS.items()}
 
 
-def wcodec_entry(measured, exact):
+def wcodec_entry(name, measured, exact):
     """One entry out of what `bench` said before and after the peers."""
     runs = [{speed: round(each["runs"][0][speed], 4) for speed in SPEEDS} for each in measured]
     size = round(measured[0]["coded_bytes"] / measured[0]["original_bytes"], 5)
     mean = {speed: sum(run[speed] for run in runs) / len(runs) for speed in SPEEDS}
-    return {"name": "wcodec", "size": size, **mean, "exact": exact, "runs": runs}
+    return {"name": name, "size": size, **mean, "exact": exact, "runs": runs}
 
 
 def peer_entry(name, line, trouble):
@@ -123,12 +127,15 @@ def main():
     date = datetime.date.today().isoformat()
     report = {"date": date, "machine": machine(), "level": None, "threads": args.threads, "files": {}}
     for file, path in paths.items():
-        exact = comes_back(wcodec, path)
         before = bench(wcodec, path, args.threads)
         peers = measure_peers(args, file)
         after = bench(wcodec, path, args.threads)
-        report["level"] = after["level"]
-        report["files"][file] = [wcodec_entry([before, after], exact), *peers]
+        report["level"] = after["wcodec"]["level"]
+        ours = [
+            wcodec_entry(name, [before[name], after[name]], comes_back(wcodec, path, effort))
+            for name, effort in EFFORTS.items()
+        ]
+        report["files"][file] = [*ours, *peers]
         print(table(file, report["files"][file]), flush=True)
         # After every file: a long run that breaks off has not been for nothing.
         with open(args.out, "w") as out:

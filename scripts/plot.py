@@ -28,8 +28,12 @@ def line(x1, y1, x2, y2, colour, more=""):
     return f'<line x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}" stroke="{colour}"{more}/>'
 
 
+def is_ours(entry):
+    return entry["name"].split()[0] == "wcodec"
+
+
 def memcpy_of(entries):
-    return next(entry["memcpy_gbps"] for entry in entries if entry["name"] == "wcodec")
+    return next(entry["memcpy_gbps"] for entry in entries if is_ours(entry))
 
 
 def size_axis(entries):
@@ -95,8 +99,8 @@ def panel(file, entries, left, speeds):
     taken.append((right - 90, up(copy) - 6 - SIZE, right, up(copy)))
     # wcodec's label chooses first, and its point lies on top.
     drawn = []
-    for x, y, entry in sorted(points, key=lambda point: (point[2]["name"] != "wcodec", point[1], point[0])):
-        ours = entry["name"] == "wcodec"
+    for x, y, entry in sorted(points, key=lambda point: (not is_ours(point[2]), point[1], point[0])):
+        ours = is_ours(entry)
         colour, words = OURS if ours else THEIRS, entry["name"] + ("" if entry["exact"] else " (not exact)")
         at, baseline, anchor = place(x, y, words, taken, left)
         style = {"fill": OURS, "font_weight": "bold"} if ours else {}

@@ -339,7 +339,7 @@ fn finish(
     }
     let (pieces, size) = (Pieces::of(block), block.element.size());
     let room = room.take((pieces.most() * size).div_ceil(LINE));
-    let merge = Merge::new(level, block.element, &planes);
+    let merge = Merge::new(level, block.element, planes);
     for elements in pieces {
         let bytes = &mut room[..elements.len() * size];
         merge.piece(elements.clone(), bytes, unpacked);

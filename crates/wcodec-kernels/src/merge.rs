@@ -48,28 +48,51 @@ pub(crate) type Plane<'a> = (u32, Fields<'a>);
 type Narrow<'a> = (&'a [u8], u32);
 
 /// Puts the elements of a block together.
-pub(crate) struct Merge<'p, 'a> {
+pub(crate) struct Merge<'a> {
     level: Level,
     element: Element,
-    planes: &'p [Plane<'a>],
+    /// None of them of ranks: these are bytes above a base where no gap is.
+    planes: Vec<Plane<'a>>,
+    gaps: Vec<Gaps<'a>>,
     #[cfg(target_arch = "x86_64")]
     vectors: Option<x86_64::avx512::Merge<'a>>,
 }
 
-impl<'p, 'a> Merge<'p, 'a> {
-    pub(crate) fn new(level: Level, element: Element, planes: &'p [Plane<'a>]) -> Merge<'p, 'a> {
+impl<'a> Merge<'a> {
+    pub(crate) fn new(level: Level, element: Element, mut planes: Vec<Plane<'a>>) -> Merge<'a> {
+        let mut gaps = Vec::new();
+        let mut shift = element.bits();
+        for (width, fields) in &mut planes {
+            shift -= *width;
+            if let Fields::Ranks(ranks, symbols) = *fields {
+                let (run, base) = longest_run(symbols);
+                *fields = Fields::Bytes(ranks, base);
+                let all = run.len() == symbols.len();
+                gaps.extend((!all).then_some(Gaps { ranks, symbols, shift, run, base }));
+            }
+        }
         Merge {
             level,
             element,
-            planes,
             #[cfg(target_arch = "x86_64")]
-            vectors: x86_64::avx512::Merge::of(level, element, planes),
+            vectors: x86_64::avx512::Merge::of(level, element, &planes),
+            planes,
+            gaps,
         }
     }
 
     /// Puts these elements together, of which the first is a multiple of 32, as is their number unless they are
     /// the last ones. `space` holds bit strings while they are bytes.
     pub(crate) fn piece(&self, elements: Range<usize>, out: &mut [u8], space: &mut Vec<Vec<u8>>) {
+        self.add_up(elements.clone(), out, space);
+        for gaps in &self.gaps {
+            let gaps =
+                Gaps { ranks: &gaps.ranks[elements.clone()], run: gaps.run.clone(), ..*gaps };
+            with_word!(self.element, close(self.level, gaps, self.element.transform(), out));
+        }
+    }
+
+    fn add_up(&self, elements: Range<usize>, out: &mut [u8], space: &mut Vec<Vec<u8>>) {
         #[cfg(target_arch = "x86_64")]
         if let Some(vectors) = &self.vectors {
             return vectors.piece(elements, out);
@@ -116,7 +139,6 @@ fn merge_as<T: Word>(
     };
     let mut unpacked = unpacked.iter();
     let mut narrow: Vec<Narrow<'_>> = Vec::with_capacity(planes.len());
-    let mut gaps = Vec::new();
     let mut begun = false;
     let mut shift = T::BITS;
     for (width, fields) in planes {
@@ -129,11 +151,7 @@ fn merge_as<T: Word>(
             }
             Fields::Packed(packed) if *width == 8 => narrow.push((packed, shift)),
             Fields::Packed(_) => narrow.extend(unpacked.next().map(|bytes| (&bytes[..], shift))),
-            Fields::Ranks(ranks, symbols) => {
-                constant = constant.plus(T::from_field(symbols[0]).shl(shift));
-                narrow.push((ranks, shift));
-                gaps.push(Gaps { ranks, symbols, shift });
-            }
+            Fields::Ranks(..) => unreachable!("they have become bytes"),
             Fields::Wide(values) => {
                 add::<T>(out, begun, shift, values.iter().copied());
                 begun = true;
@@ -142,7 +160,7 @@ fn merge_as<T: Word>(
     }
     let rotate = element.transform() == Transform::RotateSign;
     // The only plane of elements of one byte needs no shifts, for which bytes have no instructions.
-    if let ([(fields, 0)], [], false, 1) = (&narrow[..], &gaps[..], begun, T::SIZE) {
+    if let ([(fields, 0)], false, 1) = (&narrow[..], begun, T::SIZE) {
         return bytes(level, fields, constant.to_field() as u8, rotate, out);
     }
     let mut groups = narrow.chunks(MOST).peekable();
@@ -163,37 +181,53 @@ fn merge_as<T: Word>(
         }
         begun = true;
     }
-    for gaps in gaps {
-        close::<T>(level, gaps, element.transform(), out);
-    }
 }
 
-/// Elements that are looked at together for symbols behind gaps.
+/// Elements that are looked at together for outliers.
 const PIECE: usize = 256;
 
-/// A plane whose fields were taken for their ranks plus the lowest symbol. Most are: symbols behind a gap
-/// are outliers.
-#[derive(Clone, Copy)]
+/// A plane of ranks whose symbols have gaps between them: its fields were taken for rank plus `base`, which is true in
+/// the longest run without a gap. Most are of that run; all others, zeros above all, are outliers.
+#[derive(Clone)]
 struct Gaps<'a> {
     ranks: &'a [u8],
     symbols: &'a [u16],
     shift: u32,
+    run: Range<usize>,
+    base: u16,
+}
+
+/// The ranks of the longest run of symbols without a gap, and what these symbols lie above their ranks.
+fn longest_run(symbols: &[u16]) -> (Range<usize>, u16) {
+    let above = |rank: usize| symbols[rank] - rank as u16;
+    let (mut longest, mut start) = (0..0, 0);
+    for rank in 0..symbols.len() {
+        if above(rank) != above(start) {
+            start = rank;
+        }
+        if rank + 1 - start > longest.len() {
+            longest = start..rank + 1;
+        }
+    }
+    let base = above(longest.start);
+    (longest, base)
 }
 
 compiled_for_levels! {
-    /// Adds to elements what their symbols lie above that.
+    /// Replaces the fields outside the run.
+    ///
+    /// In the sums before, a rank plus the base lies between a symbol of the run and the outlier: no carry has left the plane.
     fn close[T: Word](gaps: Gaps<'_>, transform: Transform, out: &mut [u8])[T] {
-        let Gaps { ranks, symbols, shift } = gaps;
-        let above = |rank: u8| symbols[usize::from(rank)] - symbols[0] - u16::from(rank);
-        let Some(first) = (0..symbols.len()).map(|rank| rank as u8).find(|&rank| above(rank) > 0) else {
-            return;
-        };
+        let Gaps { ranks, symbols, shift, run, base } = gaps;
+        let field = |rank: u8| T::from_field(symbols[usize::from(rank)]);
         for (ranks, out) in ranks.chunks(PIECE).zip(out.chunks_mut(PIECE * T::SIZE)) {
-            if ranks.iter().fold(0, |most, &rank| most.max(rank)) < first {
+            let (least, most) =
+                ranks.iter().fold((u8::MAX, 0), |(least, most), &rank| (rank.min(least), rank.max(most)));
+            if run.start <= usize::from(least) && usize::from(most) < run.end {
                 continue;
             }
             for (&rank, out) in ranks.iter().zip(out.chunks_exact_mut(T::SIZE)) {
-                let more = T::from_field(above(rank)).shl(shift);
+                let more = field(rank).minus(T::from_field(base + u16::from(rank))).shl(shift);
                 T::read(out).forward(transform).plus(more).inverse(transform).write(out);
             }
         }

@@ -1,7 +1,7 @@
 //! Whole files and single layers: what most callers need.
 
 use crate::base::matching::Partners;
-use crate::container::commit::{AtomicFile, reserve};
+use crate::container::commit::{AtomicFile, check_kept, reserve};
 use crate::container::footer::SourceKind;
 use crate::container::read_at::ReadAt;
 use crate::container::reader::Reader;
@@ -11,6 +11,7 @@ use crate::layer::Layer;
 use crate::limits::Limits;
 use crate::options::{DecodeOptions, EncodeOptions, Observer, with_threads};
 use crate::source::{self, Listing, Located};
+use crate::stamp::Stamp;
 use crate::stats::{DecodeStats, EncodeStats};
 use std::fs::File;
 use std::io::{BufWriter, Seek as _, Write};
@@ -60,7 +61,7 @@ pub(crate) fn encode_listed<T: Target + Send>(
     let started = Instant::now();
     options.check()?;
     with_threads(options.threads, || {
-        let partners = Partners::find(source, &listing.layers, options)?;
+        let partners = Partners::find(source, listing, options, observer)?;
         let mut run = |cut: Cut| {
             target.clear()?;
             let out = BufWriter::with_capacity(WRITE_BUFFER, &mut *target);
@@ -86,13 +87,19 @@ pub(crate) fn encode_listed<T: Target + Send>(
             if fits {
                 break;
             }
+            if let Err(error) = &result {
+                observer.warn(&format!("{error}; fewer parts are told apart"));
+            }
             result = run(cut);
         }
         let mut stats = result?;
         if options.verify {
-            let reader = Reader::open_with(&*target, &Limits::unlimited(), &options.bases)?;
-            reader.verify(&Quiet(observer))?;
+            let (limits, quiet) = (Limits::unlimited(), Quiet(observer));
+            let reader = Reader::open_observed(&*target, &limits, &options.bases, &quiet)?;
+            reader.verify(&quiet)?;
         }
+        // Their hashes are stored; some of their bytes were read later.
+        options.bases.check_unchanged()?;
         stats.elapsed = started.elapsed();
         Ok(stats)
     })
@@ -113,17 +120,14 @@ fn encode_found<T: Target + Send>(
     options: &EncodeOptions,
     observer: &dyn Observer,
 ) -> Result<EncodeStats> {
-    let state = || Ok::<_, Error>((source.size()?, source.modified()?));
-    let before = state()?;
+    let before = Stamp::of_source(source)?;
     let (listing, warning) = source::list(source)?;
     if let Some(warning) = warning {
         observer.warn(&warning);
     }
     let stats = encode_listed(source, &listing, target, options, observer)?;
     // Some bytes are read more than once.
-    if state()? != before {
-        return Err(std::io::Error::other("changed while it was read").into());
-    }
+    before.check(&Stamp::of_source(source)?)?;
     Ok(stats)
 }
 
@@ -140,6 +144,8 @@ pub fn encode_file(
     observer: &dyn Observer,
 ) -> Result<EncodeStats> {
     let source = open(input)?;
+    check_input(input, output)?;
+    options.bases.check_output(output)?;
     let mut file = AtomicFile::create(output, options.force)?;
     let stats =
         encode_found(&source, file.file(), options, observer).map_err(|e| e.in_file(input))?;
@@ -277,6 +283,7 @@ pub fn decode_file(
     observer: &dyn Observer,
 ) -> Result<DecodeStats> {
     let source = open(input)?;
+    check_input(input, output)?;
     let mut file = AtomicFile::create(output, options.force)?;
     let stats = decode_to(&source, file.file(), options, observer).map_err(|e| e.in_file(input))?;
     file.commit()?;
@@ -296,7 +303,8 @@ pub fn decode_to(
 ) -> Result<DecodeStats> {
     let started = Instant::now();
     with_threads(options.threads, || {
-        let reader = Reader::open_with(source, &options.limits, &options.bases)?;
+        let (limits, bases) = (&options.limits, &options.bases);
+        let reader = Reader::open_observed(source, limits, bases, observer)?;
         if reader.source_kind() == SourceKind::Archive {
             return Err(Error::argument("an archive; it is decoded into a folder"));
         }
@@ -318,7 +326,8 @@ pub fn verify(
 ) -> Result<DecodeStats> {
     let started = Instant::now();
     with_threads(options.threads, || {
-        let reader = Reader::open_with(source, &options.limits, &options.bases)?;
+        let (limits, bases) = (&options.limits, &options.bases);
+        let reader = Reader::open_observed(source, limits, bases, observer)?;
         let mut stats = reader.verify(observer)?;
         stats.elapsed = started.elapsed();
         Ok(stats)
@@ -343,6 +352,14 @@ pub fn verify_file(
 /// As [`Reader::open`].
 pub fn open_file(input: &Path, limits: &Limits) -> Result<Reader<File>> {
     Reader::open(open(input)?, limits).map_err(|e| e.in_file(input))
+}
+
+/// Fails if a file that appears as `output` would replace `input`.
+///
+/// # Errors
+/// Then.
+pub fn check_input(input: &Path, output: &Path) -> Result<()> {
+    check_kept(output, [(input, "its own input")].into_iter())
 }
 
 pub(crate) fn open(path: &Path) -> Result<File> {

@@ -49,6 +49,7 @@ mod pool;
 mod predict;
 mod scale;
 mod source;
+mod stamp;
 mod stats;
 mod version;
 mod writer;
@@ -100,9 +101,9 @@ pub use dtype::ElementType;
 pub use error::{Error, ErrorKind, Result};
 pub use estimate::{Estimate, Expected, estimate};
 pub use file::{
-    decode_file, decode_layer, decode_layer_into, decode_to, encode_bytes, encode_bytes_into,
-    encode_file, encode_layer, encode_layer_from, encode_to, max_encoded_len, open_file, verify,
-    verify_file,
+    check_input, decode_file, decode_layer, decode_layer_into, decode_to, encode_bytes,
+    encode_bytes_into, encode_file, encode_layer, encode_layer_from, encode_to, max_encoded_len,
+    open_file, verify, verify_file,
 };
 pub use folder::{
     decode_archive, decode_archive_from, decode_folder, encode_archive, encode_archive_to,

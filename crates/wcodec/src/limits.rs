@@ -37,6 +37,14 @@ impl Limits {
         }
         Ok(())
     }
+
+    /// As [`Limits::check_original`] for an archive of so many files and folders: each takes about a page of the file
+    /// system, however few bytes of the archive name it.
+    pub(crate) fn check_places(&self, file_len: u64, original: u64, places: u64) -> Result<()> {
+        const PLACE: u64 = 4096;
+        let bytes = original.saturating_add(places.saturating_mul(PLACE));
+        self.check_original(file_len, bytes)
+    }
 }
 
 impl Default for Limits {

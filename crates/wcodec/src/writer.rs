@@ -13,7 +13,7 @@ use crate::container::read_at::{ReadAt, read_pooled};
 use crate::container::writer::ContainerWriter;
 use crate::dtype::ElementType;
 use crate::encoder::{layer_segment, opaque_segment};
-use crate::error::{Error, Result, corrupt};
+use crate::error::{Error, ErrorKind, Result, corrupt};
 use crate::geometry::Geometry;
 use crate::group::{EncodedGroup, GroupJob, side_block};
 use crate::layer::Layer;
@@ -262,6 +262,13 @@ impl<W: Write> Writer<W> {
             entry.blake3 = if entry.is_folder() { [0; 32] } else { digest };
         }
         let digest = *self.hasher.finalize().as_bytes();
+        let used = |base: &&Arc<OpenBase>| self.directory.bases.contains(&base.base);
+        let mut chains = self.bases.iter().filter(used).flat_map(|base| base.chain());
+        if chains.any(|base| base.base.blake3 == digest) {
+            let text = "what was written is a base of its own: nothing else could decode it";
+            return Err(ErrorKind::Base(text.to_owned()).into());
+        }
+        self.options.bases.check_unchanged()?;
         self.stats.original_bytes = self.planned;
         self.stats.coded_bytes =
             self.container.finish(&self.directory, self.kind, self.planned, digest)?;

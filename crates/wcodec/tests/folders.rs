@@ -562,3 +562,29 @@ fn paths_have_at_most_64_parts() {
     let refused = encode_archive(root.path(), &place.path().join("archive"), &fast(), &());
     assert!(refused.unwrap_err().to_string().contains("path of 65 parts, at most 64 expected"));
 }
+
+#[test]
+fn files_and_folders_count_against_the_limit() {
+    let place = tempfile::tempdir().unwrap();
+    let (folder, archive) = (place.path().join("deep"), place.path().join("deep.wcodec"));
+    for name in ["a", "b"] {
+        std::fs::create_dir_all(folder.join(format!("{name}{}", "/x".repeat(20)))).unwrap();
+    }
+    std::fs::write(folder.join("a/x/file"), b"").unwrap();
+    encode_archive(&folder, &archive, &fast(), &()).unwrap();
+    // 42 folders and a file.
+    let with = |max| {
+        let mut options = DecodeOptions::default();
+        options.limits.max_original = Some(max);
+        options
+    };
+    let out = place.path().join("out");
+    let error = decode_archive(&archive, &out, &with(43 * 4096 - 1), &()).unwrap_err();
+    assert!(
+        matches!(error.kind(), ErrorKind::Limit { asked, .. } if *asked == 43 * 4096),
+        "{error}"
+    );
+    assert!(!out.exists());
+    decode_archive(&archive, &out, &with(43 * 4096), &()).unwrap();
+    assert_eq!(tree(&out), tree(&folder));
+}

@@ -3,6 +3,7 @@
 mod support;
 
 use std::sync::atomic::{AtomicU64, Ordering};
+use support::forge::{Forge, LayerEntry, raw};
 use support::{Rng, int8, safetensors, tensor};
 use wcodec::{
     ElementType, EncodeOptions, ErrorKind, Layer, Limits, Observer, Reader, Span, encode_bytes,
@@ -164,4 +165,45 @@ fn encoding_a_layer_can_be_stopped() {
     assert!(matches!(error.kind(), ErrorKind::Interrupted));
     let (coded, _) = encode_layer_from(&data, &layer, &options, &()).unwrap();
     assert_eq!(coded, encode_layer(&data, &layer, &options).unwrap().0);
+}
+
+#[test]
+fn small_layers_come_out_of_blocks_side_by_side() {
+    let (rows, cols, block) = (32u64, 24u64, (16u32, 8u32));
+    let original: Vec<u8> = (0..rows * cols).map(|k| (k * 7 % 251) as u8).collect();
+    let mut forge = Forge::new(raw(&original));
+    let segment = &mut forge.segments[0];
+    (segment.block, segment.rows, segment.cols) = (block, rows, cols);
+    segment.blocks.clear();
+    for first in (0..rows as usize).step_by(block.0 as usize) {
+        for left in (0..cols as usize).step_by(block.1 as usize) {
+            let row = |row| &original[row * cols as usize + left..][..block.1 as usize];
+            let bytes: Vec<u8> = (first..first + block.0 as usize).flat_map(row).copied().collect();
+            segment.blocks.push(raw(&bytes));
+        }
+    }
+    let one = forge.layers.remove(0);
+    let mut at = 0;
+    for len in (1..=9u64).cycle() {
+        if at + len > rows * cols {
+            break;
+        }
+        let name = format!("{at}").into_bytes();
+        forge.layers.push(LayerEntry {
+            name,
+            shape: vec![len],
+            offset: at,
+            length: len,
+            ..one.clone()
+        });
+        at += len;
+    }
+    let file = forge.build();
+    let reader = Reader::open(file.as_slice(), &Limits::default()).unwrap();
+    let layers: Vec<(usize, u64)> = reader.layers().map(|l| l.bytes).enumerate().collect();
+    let mut out: Vec<Vec<u8>> = layers.iter().map(|&(_, bytes)| vec![0; bytes as usize]).collect();
+    let mut wanted: Vec<(usize, &mut [u8])> =
+        out.iter_mut().map(Vec::as_mut_slice).enumerate().collect();
+    reader.decode_layers_into(&mut wanted).unwrap();
+    assert!(out.concat() == original[..at as usize]);
 }

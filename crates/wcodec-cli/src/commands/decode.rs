@@ -21,6 +21,9 @@ pub(super) fn run(mut args: DecodeArgs) -> Result<()> {
         Some(path) => Ok(PathBuf::from(path.rsplit('/').next().unwrap_or(path))),
         None => without_suffix(input),
     })?;
+    if !is_stream(&output) {
+        wcodec::check_input(&args.input, &output)?;
+    }
     let input = Input::open(&args.input)?;
     let reader = Reader::open(&input.file, &options.limits).map_err(|e| input.place(e))?;
     let archive = reader.source_kind() == SourceKind::Archive;

@@ -34,6 +34,10 @@ fn with_suffix(input: &Path) -> Result<PathBuf> {
 
 fn file(args: EncodeArgs, options: &EncodeOptions) -> Result<()> {
     let output = output_path(&args.input, args.output, with_suffix)?;
+    if !is_stream(&output) {
+        wcodec::check_input(&args.input, &output)?;
+        options.bases.check_output(&output)?;
+    }
     let input = Input::open(&args.input)?;
     // Signals are caught before there is anything that they could leave behind.
     let terminal = Terminal::new(args.run.quiet)?;

@@ -2,12 +2,15 @@
 
 use super::original::{Content, OpenBase};
 use super::{Base, MAX_DEPTH};
+use crate::container::commit::check_kept;
 use crate::container::read_at::{ReadAt, read};
 use crate::container::reader::Reader;
 use crate::container::reader::work::Work;
 use crate::error::{Error, ErrorKind, Result};
 use crate::limits::Limits;
-use std::collections::HashMap;
+use crate::options::{Observer, go_on};
+use crate::stamp::Stamp;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -53,6 +56,8 @@ struct Candidate {
     name: String,
     path: Option<PathBuf>,
     source: Arc<dyn ReadAt>,
+    /// How it was before any of it was read.
+    stamp: Option<Stamp>,
     /// BLAKE3 of a plain file, once someone has asked.
     blake3: OnceLock<[u8; 32]>,
 }
@@ -84,8 +89,9 @@ impl Bases {
     /// Adds what a source holds, under a name that files which it becomes the base of will remember.
     pub fn add_source(&mut self, name: &str, source: impl ReadAt + 'static) {
         let source: Arc<dyn ReadAt> = Arc::new(source);
-        let (name, blake3) = (name.to_owned(), OnceLock::new());
-        self.given.push(Arc::new(Candidate { name, path: None, source, blake3 }));
+        let (name, stamp) = (name.to_owned(), Stamp::of_source(&source).ok());
+        let blake3 = OnceLock::new();
+        self.given.push(Arc::new(Candidate { name, path: None, source, stamp, blake3 }));
     }
 
     /// Adds a folder, in which files are looked for by name and by length.
@@ -100,13 +106,43 @@ impl Bases {
     }
 
     /// Opens the files that were given, to predict from them.
-    pub(crate) fn open_given(&self, limits: &Limits) -> Result<Found> {
-        let mut search = Search::new(self, limits);
+    pub(crate) fn open_given(&self, limits: &Limits, observer: &dyn Observer) -> Result<Found> {
+        let mut search = Search::new(self, limits, observer);
         // The file to be written is one of the chain.
         let mut chain = vec![[0; 32]];
         let open = |candidate: &Arc<Candidate>| search.open(candidate, &mut chain);
         let found: Vec<_> = self.given.iter().map(open).collect::<Result<_>>()?;
         Ok((found, search.work))
+    }
+
+    /// Those that were given without the ones whose originals have these BLAKE3s.
+    pub(crate) fn without(&self, blake3s: &HashSet<[u8; 32]>, limits: &Limits) -> Result<Bases> {
+        let mut kept = Bases { given: Vec::new(), folders: self.folders.clone() };
+        for candidate in &self.given {
+            if !blake3s.contains(&candidate.original_hash(limits)?) {
+                kept.given.push(Arc::clone(candidate));
+            }
+        }
+        Ok(kept)
+    }
+
+    /// Fails if one of the files that were given is another one by now, or was written to.
+    pub(crate) fn check_unchanged(&self) -> Result<()> {
+        self.given.iter().try_for_each(|candidate| candidate.check_unchanged())
+    }
+
+    /// Fails if a file that appears as `output` would replace one of those that were given, or one that these are predicted
+    /// from: what is predicted from them could not be decoded without.
+    ///
+    /// # Errors
+    /// Then, or if one of them cannot be read or its own bases are missing.
+    pub fn check_output(&self, output: &Path) -> Result<()> {
+        if self.given.is_empty() || !output.exists() {
+            return Ok(());
+        }
+        let (found, _) = self.open_given(&Limits::unlimited(), &())?;
+        let chains = found.iter().flat_map(|base| base.chain());
+        check_kept(output, chains.filter_map(|base| Some((base.path.as_deref()?, "a base"))))
     }
 
     /// Finds the bases of a file whose original has this BLAKE3.
@@ -115,8 +151,9 @@ impl Bases {
         blake3: [u8; 32],
         wanted: &[Base],
         limits: &Limits,
+        observer: &dyn Observer,
     ) -> Result<Found> {
-        let mut search = Search::new(self, limits);
+        let mut search = Search::new(self, limits, observer);
         Ok((search.find_all(wanted, &mut vec![blake3])?, search.work))
     }
 }
@@ -132,12 +169,14 @@ impl Candidate {
     fn open(path: &Path) -> Result<Candidate> {
         let place = |e: std::io::Error| Error::from(e).in_file(path);
         let file = File::open(path).map_err(place)?;
-        if !file.metadata().map_err(place)?.is_file() {
+        let meta = file.metadata().map_err(place)?;
+        if !meta.is_file() {
             return Err(Error::argument("not a regular file").in_file(path));
         }
+        let stamp = Some(Stamp::of(&meta));
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let (path, source) = (Some(path.to_path_buf()), Arc::new(file));
-        Ok(Candidate { name, path, source, blake3: OnceLock::new() })
+        Ok(Candidate { name, path, source, stamp, blake3: OnceLock::new() })
     }
 
     fn place(&self, error: Error) -> Error {
@@ -152,12 +191,32 @@ impl Candidate {
         Reader::open_if_coded(&self.source, limits)
     }
 
-    fn hash(&self) -> Result<[u8; 32]> {
+    /// BLAKE3 of its original.
+    fn original_hash(&self, limits: &Limits) -> Result<[u8; 32]> {
+        let hash = self.reader(limits).and_then(|reader| match reader {
+            Some(reader) => Ok(reader.original_blake3()),
+            None => self.hash(&()),
+        });
+        hash.map_err(|error| self.place(error))
+    }
+
+    fn check_unchanged(&self) -> Result<()> {
+        let Some(stamp) = &self.stamp else { return Ok(()) };
+        let now = match &self.path {
+            Some(path) => std::fs::metadata(path).map(|meta| Stamp::of(&meta)),
+            None => Stamp::of_source(&self.source),
+        };
+        let same = now.and_then(|now| stamp.check(&now)).map_err(Error::from);
+        same.map_err(|error| self.place(error))
+    }
+
+    fn hash(&self, observer: &dyn Observer) -> Result<[u8; 32]> {
         if let Some(hash) = self.blake3.get() {
             return Ok(*hash);
         }
         let (mut hasher, size) = (blake3::Hasher::new(), self.source.size()?);
         for at in (0..size).step_by(PIECE as usize) {
+            go_on(observer)?;
             hasher.update_rayon(&read(&self.source, at, PIECE.min(size - at))?);
         }
         Ok(*self.blake3.get_or_init(|| *hasher.finalize().as_bytes()))
@@ -172,13 +231,14 @@ pub(crate) type Found = (Vec<Arc<OpenBase>>, Arc<Work>);
 struct Search<'a> {
     bases: &'a Bases,
     limits: &'a Limits,
+    observer: &'a dyn Observer,
     found: HashMap<[u8; 32], Arc<OpenBase>>,
     work: Arc<Work>,
 }
 
 impl<'a> Search<'a> {
-    fn new(bases: &'a Bases, limits: &'a Limits) -> Search<'a> {
-        Search { bases, limits, found: HashMap::new(), work: Arc::default() }
+    fn new(bases: &'a Bases, limits: &'a Limits, observer: &'a dyn Observer) -> Search<'a> {
+        Search { bases, limits, observer, found: HashMap::new(), work: Arc::default() }
     }
 
     /// `chain` holds the originals of the files that lead here, no more than [`MAX_DEPTH`].
@@ -191,7 +251,8 @@ impl<'a> Search<'a> {
     }
 
     fn find(&mut self, wanted: &Base, chain: &mut Vec<[u8; 32]>) -> Result<Arc<OpenBase>> {
-        if let Some(found) = self.found.get(&wanted.blake3) {
+        let known = self.found.get(&wanted.blake3);
+        if let Some(found) = known.filter(|found| found.base.len == wanted.len) {
             let found = Arc::clone(found);
             check_depth(chain.len() + found.depth - 1)?;
             return Ok(found);
@@ -221,7 +282,9 @@ impl<'a> Search<'a> {
                     wrong.get_or_insert(candidate);
                 }
                 Ok((Match::No, _)) => {}
-                Err(error) if is_given => return Err(error),
+                Err(error) if is_given || matches!(error.kind(), ErrorKind::Interrupted) => {
+                    return Err(error);
+                }
                 Err(_) => {}
             }
         }
@@ -236,7 +299,7 @@ impl<'a> Search<'a> {
             // What counts of a `.wcodec` file is its original.
             Some(_) => Ok(Match::No),
             None if candidate.source.size()? != wanted.len => Ok(Match::No),
-            None if candidate.hash()? == wanted.blake3 => Ok(Match::Plain),
+            None if candidate.hash(self.observer)? == wanted.blake3 => Ok(Match::Plain),
             None => Ok(Match::Content),
         });
         found.map_err(|error| candidate.place(error))
@@ -249,7 +312,8 @@ impl<'a> Search<'a> {
         let (name, path) = (candidate.name.clone(), candidate.path.clone());
         let Some(mut reader) = candidate.reader(self.limits).map_err(place)? else {
             let len = candidate.source.size().map_err(|e| place(e.into()))?;
-            let base = Base { blake3: candidate.hash().map_err(place)?, len, name };
+            let blake3 = candidate.hash(self.observer).map_err(place)?;
+            let base = Base { blake3, len, name };
             let content = Content::Plain(Arc::clone(&candidate.source));
             return Ok(Arc::new(OpenBase::new(base, (1, path), content)));
         };

@@ -1,6 +1,7 @@
 //! The partner of each layer in the bases: that of the same name, dtype and shape, or the one that looks
 //! most like it among those of its shape.
 
+use super::bases::Found;
 use super::original::{OpenBase, Rows};
 use super::{Base, BaseRef, MAX_BASES, MAX_NAME, residual};
 use crate::container::read_at::{ReadAt, read};
@@ -9,9 +10,11 @@ use crate::dtype::ElementType;
 use crate::error::{Error, Result};
 use crate::layer::Layer;
 use crate::limits::Limits;
-use crate::options::EncodeOptions;
-use crate::source::Located;
+use crate::options::{EncodeOptions, Observer};
+use crate::source::{Listing, Located};
 use std::collections::{HashMap, HashSet};
+use std::fs::File;
+use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 use wcodec_kernels::{Level, Prediction, subtract_base};
 
@@ -55,13 +58,19 @@ pub(super) struct Known {
 pub(super) type Shape = (usize, Vec<u64>);
 
 impl Partners {
-    /// Finds the partners of these layers of `source` among the files of `options`.
+    /// Finds the partners of the layers of `source` among the files of `options`. A base that has the content of the source, or
+    /// of a file of it, or is predicted from that, is left out: who keeps what is encoded and nothing else could not decode it.
     pub(crate) fn find(
         source: &impl ReadAt,
-        layers: &[Located],
+        listing: &Listing,
         options: &EncodeOptions,
+        observer: &dyn Observer,
     ) -> Result<Partners> {
-        let matcher = Matcher::open(options)?;
+        let (mut bases, work) = open(options, observer)?;
+        let own = own_content(source, &listing.files(source.size()?), &bases, &work, observer)?;
+        bases.retain(|base| !own.contains(&base.base.blake3));
+        let matcher = Matcher::of(bases, work)?;
+        let layers = &listing.layers;
         let partner = |Located { layer, at, .. }: &Located| matcher.partner(source, layer, *at);
         let of_layers = layers.iter().map(partner).collect::<Result<_>>()?;
         Ok(Partners { bases: matcher.bases, of_layers })
@@ -71,7 +80,11 @@ impl Partners {
 impl Matcher {
     /// Opens the files of `options`.
     pub(crate) fn open(options: &EncodeOptions) -> Result<Matcher> {
-        let (mut bases, work) = options.bases.open_given(&Limits::unlimited())?;
+        let (bases, work) = open(options, &())?;
+        Matcher::of(bases, work)
+    }
+
+    fn of(mut bases: Vec<Arc<OpenBase>>, work: Arc<Work>) -> Result<Matcher> {
         // The same content given twice is one base.
         let mut hashes = HashSet::new();
         bases.retain(|base| hashes.insert(base.base.blake3));
@@ -119,6 +132,52 @@ impl Matcher {
         };
         partner(source, (layer, at, element), known.iter(), &read_base)
     }
+}
+
+/// The files of `options`.
+fn open(options: &EncodeOptions, observer: &dyn Observer) -> Result<Found> {
+    options.bases.open_given(&Limits::unlimited(), observer)
+}
+
+/// The BLAKE3s of the bases that these parts of `source` are, or that are predicted from one. Warns of each.
+fn own_content(
+    source: &(impl ReadAt + ?Sized),
+    parts: &[Range<u64>],
+    bases: &[Arc<OpenBase>],
+    work: &Work,
+    observer: &dyn Observer,
+) -> Result<HashSet<[u8; 32]>> {
+    let mut own = HashSet::new();
+    for base in bases {
+        for link in base.chain() {
+            work.allow(link.base.len);
+            let same = |part: &Range<u64>| link.equals(source, part.clone(), observer);
+            let found = parts.iter().map(same).find(|same| !matches!(same, Ok(false)));
+            if found.transpose()?.is_some() && own.insert(base.base.blake3) {
+                let what = if link.depth == base.depth { "is" } else { "is predicted from" };
+                let name = &base.base.name;
+                observer.warn(&format!("base {name:?} {what} what is encoded, and is left out"));
+            }
+        }
+    }
+    Ok(own)
+}
+
+/// `options` without the bases that are one of these sources, or are predicted from one.
+pub(crate) fn without_own(
+    options: &EncodeOptions,
+    sources: impl Iterator<Item = Result<File>>,
+    observer: &dyn Observer,
+) -> Result<EncodeOptions> {
+    let (bases, work) = open(options, observer)?;
+    let mut own = HashSet::new();
+    for source in sources.filter(|_| !bases.is_empty()) {
+        let source = source?;
+        let all = Listing::opaque().files(source.size()?);
+        own.extend(own_content(&source, &all, &bases, &work, observer)?);
+    }
+    let bases = options.bases.without(&own, &Limits::unlimited())?;
+    Ok(EncodeOptions { bases, ..options.clone() })
 }
 
 pub(super) fn shape_of(layer: &Layer, element: ElementType) -> Shape {

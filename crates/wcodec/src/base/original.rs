@@ -1,14 +1,20 @@
 //! The original of a base, read in ranges.
 
 use super::Base;
-use crate::container::read_at::{ReadAt, read_pooled};
+use crate::container::read_at::{ReadAt, read, read_pooled};
 use crate::container::reader::Reader;
 use crate::error::{Error, ErrorKind, Result};
+use crate::options::{Observer, go_on};
 use crate::pool::{Bytes, Pool};
 use crate::source::{self, Listing};
+use std::collections::HashSet;
 use std::io;
+use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
+
+/// Bytes that are compared at a time.
+const COMPARED: usize = 1 << 20;
 
 /// Rows of bytes at regular places.
 #[derive(Clone, Copy, Debug)]
@@ -69,6 +75,43 @@ impl OpenBase {
         content: Content,
     ) -> OpenBase {
         OpenBase { base, depth, path, content, pool: Pool::default() }
+    }
+
+    /// It and all that it is predicted from in turn.
+    pub(crate) fn chain(&self) -> Vec<&OpenBase> {
+        let mut chain = vec![self];
+        let mut known = HashSet::from([self.base.blake3]);
+        let mut at = 0;
+        while let Some(base) = chain.get(at) {
+            if let Content::Coded(reader) = &base.content {
+                let bases = reader.open_bases().iter().map(|base| &**base);
+                chain.extend(bases.filter(|base| known.insert(base.base.blake3)));
+            }
+            at += 1;
+        }
+        chain
+    }
+
+    /// Whether this part of `source` is its original.
+    pub(crate) fn equals(
+        &self,
+        source: &(impl ReadAt + ?Sized),
+        part: Range<u64>,
+        observer: &dyn Observer,
+    ) -> Result<bool> {
+        if part.end - part.start != self.base.len {
+            return Ok(false);
+        }
+        // Most differ early.
+        for at in (0..self.base.len).step_by(COMPARED) {
+            go_on(observer)?;
+            let len = (self.base.len - at).min(COMPARED as u64);
+            let theirs = self.read(at, Rows::one(len as usize))?;
+            if *read(source, part.start + at, len)? != *theirs {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// Rows of the original, one behind the other, from byte `at` on. The caller has checked them against

@@ -91,12 +91,52 @@ fn already_exists() -> Error {
     Error::argument("file exists (not overwritten without --force)")
 }
 
+/// A path without links in the folders around the file, which itself may be one; `None` if there is no such folder.
+pub(crate) fn location(path: &Path) -> Option<PathBuf> {
+    Some(std::fs::canonicalize(parent(path)).ok()?.join(path.file_name()?))
+}
+
+/// Fails if a file that appears as `output` would replace one of these, by this name or where a link of this name leads.
+pub(crate) fn check_kept<'a>(
+    output: &Path,
+    kept: impl Iterator<Item = (&'a Path, &'a str)>,
+) -> Result<()> {
+    let Some(place) = location(output).filter(|_| output.exists()) else { return Ok(()) };
+    for (path, what) in kept {
+        let leads_to = std::fs::canonicalize(path).ok();
+        if [location(path), leads_to].into_iter().flatten().any(|path| path == place) {
+            return Err(Error::argument(format!("would replace {what}")).in_file(output));
+        }
+    }
+    Ok(())
+}
+
 /// The folder that a path lies in.
 pub(crate) fn parent(path: &Path) -> &Path {
     match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
     }
+}
+
+/// Makes a file durable that lies in a folder which [`sync_tree`] makes durable later, unless that does it.
+pub(crate) fn sync_in_tree(file: &File) -> io::Result<()> {
+    if cfg!(target_os = "linux") { Ok(()) } else { file.sync_all() }
+}
+
+/// As [`sync_in_tree`], of a folder.
+pub(crate) fn sync_folder_in_tree(folder: &Path) -> io::Result<()> {
+    if cfg!(target_os = "linux") { Ok(()) } else { sync_folder(folder) }
+}
+
+/// Makes a folder durable, with everything in it that went through the functions above. On Linux that is one call for the whole
+/// file system: one for each of many small files would take most of the time.
+pub(crate) fn sync_tree(folder: &Path) -> io::Result<()> {
+    #[cfg(target_os = "linux")]
+    {
+        rustix::fs::syncfs(File::open(folder)?)?;
+    }
+    sync_folder(folder)
 }
 
 #[cfg(unix)]

@@ -10,13 +10,14 @@ mod walk;
 
 pub use tree::{decode_folder, encode_folder};
 
-use crate::container::commit::AtomicFile;
+use crate::container::commit::{AtomicFile, sync_in_tree};
 use crate::container::entries::Entry;
 use crate::container::footer::SourceKind;
 use crate::container::read_at::ReadAt;
 use crate::container::reader::Reader;
 use crate::error::{Error, Result};
 use crate::file::{encode_listed, open};
+use crate::limits::Limits;
 use crate::options::{DecodeOptions, EncodeOptions, Observer, go_on, with_threads};
 use crate::stats::{DecodeStats, EncodeStats};
 use joined::Joined;
@@ -43,6 +44,7 @@ pub fn encode_archive(
     observer: &dyn Observer,
 ) -> Result<EncodeStats> {
     let joined = Joined::of(folder, Some(output))?;
+    options.bases.check_output(output)?;
     let mut file = AtomicFile::create(output, options.force)?;
     let stats = encode_joined(&joined, file.file(), options, observer)?;
     file.commit()?;
@@ -71,6 +73,9 @@ fn encode_joined(
     let listing = joined.list(observer)?;
     let stats = encode_listed(joined, &listing, output, options, observer)?;
     joined.check()?;
+    // What could not be decoded without asking for it must not be made.
+    let places = places(listing.entries.iter());
+    Limits::default().check_places(stats.coded_bytes, stats.original_bytes, places)?;
     Ok(stats)
 }
 
@@ -103,10 +108,13 @@ pub fn decode_archive_from(
     let started = Instant::now();
     let new = NewFolder::create(folder, options.force)?;
     with_threads(options.threads, || {
-        let reader = Reader::open_with(source, &options.limits, &options.bases)?;
+        let (limits, bases) = (&options.limits, &options.bases);
+        let reader = Reader::open_observed(source, limits, bases, observer)?;
         if reader.source_kind() != SourceKind::Archive {
             return Err(Error::argument("not an archive, but a single file"));
         }
+        let places = places(reader.files());
+        options.limits.check_places(source.size()?, reader.original_len(), places)?;
         let mut files = Files::new(new, reader.files(), observer);
         let restored = reader.restore(&mut files, observer);
         let mut stats = restored.map_err(|error| files.failed.take().unwrap_or(error))?;
@@ -114,6 +122,19 @@ pub fn decode_archive_from(
         stats.elapsed = started.elapsed();
         Ok(stats)
     })
+}
+
+/// Files and folders that these entries become.
+fn places<'a>(entries: impl Iterator<Item = &'a Entry>) -> u64 {
+    let (mut places, mut before) = (0, "");
+    for entry in entries {
+        // Folders are those of the entry before as far as both paths are the same; those behind are new.
+        let (a, b) = (entry.path.split('/'), before.split('/'));
+        let known = a.zip(b).take_while(|(a, b)| a == b).count();
+        places += entry.path.split('/').skip(known).count() as u64;
+        before = &entry.path;
+    }
+    places
 }
 
 /// Deals bytes out to the files that they are, one behind the other.
@@ -142,7 +163,7 @@ impl<'a, I: Iterator<Item = &'a Entry>> Files<'a, I> {
         file.write_all(now).map_err(place)?;
         *left -= now.len() as u64;
         if *left == 0 {
-            file.sync_all().map_err(place)?;
+            sync_in_tree(file).map_err(place)?;
             self.current = None;
         }
         Ok(now.len())
@@ -158,7 +179,7 @@ impl<'a, I: Iterator<Item = &'a Entry>> Files<'a, I> {
         }
         let file = self.folder.file(&entry.path, entry.executable, entry.bytes)?;
         if entry.bytes == 0 {
-            file.sync_all()?;
+            sync_in_tree(&file)?;
         } else {
             self.current = Some((file, entry, entry.bytes));
         }

@@ -1,15 +1,12 @@
 //! A folder that appears whole or not at all: made beside the target, synced, and renamed.
 
-use crate::container::commit::{parent, reserve, sync_folder};
+use crate::container::commit::{parent, reserve, sync_folder, sync_folder_in_tree, sync_tree};
 use crate::container::entries::check_path;
 use crate::error::{Error, Result};
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
-
-/// Folders that are made in one: paths name many with few bytes.
-const MOST_FOLDERS: usize = 1 << 20;
 
 /// A folder that does not exist under its name until [`NewFolder::commit`]. Dropped before, it leaves nothing
 /// behind. Its files and folders are made in the order of their paths, part by part.
@@ -21,8 +18,6 @@ pub(super) struct NewFolder {
     target: PathBuf,
     /// The path of the folder that was made last, unless it was left. It and those around it are not synced yet.
     current: String,
-    /// How many folders were made.
-    made: usize,
 }
 
 impl NewFolder {
@@ -50,10 +45,11 @@ impl NewFolder {
         let root = temp.path().join("folder");
         std::fs::create_dir(&root).map_err(place)?;
         let target = target.to_path_buf();
-        Ok(NewFolder { temp, root, target, current: String::new(), made: 0 })
+        Ok(NewFolder { temp, root, target, current: String::new() })
     }
 
-    /// Makes an empty file, with room for so many bytes, and the folders around it. The caller syncs it.
+    /// Makes an empty file, with room for so many bytes, and the folders around it. The caller passes it to
+    /// [`sync_in_tree`](crate::container::commit::sync_in_tree).
     pub(super) fn file(&mut self, path: &str, executable: bool, bytes: u64) -> Result<File> {
         self.check(path)?;
         if let Some((folder, _)) = path.rsplit_once('/') {
@@ -87,13 +83,8 @@ impl NewFolder {
         let known = self.current.len();
         let ends = path.match_indices('/').map(|(at, _)| at).chain([path.len()]);
         for folder in ends.filter(|&end| end > known).filter_map(|end| path.get(..end)) {
-            if self.made == MOST_FOLDERS {
-                let error = Error::argument(format!("more than {MOST_FOLDERS} folders"));
-                return Err(error.in_file(&self.target));
-            }
             // That there is none yet tells apart names that the system takes for the same.
             std::fs::create_dir(self.root.join(folder)).map_err(|e| self.place(e, folder))?;
-            self.made += 1;
             folder.clone_into(&mut self.current);
         }
         Ok(())
@@ -101,7 +92,8 @@ impl NewFolder {
 
     /// Makes the current folder durable, in which nothing more will be made, and goes to the one around it.
     fn leave(&mut self) -> Result<()> {
-        sync_folder(&self.root.join(&self.current)).map_err(|e| self.place(e, &self.current))?;
+        let folder = self.root.join(&self.current);
+        sync_folder_in_tree(&folder).map_err(|e| self.place(e, &self.current))?;
         self.current.truncate(self.current.rfind('/').unwrap_or(0));
         Ok(())
     }
@@ -134,7 +126,7 @@ impl NewFolder {
         }
         let NewFolder { temp, root, target, .. } = self;
         let place = |e: io::Error| Error::from(e).in_file(&target);
-        sync_folder(&root).map_err(place)?;
+        sync_tree(&root).map_err(place)?;
         // This replaces an empty folder at most.
         std::fs::rename(&root, &target).map_err(place)?;
         drop(temp);

@@ -2,6 +2,8 @@
 
 use super::new::NewFolder;
 use super::walk::{Found, walk};
+use crate::base::matching::without_own;
+use crate::container::commit::sync_in_tree;
 use crate::container::read_at::{ReadAt, read_with};
 use crate::error::{Error, Result};
 use crate::file::{decode_to, encode_listed, open};
@@ -33,6 +35,10 @@ pub fn encode_folder(
     observer: &dyn Observer,
 ) -> Result<EncodeStats> {
     let inner = EncodeOptions { threads: None, ..options.clone() };
+    // Files of the folder could each be predicted from the other.
+    let sources = walk(input, None)?.into_iter().filter(|found| !found.is_folder());
+    let sources = sources.map(|found| open(&found.place));
+    let inner = without_own(&inner, sources, observer)?;
     let encode = |found: &Found, source: &File, new: &mut NewFolder, part: &Part<'_>| {
         let (mut listing, warning) = source::list(source)?;
         if let Some(warning) = warning {
@@ -47,7 +53,7 @@ pub fn encode_folder(
         }
         let mut file = new.file(&format!("{}{SUFFIX}", found.path), found.executable, 0)?;
         let stats = encode_listed(source, &listing, &mut file, &inner, part)?;
-        file.sync_all()?;
+        sync_in_tree(&file)?;
         Ok(stats)
     };
     each_file((input, output, options.force), options.threads, observer, encode)
@@ -73,7 +79,7 @@ pub fn decode_folder(
         };
         let mut file = new.file(name, found.executable, 0)?;
         let stats = decode_to(source, &mut file, &inner, part)?;
-        file.sync_all()?;
+        sync_in_tree(&file)?;
         Ok(stats)
     };
     each_file((input, output, options.force), options.threads, observer, decode)
@@ -121,7 +127,7 @@ fn copy(found: &Found, source: &File, new: &mut NewFolder, part: &Part<'_>) -> R
         part.progress(at, size);
         go_on(part)?;
     }
-    file.sync_all()?;
+    sync_in_tree(&file)?;
     Ok(Stats { original_bytes: size, coded_bytes: size, ..Stats::default() })
 }
 

@@ -1,14 +1,14 @@
 //! The files of a folder, through symbolic links.
 
-use crate::container::commit::parent;
+use crate::container::commit::location;
 use crate::container::entries::{check_path, path_order};
 use crate::error::{Error, Result};
 use crate::file::open_file;
 use crate::limits::Limits;
+use crate::stamp::Stamp;
 use std::fs::Metadata;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
 
 /// Files and folders that a folder may hold: links can make few of them many.
 const MOST: usize = 1 << 20;
@@ -32,10 +32,7 @@ impl Found {
 
     /// Checks that a file with this metadata is the one that was found, as it was then.
     pub(super) fn check(&self, meta: &Metadata) -> io::Result<()> {
-        match self.stamp == Some(Stamp::of(meta)) {
-            true => Ok(()),
-            false => Err(io::Error::other("changed while it was read")),
-        }
+        self.stamp.as_ref().map_or(Ok(()), |stamp| stamp.check(&Stamp::of(meta)))
     }
 
     /// As [`Found::check`], of what has its name now. Folders are not looked at.
@@ -45,30 +42,6 @@ impl Found {
         }
         let checked = std::fs::metadata(&self.place).and_then(|meta| self.check(&meta));
         checked.map_err(|e| Error::from(e).in_file(&self.place))
-    }
-}
-
-/// What tells that a file is another one, or was written to.
-#[derive(PartialEq, Eq)]
-struct Stamp {
-    bytes: u64,
-    /// `None` where the system does not know it.
-    modified: Option<SystemTime>,
-    /// Device and inode.
-    #[cfg(unix)]
-    identity: (u64, u64),
-}
-
-impl Stamp {
-    fn of(meta: &Metadata) -> Stamp {
-        #[cfg(unix)]
-        use std::os::unix::fs::MetadataExt as _;
-        Stamp {
-            bytes: meta.len(),
-            modified: meta.modified().ok(),
-            #[cfg(unix)]
-            identity: (meta.dev(), meta.ino()),
-        }
     }
 }
 
@@ -117,7 +90,7 @@ pub(super) fn walk(root: &Path, output: Option<&Path>) -> Result<Vec<Found>> {
 /// another kind is kept: it might have no other copy.
 fn replaced(output: &Path) -> Option<PathBuf> {
     open_file(output, &Limits::unlimited()).ok()?;
-    Some(std::fs::canonicalize(parent(output)).ok()?.join(output.file_name()?))
+    location(output)
 }
 
 /// The names in a folder.

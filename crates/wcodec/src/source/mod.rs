@@ -21,6 +21,7 @@ use crate::layer::Layer;
 use crate::packing::Structs;
 use std::collections::HashMap;
 use std::io;
+use std::ops::Range;
 use window::Window;
 
 /// Layers of one file.
@@ -53,6 +54,17 @@ impl Listing {
     /// The layers of a single file.
     pub(crate) fn new(kind: SourceKind, layers: Vec<Located>) -> Listing {
         Listing { kind, layers, entries: Vec::new() }
+    }
+
+    /// Where the files of an original of so many bytes are: all of it, and those of an archive.
+    pub(crate) fn files(&self, size: u64) -> Vec<Range<u64>> {
+        let mut end = 0;
+        let files = self.entries.iter().filter(|entry| !entry.is_folder()).map(|entry| {
+            end += entry.bytes;
+            end - entry.bytes..end
+        });
+        let files: Vec<_> = files.collect();
+        std::iter::once(0..size).chain(files).collect()
     }
 
     pub(crate) fn opaque() -> Listing {

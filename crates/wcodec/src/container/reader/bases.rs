@@ -15,8 +15,10 @@ use crate::container::read_at::ReadAt;
 use crate::error::{Error, ErrorKind, Result, corrupt};
 use crate::geometry::Rect;
 use crate::limits::Limits;
+use crate::options::Observer;
 use crate::pool::Bytes;
 use std::ops::Range;
+use std::sync::Arc;
 
 /// The partners of blocks, read.
 pub(super) struct LoadedBase<'a> {
@@ -50,8 +52,18 @@ impl<R: ReadAt> Reader<R> {
     /// As [`Reader::open`], or if a base is missing ([`ErrorKind::Base`]), its own bases are, or the
     /// chain of bases is longer than 8 files or leads back to one of them.
     pub fn open_with(source: R, limits: &Limits, bases: &Bases) -> Result<Reader<R>> {
+        Reader::open_observed(source, limits, bases, &())
+    }
+
+    /// As [`Reader::open_with`]; hashing bases can be stopped.
+    pub(crate) fn open_observed(
+        source: R,
+        limits: &Limits,
+        bases: &Bases,
+        observer: &dyn Observer,
+    ) -> Result<Reader<R>> {
         let mut reader = Reader::open(source, limits)?;
-        reader.find_bases(limits, bases)?;
+        reader.look_for_bases(limits, bases, observer)?;
         Ok(reader)
     }
 
@@ -60,14 +72,28 @@ impl<R: ReadAt> Reader<R> {
     /// # Errors
     /// As [`Reader::open_with`]; the reader then stays as it was.
     pub fn find_bases(&mut self, limits: &Limits, bases: &Bases) -> Result<()> {
+        self.look_for_bases(limits, bases, &())
+    }
+
+    fn look_for_bases(
+        &mut self,
+        limits: &Limits,
+        bases: &Bases,
+        observer: &dyn Observer,
+    ) -> Result<()> {
         (self.open_bases, self.work) =
-            bases.find_all(self.original_blake3(), &self.bases, limits)?;
+            bases.find_all(self.original_blake3(), &self.bases, limits, observer)?;
         Ok(())
     }
 
     /// The bases that layers of the file are predicted from.
     pub fn bases(&self) -> impl ExactSizeIterator<Item = &Base> {
         self.bases.iter()
+    }
+
+    /// Those that were found: all of them, or none.
+    pub(crate) fn open_bases(&self) -> &[Arc<OpenBase>] {
+        &self.open_bases
     }
 
     /// How many bases follow each other from this file on: 0 if it has none, `None` if they were not

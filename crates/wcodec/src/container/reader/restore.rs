@@ -94,7 +94,8 @@ impl<R: ReadAt> Reader<R> {
         let mut done = 0;
         // While a batch is written, it is hashed and the next one is decoded.
         let (mut ready, mut next) = (Vec::new(), Vec::new());
-        for batch in self.batches(parts)? {
+        for batch in self.batches(parts) {
+            let batch = batch?;
             let bytes = to_len(batch.iter().map(Unit::bytes).sum())?;
             // What an earlier batch left is overwritten, or an error ends this.
             next.resize(bytes, 0);

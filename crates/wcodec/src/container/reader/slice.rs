@@ -184,15 +184,14 @@ impl<R: ReadAt> Reader<R> {
                 }
                 _ => None,
             };
-            let whole = |(band, across): &(u64, u64)| {
-                let rect = geometry.rect(*band, *across);
-                rect.rows == 1 || rect.stride == rect.cols as u64
-            };
-            match place.filter(whole) {
+            match place {
                 Some((band, across)) => {
-                    let start = geometry.rect(band, across).start * size;
-                    let at = to_len(entry.offset - start)?;
-                    by_block.entry((segment, band, across)).or_default().push((at, out));
+                    // All of the block's rows or part of one of them.
+                    let rect = geometry.rect(band, across);
+                    let (row, col) =
+                        ((first - rect.start) / rect.stride, (first - rect.start) % rect.stride);
+                    let at = (row * rect.cols as u64 + col) * size + entry.offset % size;
+                    by_block.entry((segment, band, across)).or_default().push((to_len(at)?, out));
                 }
                 None => {
                     stats +=

@@ -62,24 +62,31 @@ impl<R: ReadAt> Reader<R> {
     }
 
     /// All units of some parts in order, a batch at a time.
-    pub(super) fn batches(&self, parts: &[Part]) -> Result<Vec<Vec<Unit>>> {
-        let mut batches: Vec<Vec<Unit>> = Vec::new();
-        let mut bytes = 0;
-        for part in parts {
-            for unit in self.units(part)? {
-                match batches.last_mut() {
-                    Some(batch) if bytes + unit.bytes() <= BATCH_BYTES => {
-                        bytes += unit.bytes();
-                        batch.push(unit);
-                    }
-                    _ => {
-                        bytes = unit.bytes();
-                        batches.push(vec![unit]);
-                    }
-                }
+    pub(super) fn batches<'a>(
+        &'a self,
+        parts: &'a [Part],
+    ) -> impl Iterator<Item = Result<Vec<Unit>>> + 'a {
+        let units = |part| match self.units(part) {
+            Ok(units) => units.into_iter().map(Ok).collect(),
+            Err(error) => vec![Err(error)],
+        };
+        let mut units = parts.iter().flat_map(units).peekable();
+        std::iter::from_fn(move || {
+            let first = match units.next()? {
+                Ok(unit) => unit,
+                Err(error) => return Some(Err(error)),
+            };
+            let mut bytes = first.bytes();
+            let mut batch = vec![first];
+            let fits = |unit: &Unit, bytes: u64| bytes + unit.bytes() <= BATCH_BYTES;
+            while let Some(Ok(unit)) =
+                units.next_if(|unit| unit.as_ref().is_ok_and(|unit| fits(unit, bytes)))
+            {
+                bytes += unit.bytes();
+                batch.push(unit);
             }
-        }
-        Ok(batches)
+            Some(Ok(batch))
+        })
     }
 
     /// Decodes units one behind the other into `out`, in parallel.

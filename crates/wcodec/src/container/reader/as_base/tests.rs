@@ -74,7 +74,7 @@ fn scattered(count: usize, bands: usize) -> (Vec<u8>, Bases) {
     let mut bases = Bases::new();
     bases.add_source("base", base);
 
-    let (found, work) = bases.open_given(&Limits::default()).unwrap();
+    let (found, work) = bases.open_given(&Limits::default(), &()).unwrap();
     work.allow(u64::MAX);
     let mut directory = Directory { bases: vec![found[0].base.clone()], ..Directory::default() };
     let mut data = Vec::new();
