@@ -127,8 +127,9 @@ impl BaseClasses {
             let Some((&[number, width], after)) = rest.split_first_chunk() else {
                 return Err(corrupt!("side block ends before the planes of base classes"));
             };
-            if classes.planes.last().is_some_and(|before| before.number >= number) {
-                return Err(corrupt!("base classes of plane {number} behind those of a later one"));
+            if let Some(before) = classes.planes.last().filter(|before| before.number >= number) {
+                let before = before.number;
+                return Err(corrupt!("base classes of plane {number} behind those of {before}"));
             }
             let width = u32::from(width);
             if width == 0 || width > MAX_CLASS_WIDTH {

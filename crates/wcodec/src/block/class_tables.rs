@@ -81,7 +81,7 @@ pub(crate) fn read_map<'b>(
     bytes: &'b [u8],
 ) -> Result<(Vec<u8>, &'b [u8])> {
     let Some((map, rest)) = bytes.split_at_checked(count.div_ceil(8)) else {
-        return Err(corrupt!("side block ends before the tables of {count} {what}"));
+        return Err(corrupt!("side block ends before the bits of {count} {what}"));
     };
     let bit = |k: usize| map[k / 8] >> (k % 8) & 1;
     if bit(0) != 0 || (count..map.len() * 8).any(|k| bit(k) != 0) {
