@@ -181,9 +181,9 @@ impl<'a> Merge<'a> {
         let second = self.second.bytes.get(elements.clone()).unwrap_or_default();
         let fits = |bytes: &&[u8]| bytes.is_empty() || bytes.len() == fields.len();
         assert!(lower.iter().chain([&second]).all(fits));
+        let fields = (fields.as_chunks().0, second.as_chunks().0);
         // SAFETY: a `Merge` is made at this level only; there are as many raw bits,
         // bytes and room as the fields need.
-        let fields = (fields.as_chunks().0, second.as_chunks().0);
         unsafe { self.steps(fields, packed, lower, out) };
     }
 
