@@ -204,6 +204,30 @@ def read_factors(payload, at, count, width):
     return decode_stream(stream, [(symbols, frequencies)] * len(steps), lanes, steps), at + length
 
 
+def read_map(payload, at, count):
+    """The number of each of `count` classes, by bits that tell whether it is one more than that before."""
+    bits = Bits(take(payload, at, ceil_div(count, 8)))
+    numbers = []
+    for _ in range(count):
+        numbers.append(bits.take(1) + (numbers[-1] if numbers else 0))
+    require(numbers[0] == 0 and bits.take(-count % 8) == 0, "bits of the classes")
+    return numbers, at + ceil_div(count, 8)
+
+
+def class_tables(tables, of_class, width):
+    """The first tables, as many as classes take, with their low bits."""
+    require(of_class[-1] < len(tables), "tables of the classes")
+    fields = []
+    for table_width, symbols, frequencies in tables[: of_class[-1] + 1]:
+        low = width - table_width
+        require(0 <= low <= 8, "low bits")
+        fields.append((low, symbols, frequencies))
+    a = min(symbols[0] << low for low, symbols, _ in fields)
+    b = max((symbols[-1] + 1 << low) - 1 for low, symbols, _ in fields)
+    require(b < 256 or (b | 7) - a // 8 * 8 < 256, "fields of the classes")
+    return fields
+
+
 def read_classes(payload, at, head, tables, part, minor):
     """Returns the classes of a group and what is behind them."""
     count, scan, lowest, width, products = head
@@ -216,22 +240,8 @@ def read_classes(payload, at, head, tables, part, minor):
     require(products <= 32 and (products == 0 or TYPES[element][0] in kinds), "products")
     require(products * (rows + cols) <= rows * cols, "more factors than elements")
     require(1 <= rows <= 1 << 20 and 1 <= cols <= 1 << 20, "part of the view")
-    bits = Bits(take(payload, at, ceil_div(count, 8)))
-    at += ceil_div(count, 8)
-    of_class, table = [], 0
-    for _ in range(count):
-        table += bits.take(1)
-        of_class.append(table)
-    require(of_class[0] == 0 and bits.take(-count % 8) == 0, "tables of the classes")
-    require(table < len(tables), "tables of the classes")
-    fields = []
-    for table_width, symbols, frequencies in tables[: table + 1]:
-        low = width - table_width
-        require(0 <= low <= 8, "low bits")
-        fields.append((low, symbols, frequencies))
-    a = min(symbols[0] << low for low, symbols, _ in fields)
-    b = max((symbols[-1] + 1 << low) - 1 for low, symbols, _ in fields)
-    require(b < 256 or (b | 7) - a // 8 * 8 < 256, "fields of the classes")
+    of_class, at = read_map(payload, at, count)
+    fields = class_tables(tables, of_class, width)
     row_factors, at = read_factors(payload, at, rows, 6)
     col_factors, at = read_factors(payload, at, cols, 6)
     means = []
@@ -297,19 +307,24 @@ def decode_classes(stream, classes, width, rows, cols, corner, contexts):
         at += active
         clas = of_unit[step[0] // n] if classes["scan"] == 2 else class_of(classes, step, cols, *factors)
         tables.append(classes["tables"][classes["of_class"][clas]])
+    return decode_fields(stream, tables, lanes, steps, where).reshape(rows, cols)
+
+
+def decode_fields(stream, tables, lanes, steps, where):
+    """Fields of a plane with classes. `where` has their places in the order of the scan, `tables` the table of each step."""
     low_len = ceil_div(sum(active * low for active, (low, *_) in zip(steps, tables)), 8)
     require(low_len <= len(stream), "low bits")
     bits = Bits(stream[len(stream) - low_len :])
     coded = decode_stream(
         stream[: len(stream) - low_len], [table[1:] for table in tables], lanes, steps
     )
-    out, symbols = numpy.zeros(rows * cols, int), iter(zip(where, coded))
+    out, symbols = numpy.zeros(len(where), int), iter(zip(where, coded))
     for active, (low, *_) in zip(steps, tables):
         for _ in range(active):
             place, symbol = next(symbols)
             out[place] = (symbol << low) + bits.take(low)
     require(bits.take(8 * low_len - bits.at) == 0, "unused low bits")
-    return out.reshape(rows, cols)
+    return out
 
 
 # --- prediction (section 8) -------------------------------------------------------------------
@@ -414,6 +429,42 @@ def add_base(residual, partner, size, transform, prediction):
     return numpy.where(found & top, found - top, mask - found)
 
 
+def read_base_classes(payload, at, count, tables, name):
+    """Returns the base classes of so many planes and what is behind them."""
+    require(count <= 16 and name in MANTISSA, "base classes")
+    lowest, sizes = take(payload, at, 2)
+    require(2 <= sizes <= 64, "exponents of base classes")
+    of_exponent, at = read_map(payload, at + 2, sizes)
+    require(2 <= of_exponent[-1] + 1 <= 24, "base classes")
+    planes, before, first = {}, -1, 0
+    for _ in range(count):
+        number, width = take(payload, at, 2)
+        require(number > before and 1 <= width <= 8, "plane of base classes")
+        of_class, at = read_map(payload, at + 2, of_exponent[-1] + 1)
+        planes[number] = width, of_class, class_tables(tables[first:], of_class, width)
+        first, before = first + of_class[-1] + 1, number
+    return {"lowest": lowest, "of_exponent": of_exponent, "planes": planes}, at
+
+
+def decode_base_classes(stream, classes, number, width, name, size, partners):
+    """The fields of a plane with base classes, in row-major order."""
+    require(classes is not None and number in classes["planes"], "no base classes here")
+    plane_width, of_class, tables = classes["planes"][number]
+    require(plane_width == width, "width of the base classes")
+    mantissa = MANTISSA[name]
+    exponents = partners.astype(object) >> mantissa & (1 << 8 * size - 1 - mantissa) - 1
+    if name == "F64":
+        exponents = numpy.clip(exponents - 896, 0, 255)
+    of_exponent = classes["of_exponent"]
+    at = numpy.clip(exponents - classes["lowest"], 0, len(of_exponent) - 1)
+    of_element = [of_exponent[e] for e in at]
+    order = sorted(range(len(of_element)), key=lambda element: of_element[element])
+    lanes, steps = linear_steps(len(order), 32)
+    first = [sum(steps[:k]) for k in range(len(steps))]
+    of_step = [tables[of_class[of_element[order[k]]]] for k in first]
+    return decode_fields(stream, of_step, lanes, steps, order)
+
+
 # --- copies and archives (sections 12, 13) ------------------------------------------------------
 
 
@@ -506,7 +557,7 @@ def decode_coded(payload, element, rows, cols, scan, tile, side, corner, partner
     tables = []
     for index, (width, kind, value, length) in enumerate(records):
         require(1 <= width <= 12 and (kind or width <= 8), "plane record")
-        require(kind <= 3 or (kind == 4 and index == 0), "plane kind")
+        require(kind <= 3 or (kind == 4 and index == 0) or (kind == 5 and prediction), "plane kind")
         require(kind in (1, 2) or value == 0, "plane value")
         require(kind != 1 or (value < 1 << width and length == 0), "constant plane")
         require(kind or length == ceil_div(count * width, 8), "raw plane")
@@ -532,7 +583,10 @@ def decode_coded(payload, element, rows, cols, scan, tile, side, corner, partner
         elif kind == 1:
             values = numpy.full(count, value, numpy.uint64)
         else:
-            if kind == 4:
+            if kind == 5:
+                based = side["based"]
+                values = decode_base_classes(stream, based, index, width, name, size, partners())
+            elif kind == 4:
                 values = decode_classes(stream, side["classes"], width, rows, cols, corner, contexts)
                 require(side["classes"]["scan"] < 2 or not map_len, "tile map with contexts")
             else:
@@ -590,7 +644,8 @@ def read_side(payload, part, minor):
     count, classes, scan, lowest, width, products = struct.unpack("<HHBBBB", take(payload, 0, 8))
     require(count <= 256 and len(payload) <= 1 << 20, "side block")
     require(1 <= classes <= (64 if minor else 1), "scale classes")
-    require(classes > 1 or scan == lowest == width == products == 0, "classes that are not there")
+    based = scan if classes == 1 and minor >= 4 else 0
+    require(classes > 1 or (scan == based and lowest == width == products == 0), "no classes")
     at, tables = 8, []
     for _ in range(count):
         table_width = take(payload, at, 1)[0]
@@ -598,13 +653,16 @@ def read_side(payload, part, minor):
         symbols, frequencies, used = read_table(payload[at + 1 :], table_width)
         tables.append((table_width, symbols, frequencies))
         at += 1 + used
-    found = None
+    found = of_base = None
+    if based:
+        name = TYPES[part[2]][0]
+        of_base, at = read_base_classes(payload, at, based, tables, name)
     if classes > 1:
         require(scan <= (2 if minor >= 4 else 1) and 1 <= width <= 12, "scan and width of classes")
         head = (classes, scan, lowest, width, products)
         found, at = read_classes(payload, at, head, tables, part, minor)
     require(at == len(payload), "bytes behind the contents")
-    return {"tables": tables, "classes": found}
+    return {"tables": tables, "classes": found, "based": of_base}
 
 
 # --- container (sections 2, 3) ----------------------------------------------------------------
@@ -891,7 +949,7 @@ def decode_segment(data, segment, records, minor, originals, contexts=None):
     out, number, covered = [], 0, 0
     for first in range(0, len(segment["bands"]), segment["group"]):
         group, pending = segment["bands"][first : first + segment["group"]], []
-        side, (height, breadth) = {"tables": [], "classes": None}, segment["block"]
+        side, (height, breadth) = {"tables": [], "classes": None, "based": None}, segment["block"]
         body = group[: max(0, segment["body"] - first)]
         for down, band in enumerate(group):
             pitch, start = sum(cols for _, cols in band), covered

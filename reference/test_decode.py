@@ -34,8 +34,8 @@ def run(*args):
 @functools.cache
 def originals():
     """Those of the golden files' bases."""
-    base = (BASES[0] / "base.safetensors").read_bytes()
-    return base, decode((BASES[1] / "steps.wcodec").read_bytes(), [base])
+    base, noisy = ((BASES[0] / f"{name}.safetensors").read_bytes() for name in ("base", "noisy"))
+    return base, noisy, decode((BASES[1] / "steps.wcodec").read_bytes(), [base])
 
 
 def joined(path):

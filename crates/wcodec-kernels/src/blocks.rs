@@ -4,6 +4,7 @@
 use crate::lines::{LINE, Lines};
 use crate::merge::{Fields, Merge};
 use crate::predict::{Tiling, restore};
+use crate::sorted::{PADDING, Sorted};
 use crate::streams::{RowStream, StreamSpace, decode_rows};
 use crate::target::{Decoded, Pieces, Target};
 use crate::{
@@ -37,6 +38,8 @@ pub struct Coded<'a> {
     pub order: &'a [u32],
     /// Low bits of the fields that are not coded.
     pub low: LowBits<'a>,
+    /// How the elements are sorted, whose symbols the row scan then takes in this order; `None` for their own.
+    pub sorted: Option<&'a Sorted>,
 }
 
 /// The lowest bits of fields, stored beside the symbols of a stream, as many as the class of the step
@@ -112,6 +115,8 @@ pub struct DecodeSpace {
     streams: StreamSpace,
     wide: Vec<u16>,
     unpacked: Vec<Vec<u8>>,
+    /// Fields of planes that were sorted.
+    unsorted: Vec<Vec<u8>>,
     /// Elements of pieces.
     pieces: Lines,
     #[cfg(target_arch = "x86_64")]
@@ -151,7 +156,7 @@ impl<'a> Block<'a> {
                     assert_eq!(Some(packed.len()), packed_len(self.elements(), width));
                 }
                 Source::Coded(coded) => {
-                    let Coded { classes, order, low, .. } = coded;
+                    let Coded { classes, order, low, sorted, .. } = coded;
                     let steps = self.steps(&coded);
                     classes.check_decoding(steps);
                     let fits = |table: &DecodeTable| table.highest() >> width == 0;
@@ -164,6 +169,10 @@ impl<'a> Block<'a> {
                     let bits = low.bits(level, steps, classes.of_step());
                     let len = bits.map(|bits| bits.div_ceil(8));
                     assert_eq!(len, Some(low.packed.len()), "low bits of each step");
+                    let fits = |sorted: &Sorted| {
+                        sorted.len() == self.elements() && coded.scan == Scan::Row && base
+                    };
+                    assert!(sorted.is_none_or(fits), "bytes of all elements are sorted");
                 }
             }
         }
@@ -172,6 +181,12 @@ impl<'a> Block<'a> {
             assert_eq!(tiles.predictors.len(), tiles.tiling.count(), "a predictor for each tile");
             assert_eq!((tiles.tiling.rows(), tiles.tiling.cols()), (self.rows, self.cols));
         }
+    }
+
+    /// Whether elements are sorted for a plane.
+    #[cfg_attr(not(target_arch = "x86_64"), allow(dead_code, reason = "no fused decoder"))]
+    pub(crate) fn is_sorted(&self) -> bool {
+        self.coded().any(|(_, coded)| coded.sorted.is_some())
     }
 
     pub(crate) fn coded(&self) -> impl Iterator<Item = (usize, Coded<'a>)> {
@@ -227,14 +242,7 @@ pub fn decode_blocks(
             verdicts.extend(done);
             continue;
         }
-        // As many blocks as there are streams to decode side by side.
-        let mut streams = 0;
-        let enough = |block: &Block<'_>| {
-            streams += block.coded().count();
-            streams >= STREAMS_AT_ONCE
-        };
-        let rest = &blocks[first..];
-        let count = rest.iter().position(enough).map_or(rest.len(), |at| at + 1);
+        let count = (blocks.len() - first).min(STREAMS_AT_ONCE);
         decode_stepwise(level, first..first + count, &mut target, space, &mut verdicts);
     }
     verdicts
@@ -258,8 +266,8 @@ fn decode_stepwise(
     for block in blocks {
         let Block { rows, cols, .. } = *block;
         for ((_, coded), out) in block.coded().zip(&mut free) {
-            if out.len() < block.elements() {
-                out.resize(block.elements(), 0);
+            if out.len() < block.elements() + PADDING {
+                out.resize(block.elements() + PADDING, 0);
             }
             streams.push(RowStream { coded, rows, cols, out });
         }
@@ -291,9 +299,16 @@ fn finish(
     space: &mut DecodeSpace,
 ) {
     let block = &target.blocks[number];
-    let DecodeSpace { symbols: all, wide, unpacked, pieces: room, .. } = space;
+    let DecodeSpace { symbols: all, wide, unpacked, unsorted, pieces: room, .. } = space;
     let elements = block.elements();
-    let mut symbols = all[symbols].iter().map(|symbols| &symbols[..elements]);
+    let streams = &all[symbols];
+    unsorted.resize_with(unsorted.len().max(streams.len()), Vec::new);
+    unsort(level, block, streams, unsorted);
+    let in_rows = block.coded().zip(streams).zip(&*unsorted);
+    let mut symbols = in_rows.map(|(((_, coded), symbols), unsorted)| match coded.sorted {
+        None => &symbols[..elements],
+        Some(_) => &unsorted[..elements],
+    });
     let mut planes = Vec::with_capacity(block.planes.len());
     for plane in &block.planes {
         let fields = match plane.source {
@@ -329,6 +344,27 @@ fn finish(
         let bytes = &mut room[..elements.len() * size];
         merge.piece(elements.clone(), bytes, unpacked);
         target.take(number, elements.start, bytes);
+    }
+}
+
+/// Puts the symbols of those of the streams whose elements are sorted in the order of the rows.
+fn unsort(level: Level, block: &Block<'_>, streams: &[Vec<u8>], unsorted: &mut [Vec<u8>]) {
+    let elements = block.elements();
+    let planes = block.coded().zip(streams).zip(unsorted);
+    let mut sorted: Vec<(&Sorted, &[u8], &mut [u8])> = planes
+        .filter_map(|(((_, coded), symbols), unsorted)| {
+            let sorted = coded.sorted?;
+            unsorted.resize(unsorted.len().max(elements), 0);
+            Some((sorted, &symbols[..elements + PADDING], &mut unsorted[..elements]))
+        })
+        .collect();
+    for planes in sorted.chunks_mut(2) {
+        match planes {
+            [(sorted, a, out_a), (other, b, out_b)] if std::ptr::eq(*sorted, *other) => {
+                sorted.unsort(level, [a, b], [out_a, out_b]);
+            }
+            _ => planes.iter_mut().for_each(|(sorted, a, out)| sorted.unsort(level, [a], [out])),
+        }
     }
 }
 

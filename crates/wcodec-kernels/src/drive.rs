@@ -163,29 +163,56 @@ macro_rules! drive {
             };
             let common = jobs.iter().map(|job| job.0.steps.full()).min().unwrap_or(0);
             let starts: [*mut u8; N] = std::array::from_fn(|n| jobs[n].0.out.as_mut_ptr());
-            run(&mut lanes, 0..common, &table, |n, step, table, symbols| {
+            let sink = |n: usize, step: usize, table: &$table, symbols: $symbols| {
                 // SAFETY: `step` is below the full steps of each stream, whose `out` has 32 bytes
                 // for each.
                 unsafe {
                     store$(::<$generic>)?(starts[n].add($crate::LANES * step), table, symbols);
                 };
-            });
+            };
+            run(&mut lanes, 0..common, &table, sink);
+            // Longer streams go on side by side.
+            let full: [usize; N] = std::array::from_fn(|n| jobs[n].0.steps.full());
+            let mut steps = common..common;
+            loop {
+                let longer: Vec<usize> = (0..N).filter(|&n| full[n] > steps.end).collect();
+                let Some(end) = longer.iter().map(|&n| full[n]).min() else { break };
+                steps = steps.end..end;
+                match longer[..] {
+                    [a, b, c] => go_on([a, b, c], &mut lanes, steps.clone(), &table, sink),
+                    [a, b] => go_on([a, b], &mut lanes, steps.clone(), &table, sink),
+                    _ => longer.iter().for_each(|&a| {
+                        go_on([a], &mut lanes, steps.clone(), &table, sink);
+                    }),
+                }
+            }
             for (n, (job, mut lanes)) in jobs.iter_mut().zip(lanes).enumerate() {
                 let steps = job.0.steps;
-                let (full, rest) = job.0.out.split_at_mut(steps.full_symbols());
-                let one = std::array::from_mut(&mut lanes);
-                run(
-                    one,
-                    common..steps.full(),
-                    |_, step| table(n, step),
-                    |_, step, table, symbols| {
-                        let out = &mut full[$crate::LANES * step..][..$crate::LANES];
-                        // SAFETY: `out` has the 32 bytes that are written.
-                        unsafe { store$(::<$generic>)?(out.as_mut_ptr(), table, symbols) };
-                    },
-                );
+                let rest = &mut job.0.out[steps.full_symbols()..];
                 tail(&mut lanes, steps, |step| table(n, step), rest);
                 *job.1 = lanes.end();
+            }
+        }
+
+        /// Decodes more steps of some of the streams.
+        #[inline]
+        #[target_feature(enable = $features)]
+        fn go_on<'t, $(const $generic: usize,)? const M: usize, const N: usize>(
+            streams: [usize; M],
+            lanes: &mut [Lanes<'_ $(, $generic)?>; N],
+            steps: std::ops::Range<usize>,
+            table: impl Fn(usize, usize) -> &'t $table,
+            sink: impl Fn(usize, usize, &$table, $symbols),
+        ) {
+            let mut some = streams.map(|n| lanes[n]);
+            run(
+                &mut some,
+                steps,
+                |m, step| table(streams[m], step),
+                |m, step, table, symbols| sink(streams[m], step, table, symbols),
+            );
+            for (n, some) in streams.into_iter().zip(some) {
+                lanes[n] = some;
             }
         }
     };

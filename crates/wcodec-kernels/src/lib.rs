@@ -27,6 +27,7 @@ mod products;
 mod rans;
 pub mod scalar;
 mod slots;
+mod sorted;
 mod streams;
 mod structs;
 mod target;
@@ -61,6 +62,7 @@ pub use rans::{
 };
 pub use scalar::histogram::{ByteCounts, FieldCounts, MAX_VALUES, histogram};
 pub use slots::{ALIAS_SYMBOLS, DecodeTable, MAX_SYMBOLS, TABLE_BITS, TABLE_SIZE, TableError};
+pub use sorted::{Exponent, MAX_SORTED, Sorted, exponents};
 pub use structs::{
     Axis, CodeField, MAX_PIVOT_CODES, MAX_PIVOT_GROUP, MAX_PIVOTS, Piece, Pivot, Pivots, PutPivots,
     Scatter, gather_codes,

@@ -78,8 +78,7 @@ impl LowBits<'_> {
         let mut rest = symbols;
         for step in first..steps.count() {
             let width = self.width(of_step, step) as usize;
-            let lanes = if step < steps.full() { steps.lanes() } else { steps.tail_lanes() };
-            let (now, later) = rest.split_at_mut(lanes);
+            let (now, later) = rest.split_at_mut(steps.lanes_of(step));
             for symbol in now {
                 let low = u16::from(self.packed.get(bit / 8).copied().unwrap_or(0));
                 let high = u16::from(self.packed.get(bit / 8 + 1).copied().unwrap_or(0));

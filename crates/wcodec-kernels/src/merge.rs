@@ -51,7 +51,7 @@ type Narrow<'a> = (&'a [u8], u32);
 pub(crate) struct Merge<'a> {
     level: Level,
     element: Element,
-    /// None of them of ranks: these are bytes above a base where no gap is.
+    /// Without vectors none of them of ranks: these are bytes above a base where no gap is.
     planes: Vec<Plane<'a>>,
     gaps: Vec<Gaps<'a>>,
     #[cfg(target_arch = "x86_64")]
@@ -60,17 +60,13 @@ pub(crate) struct Merge<'a> {
 
 impl<'a> Merge<'a> {
     pub(crate) fn new(level: Level, element: Element, mut planes: Vec<Plane<'a>>) -> Merge<'a> {
-        let mut gaps = Vec::new();
-        let mut shift = element.bits();
-        for (width, fields) in &mut planes {
-            shift -= *width;
-            if let Fields::Ranks(ranks, symbols) = *fields {
-                let (run, base) = longest_run(symbols);
-                *fields = Fields::Bytes(ranks, base);
-                let all = run.len() == symbols.len();
-                gaps.extend((!all).then_some(Gaps { ranks, symbols, shift, run, base }));
-            }
+        #[cfg(target_arch = "x86_64")]
+        let vectors = x86_64::avx512::Merge::of(level, element, &planes);
+        #[cfg(target_arch = "x86_64")]
+        if vectors.is_some() {
+            return Merge { level, element, planes, gaps: Vec::new(), vectors };
         }
+        let gaps = close_gaps(element, &mut planes);
         Merge {
             level,
             element,
@@ -195,6 +191,22 @@ struct Gaps<'a> {
     shift: u32,
     run: Range<usize>,
     base: u16,
+}
+
+/// Makes bytes of ranks, of which those outside the longest run are to be replaced.
+fn close_gaps<'a>(element: Element, planes: &mut [Plane<'a>]) -> Vec<Gaps<'a>> {
+    let mut gaps = Vec::new();
+    let mut shift = element.bits();
+    for (width, fields) in planes {
+        shift -= *width;
+        if let Fields::Ranks(ranks, symbols) = *fields {
+            let (run, base) = longest_run(symbols);
+            *fields = Fields::Bytes(ranks, base);
+            let all = run.len() == symbols.len();
+            gaps.extend((!all).then_some(Gaps { ranks, symbols, shift, run, base }));
+        }
+    }
+    gaps
 }
 
 /// The ranks of the longest run of symbols without a gap, and what these symbols lie above their ranks.

@@ -109,6 +109,23 @@ impl Steps {
         full.chunks(self.lanes).chain(tail.chunks(self.tail_lanes.max(1)))
     }
 
+    /// How many steps begin before this symbol, in the order of the steps.
+    pub(crate) fn beginning_before(self, symbol: usize) -> usize {
+        let tail = symbol.saturating_sub(self.full_symbols());
+        symbol.div_ceil(self.lanes).min(self.full) + tail.div_ceil(self.tail_lanes.max(1))
+    }
+
+    /// The first `count` steps, all of them full.
+    pub(crate) fn first(self, count: usize) -> Steps {
+        assert!(count <= self.full, "full steps");
+        Steps { full: count, tail_lanes: 0, tail: 0, ..self }
+    }
+
+    /// Lanes that take part in a step.
+    pub(crate) fn lanes_of(self, step: usize) -> usize {
+        if step < self.full { self.lanes } else { self.tail_lanes }
+    }
+
     /// Full steps.
     pub(crate) fn full(self) -> usize {
         self.full
@@ -198,6 +215,11 @@ impl<'a, Table> Classes<'a, Table> {
         self.of_step
     }
 
+    /// The same for the first `count` steps.
+    pub(crate) fn first(self, count: usize) -> Classes<'a, Table> {
+        Classes { of_step: &self.of_step[..count], ..self }
+    }
+
     /// The table of a step.
     #[inline(always)]
     pub(crate) fn table(&self, step: usize) -> &'a Table {
@@ -217,6 +239,19 @@ impl Classes<'_, DecodeTable> {
     /// What the bytes of all symbols are distances from; `None` if they are ranks.
     pub(crate) fn base(&self) -> Option<u16> {
         self.first.base()
+    }
+
+    /// The first so many steps, with which the stream ends: those behind them have tables of one symbol, which take
+    /// nothing of it. At least one.
+    pub(crate) fn informative(&self, steps: Steps) -> usize {
+        let mut informative = [false; 256];
+        for (informative, table) in informative.iter_mut().zip(self.tables) {
+            *informative = table.symbols().len() > 1;
+        }
+        match self.of_step.iter().rposition(|&class| informative[usize::from(class)]) {
+            _ if self.of_step.is_empty() => steps.count(),
+            last => last.map_or(1, |last| last + 1),
+        }
     }
 
     /// As [`Classes::check`]; and several tables have one base.

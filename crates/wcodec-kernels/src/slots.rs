@@ -317,6 +317,11 @@ impl DecodeTable {
         &self.symbols
     }
 
+    /// What decoding puts out for a rank.
+    pub(crate) fn byte(&self, rank: u8) -> u8 {
+        self.bytes[usize::from(rank)]
+    }
+
     /// The highest symbol.
     pub(crate) fn highest(&self) -> u16 {
         self.highest

@@ -38,17 +38,28 @@ pub(crate) fn decode_rows(
         Set::Avx2 => x86_64::avx2::decode_columns(level, streams, &mut space.strips),
         _ => vec![None; streams.len()],
     };
-    let mut open: Vec<&mut RowStream<'_>> = streams
-        .iter_mut()
-        .zip(&verdicts)
-        .filter_map(|(stream, verdict)| verdict.is_none().then_some(stream))
-        .collect();
-    let mut jobs: Vec<StreamJob<'_>> = open.iter_mut().map(|stream| stream.job()).collect();
-    let mut decoded = decode(level, &mut jobs).into_iter();
-    for stream in open {
+    let numbered = streams.iter_mut().zip(verdicts).enumerate();
+    let mut open = Vec::with_capacity(numbered.len());
+    let mut results = vec![Ok(()); numbered.len()];
+    for (number, (stream, verdict)) in numbered {
+        match verdict {
+            Some(verdict) => results[number] = verdict,
+            None => {
+                let kept = stream.informative();
+                open.push((number, stream, kept));
+            }
+        }
+    }
+    // Side by side go streams that are about equally long.
+    open.sort_by_key(|(_, _, kept)| std::cmp::Reverse(*kept));
+    let mut jobs: Vec<StreamJob<'_>> =
+        open.iter_mut().map(|(_, stream, kept)| stream.job(*kept)).collect();
+    let decoded = decode(level, &mut jobs);
+    for ((number, stream, _), verdict) in open.into_iter().zip(decoded) {
+        results[number] = verdict;
         stream.put_in_rows(level, &mut space.turned);
     }
-    verdicts.into_iter().filter_map(|verdict| verdict.or_else(|| decoded.next())).collect()
+    results
 }
 
 impl RowStream<'_> {
@@ -56,10 +67,29 @@ impl RowStream<'_> {
         Steps::of(self.coded.scan, self.rows, self.cols)
     }
 
-    /// To be decoded in the order of the scan.
-    fn job(&mut self) -> StreamJob<'_> {
+    /// The first steps, all of them or full ones, behind which none takes anything of the stream.
+    fn informative(&self) -> usize {
+        let (steps, kept) = (self.steps(), self.coded.classes.informative(self.steps()));
+        if kept > steps.full() { steps.count() } else { kept }
+    }
+
+    /// To be decoded in the order of the scan, but for what lies behind the first steps, which is filled.
+    fn job(&mut self, kept: usize) -> StreamJob<'_> {
         let (steps, Coded { classes, stream, .. }) = (self.steps(), self.coded);
-        StreamJob { classes, stream, steps, out: &mut self.out[..steps.symbols()] }
+        let out = &mut self.out[..steps.symbols()];
+        if kept == steps.count() {
+            return StreamJob { classes, stream, steps, out };
+        }
+        let (out, mut rest) = out.split_at_mut(kept * steps.lanes());
+        let mut step = kept;
+        for run in classes.of_step()[kept..].chunk_by(|a, b| a == b) {
+            let end = step + run.len();
+            let (now, later) =
+                rest.split_at_mut((step..end).map(|step| steps.lanes_of(step)).sum());
+            now.fill(classes.table(step).byte(0));
+            (rest, step) = (later, end);
+        }
+        StreamJob { classes: classes.first(kept), stream, steps: steps.first(kept), out }
     }
 
     /// Adds the low bits to what was decoded in the order of the scan, and puts it in the order of the rows.

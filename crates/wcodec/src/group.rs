@@ -1,6 +1,8 @@
 //! A group: the bands of a segment that share frequency tables. Chooses the field split, the
 //! predictors worth trying and the tables, then encodes the blocks.
 
+use crate::base::classes::MAX_CLASS_WIDTH;
+use crate::base::plan::BasePlan;
 use crate::base::residual::{self, GroupBase, Residual};
 use crate::block::decode::BlockFormat;
 use crate::block::encode::{
@@ -48,6 +50,11 @@ const SPLIT_GAIN: u64 = 2000;
 const PARTS: u64 = 256;
 /// A sample may see prediction this part too dear.
 const PREDICTION_MARGIN: u64 = 50;
+/// Base classes must save one part in this of the elements, or one part in this of what they take without.
+const BASE_GAIN: u64 = 333;
+const BASE_CODED_GAIN: u64 = 33;
+/// And as many bytes, which the alignment of blocks may take.
+const BASE_BYTES: u64 = 64;
 /// What the tables of all other planes take in a side block, at most.
 const OTHER_TABLES: usize = 16 << 10;
 /// A side block costs a record and, on average, half its alignment.
@@ -131,6 +138,7 @@ impl<'a> GroupJob<'a> {
             coded: self.bytes,
             tops: &tops,
             predictions: &[],
+            partners: self.base.map_or(&[], |base| base.bytes),
             base: self.first(),
         };
         let (format, coding) = match &residual {
@@ -226,6 +234,12 @@ impl<'a> GroupJob<'a> {
                 coding = scaled;
             }
         }
+        if may_share
+            && let Some(based) = self.based_coding(format, rects, &coding.split)?
+            && based.price + self.least_gain(coding.price) < coding.price
+        {
+            coding = based;
+        }
         // Trying all predictors costs more than coding: a sample must suggest that they win.
         if let Some(part) = self.predicted_part(format, rects, width) {
             let predicted = plain - first + first / PARTS * part;
@@ -233,7 +247,7 @@ impl<'a> GroupJob<'a> {
                 let mut split = self.choose_split(format, Some(width), rects.len());
                 split.predictors = self.predictors;
                 let drafts = make_drafts(format, rects, &split);
-                let predicted = choose_tables(&self.format, split, drafts, may_share, None)?;
+                let predicted = choose_tables(&self.format, split, drafts, may_share, Plan::None)?;
                 if predicted.price < coding.price {
                     coding = predicted;
                 }
@@ -258,7 +272,8 @@ impl<'a> GroupJob<'a> {
         let coded = shared.scale.as_ref().map_or(elements, |plan| plan.coded(elements));
         let format = GroupFormat { coded, ..format };
         let view = shared.scale.as_ref().map_or(view, |plan| view.of_plan(plan));
-        let has_side = side.unwrap_or(!shared.tables.is_empty() || shared.scale.is_some());
+        let classes = shared.scale.is_some() || shared.based.is_some();
+        let has_side = side.unwrap_or(!shared.tables.is_empty() || classes);
         let blocks: Vec<Vec<EncodedBlock>> = drafts
             .into_par_iter()
             .zip(choices)
@@ -278,10 +293,10 @@ impl<'a> GroupJob<'a> {
         let contexts = shared.scale.as_ref().is_some_and(of_contexts);
         let mut side = None;
         if has_side {
-            let SharedTables { tables, scale } = shared;
+            let SharedTables { tables, scale, based } = shared;
             let tables: Vec<(u32, Table)> =
                 tables.into_iter().map(|(width, prepared)| (width, prepared.table)).collect();
-            let payload = side::write(level, &tables, scale.as_ref())?;
+            let payload = side::write(level, &tables, (scale.as_ref(), based.as_ref()))?;
             stats.blocks += 1;
             stats.coded_bytes += payload.len() as u64;
             stats.table_bytes += payload.len() as u64;
@@ -309,7 +324,7 @@ impl<'a> GroupJob<'a> {
             split = self.choose_split(format, Some(width), rects.len());
             drafts = make_drafts(format, rects, &split);
         }
-        choose_tables(&self.format, split, drafts, may_share, None)
+        choose_tables(&self.format, split, drafts, may_share, Plan::None)
     }
 
     /// Scale classes; `None` if they gain nothing.
@@ -322,7 +337,7 @@ impl<'a> GroupJob<'a> {
     ) -> Result<Option<Coding>> {
         let Some(plan) = view.choose(options)? else { return Ok(None) };
         // A reader takes side blocks of a bounded length; products are few enough, but for rare symbols.
-        let len = side::write(format.level, &[], Some(&plan))?.len() + OTHER_TABLES;
+        let len = side::write(format.level, &[], (Some(&plan), None))?.len() + OTHER_TABLES;
         if len > side::MAX_LEN as usize {
             return Ok(None);
         }
@@ -333,7 +348,34 @@ impl<'a> GroupJob<'a> {
         let split = self.choose_split(format, Some(plan.width), rects.len());
         let drafts = make_drafts(format, rects, &split);
         let prices = rects.iter().map(|&(_, _, rect)| plan.price(rect)).collect();
-        choose_tables(&self.format, split, drafts, true, Some((plan, prices))).map(Some)
+        choose_tables(&self.format, split, drafts, true, Plan::Scale(plan, prices)).map(Some)
+    }
+
+    /// Base classes, for a group that would be split like this without; `None` if they gain nothing.
+    fn based_coding(
+        &self,
+        format: GroupFormat<'_>,
+        rects: &[(u64, u64, Rect)],
+        split: &Split,
+    ) -> Result<Option<Coding>> {
+        if format.predictions.is_empty() {
+            return Ok(None);
+        }
+        let first = split.planes[0].width.min(MAX_CLASS_WIDTH);
+        let mut split = self.choose_split(format, Some(first), rects.len());
+        let of_blocks: Vec<Rect> = rects.iter().map(|&(_, _, rect)| rect).collect();
+        let Some(plan) = BasePlan::choose(format, format.partners, &of_blocks, &split)? else {
+            return Ok(None);
+        };
+        plan.planes.iter().for_each(|plane| split.planes[plane.number].coded = true);
+        let drafts = make_drafts(format, rects, &split);
+        choose_tables(&self.format, split, drafts, true, Plan::Base(plan)).map(Some)
+    }
+
+    /// What base classes must save of a group that takes so much without: decoders sort elements by them.
+    fn least_gain(&self, price: u64) -> u64 {
+        let bits = self.bytes.len() as u64 * 8 * BIT;
+        (bits / BASE_GAIN).min(price / BASE_CODED_GAIN) + BASE_BYTES * 8 * BIT
     }
 
     /// Evenly spaced pieces of the elements of a group.
@@ -553,14 +595,41 @@ fn make_drafts(format: GroupFormat<'_>, rects: &[(u64, u64, Rect)], split: &Spli
     rects.par_iter().enumerate().map(of_block).collect()
 }
 
-/// For each plane: one table for all blocks, one for each, or a mixture, whichever is smaller. The
-/// first plane has scale classes instead of a common table if there are any, for these prices.
+/// Classes that planes have instead of a common table.
+enum Plan {
+    None,
+    /// Of the first plane, and what each block then takes.
+    Scale(ScalePlan, Vec<Option<u64>>),
+    Base(BasePlan),
+}
+
+impl Plan {
+    /// What the classes of a plane take of the side block, in bytes, and each block with them; `None` if it has none.
+    fn of_plane(&self, index: usize) -> Option<(u64, TableChoice, &[Option<u64>])> {
+        match self {
+            Plan::Scale(plan, prices) if index == 0 => {
+                let tables =
+                    plan.tables().map(|(width, table)| table.written_len(width) as u64 + 1);
+                let bytes = tables.sum::<u64>() + plan.factor_bytes();
+                Some((bytes, TableChoice::Classes, prices))
+            }
+            Plan::Base(plan) => {
+                let plane = plan.plane(index)?;
+                Some((plane.side_bytes(), TableChoice::BaseClasses, &plane.prices))
+            }
+            _ => None,
+        }
+    }
+}
+
+/// For each plane: one table for all blocks, one for each, or a mixture, whichever is smaller. A plane
+/// of the plan has its classes instead of a common table.
 fn choose_tables(
     format: &BlockFormat,
     split: Split,
     drafts: Vec<Draft>,
     may_share: bool,
-    scale: Option<(ScalePlan, Vec<Option<u64>>)>,
+    plan: Plan,
 ) -> Result<Coding> {
     let mut tables = Vec::new();
     let mut choices: Vec<Vec<TableChoice>> = drafts
@@ -569,7 +638,7 @@ fn choose_tables(
         .collect();
     let mut price: u64 = drafts.iter().map(Draft::raw_price).sum();
     let mut first_price = 0;
-    for (index, plan) in split.planes.iter().enumerate() {
+    for (index, plane) in split.planes.iter().enumerate() {
         let before = price;
         let own: Vec<Option<(u64, TableChoice)>> = drafts
             .par_iter()
@@ -580,19 +649,18 @@ fn choose_tables(
             .collect();
         let mut shared_prices: Vec<Option<u64>> = vec![None; drafts.len()];
         let mut shared_choice = None;
-        if let (0, Some((plan, prices))) = (index, &scale) {
-            let classes = plan.tables().map(|(width, table)| table.written_len(width) as u64 + 1);
-            price += (classes.sum::<u64>() + plan.factor_bytes() + SIDE_BYTES) * 8 * BIT;
-            shared_choice = Some(TableChoice::Classes);
+        if let Some((bytes, choice, prices)) = plan.of_plane(index) {
+            price += (bytes + SIDE_BYTES) * 8 * BIT;
+            shared_choice = Some(choice);
             for ((shared, own), price) in shared_prices.iter_mut().zip(&own).zip(prices) {
                 *shared = price.zip(own.as_ref()).map(|(price, _)| price);
             }
         } else if may_share
-            && let Some((table, prices)) = common_table(format, &drafts, (index, plan.width), &own)
+            && let Some((table, prices)) = common_table(format, &drafts, (index, plane.width), &own)
         {
             shared_choice = Some(TableChoice::Shared(tables.len() as u16));
-            price += (table.written_len(plan.width) as u64 + 1 + SIDE_BYTES) * 8 * BIT;
-            tables.push((plan.width, PreparedTable::new(table)?));
+            price += (table.written_len(plane.width) as u64 + 1 + SIDE_BYTES) * 8 * BIT;
+            tables.push((plane.width, PreparedTable::new(table)?));
             shared_prices = prices;
         }
         for ((own, shared), choices) in own.into_iter().zip(shared_prices).zip(&mut choices) {
@@ -612,7 +680,12 @@ fn choose_tables(
             first_price = price - before;
         }
     }
-    let shared = SharedTables { tables, scale: scale.map(|(plan, _)| plan) };
+    let (scale, based) = match plan {
+        Plan::None => (None, None),
+        Plan::Scale(plan, _) => (Some(plan), None),
+        Plan::Base(plan) => (None, Some(plan)),
+    };
+    let shared = SharedTables { tables, scale, based };
     Ok(Coding { split, drafts, shared, choices, price, first_price, zstd: false })
 }
 

@@ -67,10 +67,12 @@ pub mod fuzzing {
             assert_eq!(again, &bytes[..used]);
         }
         let level = wcodec_kernels::Level::detect();
-        let element = crate::ElementType::I8;
         let minor = crate::FORMAT_VERSION.1;
-        let shape = crate::block::side::GroupShape { element, rows: 64, cols: 64, minor };
-        let _ = crate::block::side::read(level, bytes, shape);
+        for (element, minor) in [(crate::ElementType::I8, minor), (crate::ElementType::Bf16, minor)]
+        {
+            let shape = crate::block::side::GroupShape { element, rows: 64, cols: 64, minor };
+            let _ = crate::block::side::read(level, bytes, shape);
+        }
     }
 
     /// Finds the layers of a file, which must lie in it one behind the other, and tells its kind.

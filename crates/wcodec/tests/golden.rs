@@ -158,8 +158,8 @@ fn fixtures_of_contexts() -> Vec<Fixture> {
 }
 
 /// A base as a file, for other decoders.
-fn golden_base(base: &[u8]) -> Vec<u8> {
-    let path = testdata("golden/bases/base.safetensors");
+fn golden_base(name: &str, base: &[u8]) -> Vec<u8> {
+    let path = testdata(&format!("golden/bases/{name}.safetensors"));
     if bless() && !path.exists() {
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(&path, base).unwrap();
@@ -222,7 +222,7 @@ fn fixtures_of_bases() -> Vec<Fixture> {
         ("b", "I8", 140, &flipped),
     ]);
     let mut row = EncodeOptions::default();
-    row.bases.add_source("base.safetensors", golden_base(&base));
+    row.bases.add_source("base.safetensors", golden_base("base", &base));
     row.scan = Some(Scan::Row);
     let mut column = row.clone();
     (column.scan, column.block) = (Some(Scan::Column), Some((65, 64)));
@@ -230,6 +230,44 @@ fn fixtures_of_bases() -> Vec<Fixture> {
     let mut chained = row.clone();
     chained.bases.add_source("steps.wcodec", coded);
     vec![("steps", steps.clone(), row), ("mixed", mixed.clone(), column), ("chain", last, chained)]
+}
+
+/// Floats that are predicted from a base with base classes: from another file, whose bases then follow each other, and from an
+/// earlier file of an archive.
+fn fixtures_of_base_classes() -> Vec<Fixture> {
+    let steps = noisy_steps();
+    let mut row = EncodeOptions::default();
+    row.bases.add_source("noisy.safetensors", golden_base("noisy", &steps[0]));
+    row.scan = Some(Scan::Row);
+    let mut column = row.clone();
+    (column.scan, column.block) = (Some(Scan::Column), Some((65, 64)));
+    let archive = options(Effort::Default, |_| ());
+    vec![
+        ("base_classes", steps[1].clone(), row),
+        ("base_classes_blocks", steps[2].clone(), column),
+        ("archive_of_noisy_steps", steps.concat(), archive),
+    ]
+}
+
+/// Checkpoints of which each is the one before and noise.
+fn noisy_steps() -> Vec<Vec<u8>> {
+    let mut rng = Rng::new(20_261_135);
+    let types = [ElementType::Bf16, ElementType::F16, ElementType::F32, ElementType::F64];
+    let mut layers: Vec<(ElementType, Vec<u8>)> = types
+        .into_iter()
+        .map(|element| (element, support::scaled(&mut rng, element, 70, 131)))
+        .collect();
+    let mut steps = Vec::new();
+    for _ in 0..3 {
+        let tensors = layers.iter().map(|(element, data)| {
+            tensor(element.name(), element.name(), &[70, 131], data.clone())
+        });
+        steps.push(safetensors(&tensors.collect::<Vec<_>>()));
+        for (element, data) in &mut layers {
+            *data = support::noisy(&mut rng, *element, data);
+        }
+    }
+    steps
 }
 
 /// Copies: of layers of other shapes and types, of packings, of what has side blocks; and an archive.
@@ -318,13 +356,17 @@ fn encode((name, original, options): &Fixture) -> Vec<u8> {
     match *name {
         "archive" => archive(files_of_archive(), options),
         "archive_of_steps" => archive(steps_of_archive(), options),
+        "archive_of_noisy_steps" => {
+            archive(["1", "2", "3"].into_iter().zip(noisy_steps()).collect(), options)
+        }
         _ => encode_bytes(original, options, &()).unwrap().0,
     }
 }
 
 fn fixtures_1_4() -> Vec<Fixture> {
-    let older = [fixtures_of_bases(), fixtures_of_pivots(), fixtures_of_copies()].concat();
-    [older, fixtures_of_contexts()].concat()
+    let parts = [fixtures_of_bases(), fixtures_of_pivots(), fixtures_of_copies()];
+    let newer = [fixtures_of_contexts(), fixtures_of_base_classes()];
+    parts.into_iter().chain(newer).flatten().collect()
 }
 
 fn fixtures_1_0() -> Vec<Fixture> {
@@ -471,10 +513,12 @@ fn golden_files_use_every_feature() {
     let (mut maps, mut columns, mut scaled, mut means, mut packings) = (0, 0, 0, 0, 0);
     let (mut copies, mut in_archives) = (0, 0);
     let mut predictions = [0u32; 3];
+    let mut classed = Vec::new();
     let entries =
         fixtures().map(|(version, _)| std::fs::read_dir(testdata("golden").join(version)));
     for entry in entries.into_iter().flat_map(Result::unwrap) {
         let file = std::fs::read(entry.unwrap().path()).unwrap();
+        classed.push(support::planes_with_base_classes(&file));
         let footer = &file[file.len() - 128..];
         packings += u32::from(footer[88]);
         copies += u32::from(footer[100]);
@@ -500,9 +544,14 @@ fn golden_files_use_every_feature() {
     assert!(modes.iter().all(|&n| n > 0), "raw, constant, coded, zstd, side: {modes:?}");
     assert!(maps > 0 && columns > 0);
     assert!(scaled >= 15, "every file of 1.1 and 1.2, and one of 1.3, has scale classes");
-    assert_eq!(packings, 18, "a packing for each tensor of blocks");
+    assert_eq!(packings, 22, "a packing for each tensor of blocks");
     // Layers, fields of a packing, layers of an archive.
-    assert_eq!((copies, in_archives), (3 + 3 + 2, 7 + 2));
+    assert_eq!((copies, in_archives), (3 + 3 + 2 + 5, 7 + 2 + 3));
+    assert_eq!(
+        classed.iter().filter(|&&planes| planes > 0).count(),
+        3,
+        "base classes: {classed:?}"
+    );
     assert!(means >= 6, "predicted means");
     assert!(predictions.iter().all(|&n| n > 0), "none, difference, XOR: {predictions:?}");
 }

@@ -6,7 +6,7 @@ mod support;
 
 use std::collections::BTreeMap;
 use support::archived::{self, archived, copied};
-use support::based::{based, packed_with_base};
+use support::based::{self, based, packed_with_base};
 use support::contexts;
 use support::forge::{Bits, Block, Forge, Head, raw};
 use support::packed;
@@ -345,7 +345,7 @@ fn cases() -> Vec<Case> {
             h.planes[0].0 = 5;
             Forge::new(h.block()).build()
         }),
-        ("plane_kind", head(|h| h.planes[0].1 = 5)),
+        ("plane_kind", head(|h| h.planes[0].1 = 6)),
         ("plane_value", head(|h| h.planes[0].2 = 1)),
         ("plane_raw_wide", {
             let mut h = planes();
@@ -627,6 +627,9 @@ fn the_files_that_the_forge_starts_from_are_sound() {
     assert_eq!(verdict(&packed::two(|_| ())), Ok(()));
     assert_eq!(verdict(&contexts::contexts(|_, _| ())), Ok(()));
     assert_eq!(verdict(&contexts::copied(&[(2, 0), (3, 1)])), Ok(()));
+    for file in based::sound_base_classes() {
+        assert_eq!(verdict(&file), Ok(()));
+    }
     for place in [0, 3, 4, 7, 8, 23] {
         assert_eq!(verdict(&packed::pivoted(place, |_| ())), Ok(()));
     }
@@ -638,8 +641,8 @@ fn every_malformed_file_is_refused_with_its_text() {
     let list = folder.join("expected.tsv");
     if bless() {
         let mut lines = Vec::new();
-        let lists = [cases(), packed::cases(), archived::cases(), contexts::cases()];
-        for (name, file) in lists.into_iter().flatten() {
+        let others = [packed::cases(), archived::cases(), contexts::cases(), based::cases()];
+        for (name, file) in cases().into_iter().chain(others.into_iter().flatten()) {
             let text = verdict(&file).expect_err(name);
             std::fs::write(folder.join(format!("{name}.wcodec")), &file).unwrap();
             lines.push(format!("{name}\t{text}\n"));

@@ -162,6 +162,7 @@ fn patterns(lanes: [uint16x8_t; 4]) -> (u64, u64) {
 }
 
 /// The lanes of one stream between two steps.
+#[derive(Clone, Copy)]
 pub(super) struct Lanes<'a> {
     low: [uint16x8_t; 4],
     high: [uint16x8_t; 4],

@@ -3,7 +3,8 @@
 use super::*;
 use crate::predict::subtract;
 use crate::{
-    EncodeSpace, EncodeTable, LANES, SymbolsJob, Transform, encode, pack_bits, pack_low_bits,
+    EncodeSpace, EncodeTable, Exponent, LANES, SymbolsJob, Transform, encode, pack_bits,
+    pack_low_bits,
 };
 use proptest::prelude::*;
 
@@ -58,6 +59,7 @@ struct MadeStream {
     order: Vec<u32>,
     widths: Vec<u8>,
     packed: Vec<u8>,
+    sorted: Option<Sorted>,
 }
 
 /// A block that owns what it is decoded from, and its fields.
@@ -88,6 +90,16 @@ fn table(symbols: &[u16], width: u32) -> (Vec<u16>, Vec<u16>) {
 fn coded(random: &mut Random, values: &[u16], width: u32, (rows, cols): (usize, usize)) -> Kind {
     let scan = if random.below(2) == 0 { Scan::Row } else { Scan::Column };
     let steps = Steps::of(scan, rows, cols);
+    let most = values.iter().max().copied().unwrap_or(0);
+    let sorted = (scan == Scan::Row && most < 256 && random.below(2) == 0).then(|| {
+        let count = 1 + random.below(8);
+        let partners: Vec<u8> = values.iter().map(|_| random.next() as u8).collect();
+        let mut sorted = Sorted::default();
+        sorted.begin(std::array::from_fn(|_| random.below(count) as u8), count);
+        let (element, exponent) = (ELEMENTS[2], Exponent { shift: 2, width: 5, bias: 0 });
+        sorted.push(Level::SCALAR, element, exponent, &partners);
+        sorted
+    });
     let mut order: Vec<u32> = Vec::new();
     let mut taken: Vec<u16> = values.to_vec();
     if scan == Scan::Column {
@@ -105,9 +117,13 @@ fn coded(random: &mut Random, values: &[u16], width: u32, (rows, cols): (usize, 
             order.clear();
         }
     }
-    let most = values.iter().max().copied().unwrap_or(0);
     let least = values.iter().min().copied().unwrap_or(0) / 8 * 8;
     let base = if most < 256 { 0 } else { least };
+    if let Some(sorted) = &sorted {
+        let mut bytes = Vec::new();
+        sorted.sort(&taken.iter().map(|&v| v as u8).collect::<Vec<_>>(), &mut bytes);
+        taken = bytes.into_iter().map(u16::from).collect();
+    }
     // Classes and low bits are for fields that fit bytes.
     let fit = most - base < 256;
     let count = if fit { 1 + random.below(3) } else { 1 };
@@ -153,7 +169,16 @@ fn coded(random: &mut Random, values: &[u16], width: u32, (rows, cols): (usize, 
     let mut stream = Vec::new();
     let job = SymbolsJob { classes, ranks: &ranks, steps, out: &mut stream };
     encode(Level::SCALAR, &mut [job], &mut EncodeSpace::default());
-    Kind::Coded(Box::new(MadeStream { tables, of_step, stream, scan, order, widths, packed }))
+    Kind::Coded(Box::new(MadeStream {
+        tables,
+        of_step,
+        stream,
+        scan,
+        order,
+        widths,
+        packed,
+        sorted,
+    }))
 }
 
 fn make(random: &mut Random, element: Element, rows: usize, cols: usize) -> Made {
@@ -255,7 +280,8 @@ fn check(made: &[Made], random: &mut Random, intact: bool) -> Result<Vec<bool>, 
                         let MadeStream { of_step, stream, order, widths, packed, .. } = &**coded;
                         let classes = Classes::per_step(tables, of_step);
                         let low = LowBits { widths, packed };
-                        Source::Coded(Coded { classes, stream, scan: coded.scan, order, low })
+                        let (scan, sorted) = (coded.scan, coded.sorted.as_ref());
+                        Source::Coded(Coded { classes, stream, scan, order, low, sorted })
                     }
                 };
                 Plane { width: *width, source }
@@ -424,7 +450,8 @@ fn places_outside_the_buffer_are_refused() {
         (Scan::Column, 32, 1 << 61, 0, 0),
     ] {
         let (classes, order, low) = (Classes::one(&table), &[][..], LowBits::default());
-        let source = Source::Coded(Coded { classes, stream: &stream, scan, order, low });
+        let source =
+            Source::Coded(Coded { classes, stream: &stream, scan, order, low, sorted: None });
         let block = Block {
             element: Element::new(1, Transform::Identity),
             rows,

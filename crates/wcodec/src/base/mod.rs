@@ -3,14 +3,17 @@
 //! A file names its bases by the BLAKE3 and the length of their originals. [`bases`] finds them, as plain
 //! files or as `.wcodec` files that may have bases themselves; [`original`] reads the bytes that a block
 //! needs. For encoding, [`lasting`] leaves out what must not be a base, [`matching`] finds the partner of each layer, [`own`] one in another file of the same archive,
-//! both among those that [`known`] holds, and [`residual`] chooses by bits what each block is predicted by.
+//! both among those that [`known`] holds, and [`residual`] chooses by bits what each block is predicted by. [`classes`] are tables chosen by the size of the
+//! partner, and [`plan`] whether a group has them.
 
 pub(crate) mod bases;
+pub(crate) mod classes;
 pub(crate) mod known;
 pub(crate) mod lasting;
 pub(crate) mod matching;
 pub(crate) mod original;
 pub(crate) mod own;
+pub(crate) mod plan;
 pub(crate) mod residual;
 
 use crate::error::{Result, corrupt};

@@ -1,8 +1,9 @@
 //! Decoding blocks.
 
 use super::finish::Finish;
-use super::head::{Head, Kind, Plane};
-use super::side::{SharedTable, Side};
+use super::head::{Head, Kind};
+use super::side::Side;
+use super::tables::PlaneTables;
 use super::{Mode, join_rows};
 use crate::checksum::{self, BlockHash, BlockId, rows_checksum};
 use crate::context::BlockContexts;
@@ -11,14 +12,14 @@ use crate::error::{Error, Result, corrupt};
 use crate::frame;
 use crate::geometry::{Scan, TileConfig};
 use crate::predict::{self, Predictor};
+use crate::scale::Units;
 use crate::scale::mean::Use;
-use crate::scale::{BlockClasses, ClassScan, Units};
 use crate::stats::Stats;
 use std::cell::RefCell;
 use wcodec_kernels::predict::Tiling;
 use wcodec_kernels::{
-    Block, Classes, Coded, DecodeSpace, DecodeTable, Decoded, Level, LowBits, Place, Prediction,
-    STREAMS_AT_ONCE, Source, Steps, Tiles, Transform,
+    Block, BlockError, DecodeSpace, Decoded, Level, Place, Prediction, STREAMS_AT_ONCE, Sorted,
+    Source, Tiles, Transform,
 };
 
 /// What all blocks of a segment have in common.
@@ -72,7 +73,14 @@ pub(crate) struct BaseRows<'a> {
     pub(crate) flip: bool,
 }
 
-impl BaseRows<'_> {
+impl<'a> BaseRows<'a> {
+    /// The rows of a block.
+    fn rows(&self, job: &BlockJob<'_>) -> impl Iterator<Item = &'a [u8]> {
+        let (rows, width, pitch) = join_rows(job.rows, job.row_bytes(), self.pitch);
+        let bytes = self.bytes;
+        (0..rows).map(move |row| &bytes[row * pitch..][..width])
+    }
+
     /// Makes them the elements of the block.
     fn copy_to(&self, job: &BlockJob<'_>, buffers: &mut [&mut [u8]]) {
         let Place { buffer, start, pitch, .. } = job.place;
@@ -91,6 +99,8 @@ struct Scratch {
     bytes: Vec<u8>,
     /// Of blocks with units, as they are coded.
     coded: Vec<u8>,
+    /// Not in use.
+    sorted: Vec<Sorted>,
 }
 
 thread_local! {
@@ -164,7 +174,8 @@ fn decode_with(
             jobs.iter().map(|job| parse(level, job, buffers, scratch)).collect();
         decode_coded(level, jobs, &mut parsed, buffers, scratch);
         let checked = jobs.iter().zip(parsed).map(|(job, parsed)| {
-            let Parsed { stats, head, hash, .. } = parsed?;
+            let Parsed { stats, head, hash, coded } = parsed?;
+            scratch.sorted.extend(coded.and_then(|coded| coded.sorted));
             let found = match hash.and_then(|hash| hash.finish()) {
                 Some(found) => found,
                 None => job.checksum(level, head, buffers),
@@ -235,11 +246,16 @@ fn decode_coded(
     let hashes: Vec<BlockHash> = finishes.into_iter().map(Finish::into_hash).collect();
     drop(blocks);
     for ((number, verdict), hash) in numbers.into_iter().zip(verdicts).zip(hashes) {
-        match (verdict, &mut parsed[number]) {
-            (Ok(()), Ok(parsed)) => parsed.hash = Some(hash),
-            (Err(e), parsed) => *parsed = Err(corrupt!("plane {}: {}", e.plane, e.error)),
-            (Ok(()), Err(_)) => {}
-        }
+        let Ok(block) = &mut parsed[number] else { continue };
+        let Err(BlockError { plane, error }) = verdict else {
+            block.hash = Some(hash);
+            continue;
+        };
+        let why = match block.coded.take().and_then(|coded| coded.sorted) {
+            None => "",
+            Some(_) => " (it is damaged, or its base was changed)",
+        };
+        parsed[number] = Err(corrupt!("plane {plane}: {error}{why}"));
     }
 }
 
@@ -260,22 +276,10 @@ struct CodedBlock<'a> {
     /// Of each plane that is coded.
     tables: Vec<Option<PlaneTables<'a>>>,
     tiles: Option<(Tiling, Vec<Predictor>)>,
+    /// The elements by base class, if a plane has these.
+    sorted: Option<Sorted>,
     /// Whether planes hold what predicted means have left of elements.
     means: bool,
-}
-
-/// What the symbols of a plane are decoded with.
-enum PlaneTables<'a> {
-    Shared(&'a DecodeTable),
-    Own(Box<DecodeTable>),
-    Classes {
-        tables: Vec<&'a DecodeTable>,
-        scan: ClassScan,
-        block: BlockClasses,
-        /// Low bits by table, and their length in the stream.
-        low: &'a [u8],
-        low_len: usize,
-    },
 }
 
 fn parse<'a>(
@@ -320,7 +324,7 @@ fn parse<'a>(
             head = payload.len();
         }
         Mode::Coded => {
-            let parsed = CodedBlock::parse(level, job, &mut stats)?;
+            let parsed = CodedBlock::parse(level, job, &mut stats, &mut scratch.sorted)?;
             head = parsed.head.len;
             match parsed.equal_base(job) {
                 Some(base) => base.copy_to(job, buffers),
@@ -333,32 +337,25 @@ fn parse<'a>(
 }
 
 impl<'a> CodedBlock<'a> {
-    fn parse(level: Level, job: &BlockJob<'a>, stats: &mut Stats) -> Result<CodedBlock<'a>> {
+    fn parse(
+        level: Level,
+        job: &BlockJob<'a>,
+        stats: &mut Stats,
+        free: &mut Vec<Sorted>,
+    ) -> Result<CodedBlock<'a>> {
         let payload = job.stored.payload;
         let head = Head::read(job.format.element, job.elements(), payload, payload.len())?;
         head.check_padding(payload)?;
         check_base(&head, job.base.is_some())?;
+        let sorted = head.has_base_classes().then(|| sort(level, job, free)).transpose()?;
         let mut tables = Vec::with_capacity(head.planes.len());
-        for plane in &head.planes {
-            tables.push(match &plane.kind {
-                Kind::Raw => {
-                    let stream = &payload[plane.stream.clone()];
-                    check_spare_bits(stream, job.elements(), plane.width)?;
-                    None
-                }
-                Kind::Constant(_) => None,
-                Kind::Shared(number) => {
-                    let table = shared_table(job.side, *number, plane)?.decoder()?;
-                    Some(PlaneTables::Shared(table))
-                }
-                Kind::Own(table) => Some(PlaneTables::Own(Box::new(table.decoder()?))),
-                Kind::Classes => Some(PlaneTables::of_classes(
-                    level,
-                    job,
-                    plane,
-                    &payload[plane.stream.clone()],
-                )?),
-            });
+        for (number, plane) in head.planes.iter().enumerate() {
+            let stream = &payload[plane.stream.clone()];
+            if matches!(plane.kind, Kind::Raw) {
+                check_spare_bits(stream, job.elements(), plane.width)?;
+            }
+            let sorted = sorted.as_ref();
+            tables.push(PlaneTables::of(level, job, (number, plane, stream), sorted)?);
         }
         let tiling = job.format.tiling(job.rows, job.cols);
         let means = job.corner.and_then(|_| job.side.use_of_means(job.format.element));
@@ -370,31 +367,18 @@ impl<'a> CodedBlock<'a> {
         {
             return Err(corrupt!("a tile map with the context scan"));
         }
-        Ok(CodedBlock { head, payload, tables, tiles, means })
+        Ok(CodedBlock { head, payload, tables, tiles, sorted, means })
     }
 
     fn block(&self, job: &BlockJob<'_>) -> Block<'_> {
         let planes = self.head.planes.iter().zip(&self.tables);
         let planes = planes.map(|(plane, tables)| {
             let stream = &self.payload[plane.stream.clone()];
-            let one = |table| {
-                let (classes, order, low) = (Classes::one(table), &[][..], LowBits::default());
-                Source::Coded(Coded { classes, stream, scan: job.format.scan, order, low })
-            };
             let source = match (&plane.kind, tables) {
                 (Kind::Constant(value), _) => Source::Constant(*value),
                 (_, None) => Source::Packed(stream),
-                (_, Some(PlaneTables::Shared(table))) => one(*table),
-                (_, Some(PlaneTables::Own(table))) => one(&**table),
-                (_, Some(PlaneTables::Classes { tables, scan, block, low, low_len })) => {
-                    let (stream, packed) = stream.split_at(stream.len() - low_len);
-                    Source::Coded(Coded {
-                        classes: Classes::per_step(tables, &block.of_step),
-                        stream,
-                        scan: scan.kernel(),
-                        order: &block.order,
-                        low: LowBits { widths: low, packed },
-                    })
+                (_, Some(tables)) => {
+                    Source::Coded(tables.coded(stream, job.format.scan, self.sorted.as_ref()))
                 }
             };
             wcodec_kernels::Plane { width: plane.width, source }
@@ -438,57 +422,22 @@ impl<'a> CodedBlock<'a> {
     }
 }
 
+/// Sorts the elements of a block by base class.
+fn sort(level: Level, job: &BlockJob<'_>, free: &mut Vec<Sorted>) -> Result<Sorted> {
+    let (Some(based), Some(base)) = (&job.side.based, job.base) else {
+        return Err(corrupt!("a plane has base classes, its group has none"));
+    };
+    let mut sorted = free.pop().unwrap_or_default();
+    based.map.sort(level, job.format.element, base.rows(job), &mut sorted);
+    Ok(sorted)
+}
+
 /// A block may be predicted from a base only where its segment refers to one.
 fn check_base(head: &Head, has_base: bool) -> Result<()> {
     if head.prediction.is_some() && !has_base {
         return Err(corrupt!("the block is predicted from a base, its segment has none"));
     }
     Ok(())
-}
-
-impl<'a> PlaneTables<'a> {
-    fn units(&self) -> Option<&Units> {
-        match self {
-            PlaneTables::Classes { block, .. } => block.units.as_ref(),
-            PlaneTables::Shared(_) | PlaneTables::Own(_) => None,
-        }
-    }
-
-    /// The scale classes of a plane, whose stream must have the low bits that they want.
-    fn of_classes(
-        level: Level,
-        job: &BlockJob<'a>,
-        plane: &Plane,
-        stream: &[u8],
-    ) -> Result<PlaneTables<'a>> {
-        let (Some(scale), Some((row, col))) = (&job.side.scale, job.corner) else {
-            return Err(corrupt!("the first plane has scale classes, its group has none"));
-        };
-        if scale.width != plane.width {
-            let (have, want) = (scale.width, plane.width);
-            return Err(corrupt!("scale classes have width {have}, the plane {want}"));
-        }
-        let tables: Vec<&DecodeTable> = scale.decoders()?.iter().collect();
-        let (rows, cols) = (row..row + job.rows, col..col + job.cols);
-        let Some(block) = scale.classes.of_block(rows, cols, job.contexts) else {
-            return Err(corrupt!("the first plane has a context scan, its block has no contexts"));
-        };
-        let (scan, low) = (scale.classes.scan, &scale.low[..]);
-        let steps = Steps::of(scan.kernel(), job.rows, job.cols);
-        let low_bits = LowBits { widths: low, packed: &[] }.bits(level, steps, &block.of_step);
-        let low_len = low_bits.map_or(usize::MAX, |bits| bits.div_ceil(8));
-        let Some(packed) = stream.len().checked_sub(low_len).map(|start| &stream[start..]) else {
-            let have = stream.len();
-            return Err(corrupt!("low bits take {low_len} bytes, the stream has {have}"));
-        };
-        match (packed.last(), low_bits.unwrap_or(0) % 8) {
-            (Some(last), used @ 1..) if last >> used != 0 => {
-                return Err(corrupt!("unused bits behind the low bits are not zero"));
-            }
-            _ => {}
-        }
-        Ok(PlaneTables::Classes { tables, scan, block, low, low_len })
-    }
 }
 
 /// Counts what the head tells of: tiles, tables, map, classes; and predicted means if it has some.
@@ -533,18 +482,6 @@ pub(crate) fn head_stats(
     let means = means.is_some_and(|of| of.applies(parsed.has_classes()));
     count_head(level, &parsed, (head, tiling), means, &mut stats)?;
     Ok(stats)
-}
-
-fn shared_table<'a>(side: &'a Side, number: u16, plane: &Plane) -> Result<&'a SharedTable> {
-    let count = side.tables.len();
-    let Some(shared) = side.tables.get(usize::from(number)) else {
-        return Err(corrupt!("shared table {number} of {count} does not exist"));
-    };
-    if shared.width != plane.width {
-        let (have, want) = (shared.width, plane.width);
-        return Err(corrupt!("shared table {number} has width {have}, the plane {want}"));
-    }
-    Ok(shared)
 }
 
 /// Unused bits behind the last element of a raw plane must be zero.

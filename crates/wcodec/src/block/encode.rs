@@ -5,6 +5,7 @@ use super::Mode;
 use super::decode::BlockFormat;
 use super::fields::{BlockBytes, FieldSource, FieldSpace, TopCounts};
 use super::head::{Kind, PayloadWriter};
+use crate::base::plan::BasePlan;
 use crate::checksum::{BlockId, rows_checksum};
 use crate::dtype::ElementType;
 use crate::entropy::cost::BIT;
@@ -17,12 +18,12 @@ use crate::planes::MAX_RAW_WIDTH;
 use crate::pool::{Pool, Pooled};
 use crate::predict::{self, Predictor, PredictorSet};
 use crate::scale::BlockClasses;
-use crate::scale::plan::{ScalePlan, View};
+use crate::scale::plan::{ScalePlan, View, split_fields};
 use crate::stats::Stats;
 use std::cell::RefCell;
 use wcodec_kernels::predict::subtract;
 use wcodec_kernels::{
-    Classes, EncodeSpace, EncodeTable, Level, Prediction, Steps, SymbolsJob, extract_bytes,
+    Classes, EncodeSpace, EncodeTable, Level, Prediction, Sorted, Steps, SymbolsJob, extract_bytes,
     to_coding_order,
 };
 
@@ -67,6 +68,8 @@ pub(crate) struct GroupFormat<'a> {
     pub(crate) tops: &'a TopCounts,
     /// What each block is predicted by; empty without a base.
     pub(crate) predictions: &'a [Option<Prediction>],
+    /// The partners of the elements; empty without a base.
+    pub(crate) partners: &'a [u8],
     /// Number of the first of them.
     pub(crate) base: u64,
 }
@@ -114,6 +117,8 @@ pub(crate) enum TableChoice {
     Shared(u16),
     /// The tables of the group's scale classes.
     Classes,
+    /// Those of its base classes.
+    BaseClasses,
 }
 
 /// The tables that the blocks of a group share, ready for encoding.
@@ -121,12 +126,14 @@ pub(crate) struct SharedTables {
     /// With their widths.
     pub(crate) tables: Vec<(u32, PreparedTable)>,
     pub(crate) scale: Option<ScalePlan>,
+    pub(crate) based: Option<BasePlan>,
 }
 
 impl SharedTables {
     /// The number in the side block of a table of `tables`: those of the classes come first.
     fn number(&self, table: u16) -> u16 {
-        table + self.scale.as_ref().map_or(0, |plan| plan.tables.len() as u16)
+        let of_base = self.based.as_ref().map_or(0, BasePlan::table_count);
+        table + (self.scale.as_ref().map_or(0, |plan| plan.tables.len()) + of_base) as u16
     }
 }
 
@@ -153,6 +160,7 @@ impl PreparedTable {
 struct Scratch {
     fields: FieldSpace,
     turned: Vec<u8>,
+    sorted: Vec<u8>,
     space: EncodeSpace,
     /// Of the blocks that are encoded side by side.
     ranks: Vec<Vec<u8>>,
@@ -295,6 +303,12 @@ pub(crate) struct Planned {
     pub(crate) choices: Vec<TableChoice>,
 }
 
+impl Planned {
+    fn has_base_classes(&self) -> bool {
+        self.choices.iter().any(|choice| matches!(choice, TableChoice::BaseClasses))
+    }
+}
+
 /// A block while its streams are written.
 struct Open<'a> {
     planned: Planned,
@@ -304,6 +318,8 @@ struct Open<'a> {
     ranks: &'a mut Vec<u8>,
     /// Its scale classes, if its first plane has them.
     classes: Option<BlockClasses>,
+    /// Its elements by base class, if a plane has these.
+    sorted: Option<Sorted>,
     /// What goes behind the next stream: low bits of its fields.
     low: Vec<u8>,
     /// Tables of its own, by plane.
@@ -350,6 +366,13 @@ fn finish_with(
             }
             _ => None,
         };
+        let sorted = shared.based.as_ref().filter(|_| planned.has_base_classes()).map(|plan| {
+            let mut sorted = Sorted::default();
+            let element = group.format.element;
+            plan.map.sort(group.level, element, of(group.partners).rows(), &mut sorted);
+            sorted
+        });
+        let classes = (classes, sorted);
         open.push(Open::new((group, view), planned, (bytes, coded), (ranks, classes), shared)?);
     }
     let mut shift = group.format.element.bits();
@@ -375,10 +398,14 @@ fn encode_plane(
     let element = format.element;
     let encoders: Vec<&EncodeTable> =
         shared.scale.iter().flat_map(|plan| &plan.tables).map(|t| &t.encoder).collect();
+    let of_base = shared.based.as_ref().and_then(|plan| plan.plane(plane));
+    let base_encoders: Vec<&EncodeTable> =
+        of_base.iter().flat_map(|plan| &plan.tables).map(|t| &t.encoder).collect();
     let mut starts = vec![None; blocks.len()];
+    let mut of_steps = vec![None; blocks.len()];
     let mut jobs = Vec::with_capacity(blocks.len());
-    for (block, start) in blocks.iter_mut().zip(&mut starts) {
-        let Open { planned, coded, ranks, classes, own, payload, low, .. } = block;
+    for ((block, start), of_step) in blocks.iter_mut().zip(&mut starts).zip(&mut of_steps) {
+        let Open { planned, coded, ranks, classes, sorted, own, payload, low, .. } = block;
         let Planned { draft, choices, .. } = planned;
         let constant = matches!(draft.planes[plane], DraftPlane::Constant { .. });
         let Some(payload) = payload.as_mut().filter(|_| !constant) else { continue };
@@ -401,8 +428,20 @@ fn encode_plane(
                 let source = view.field_source(draft.rect, width);
                 source.in_coding_order(scan, cols, classes, &mut scratch.fields, fields);
                 let steps = Steps::of(scan.kernel(), draft.rect.rows, cols);
-                plan.split_fields(level, (steps, &classes.of_step), fields, ranks, low);
+                split_fields(level, &plan.tables, (steps, &classes.of_step), fields, ranks, low);
                 let classes = Classes::per_step(&encoders, &classes.of_step);
+                jobs.push(SymbolsJob { classes, ranks, steps, out });
+                continue;
+            }
+            TableChoice::BaseClasses => {
+                let (Some(of_plane), Some(sorted)) = (of_base, sorted) else { continue };
+                let (fields, in_order) = (&mut scratch.turned, &mut scratch.sorted);
+                source.in_row_order(fields);
+                sorted.sort(fields, in_order);
+                let steps = Steps::linear(in_order.len());
+                let of_step = of_step.insert(sorted.of_steps(steps, &of_plane.of_class));
+                split_fields(level, &of_plane.tables, (steps, of_step), in_order, ranks, low);
+                let classes = Classes::per_step(&base_encoders, of_step);
                 jobs.push(SymbolsJob { classes, ranks, steps, out });
                 continue;
             }
@@ -442,7 +481,7 @@ impl<'a> Open<'a> {
         (group, view): (GroupFormat<'_>, &View<'_>),
         planned: Planned,
         (bytes, coded): (BlockBytes<'a>, BlockBytes<'a>),
-        (ranks, classes): (&'a mut Vec<u8>, Option<BlockClasses>),
+        (ranks, (classes, sorted)): (&'a mut Vec<u8>, (Option<BlockClasses>, Option<Sorted>)),
         shared: &SharedTables,
     ) -> Result<Open<'a>> {
         let Planned { draft, choices, .. } = &planned;
@@ -460,6 +499,7 @@ impl<'a> Open<'a> {
                     stats.scaled_elements = draft.rect.elements() as u64;
                     (Kind::Classes, None)
                 }
+                (_, TableChoice::BaseClasses) => (Kind::BaseClasses, None),
                 (_, TableChoice::Own(table)) => {
                     stats.table_bytes += table.written_len(width) as u64;
                     let prepared = PreparedTable::new(table.clone())?;
@@ -501,7 +541,7 @@ impl<'a> Open<'a> {
             PayloadWriter::new(draft.prediction, &kinds, &map, room)
         });
         let low = Vec::new();
-        Ok(Open { planned, bytes, coded, ranks, classes, low, own, payload, stats })
+        Ok(Open { planned, bytes, coded, ranks, classes, sorted, low, own, payload, stats })
     }
 
     fn close(self, group: GroupFormat<'_>, zstd: bool) -> Result<EncodedBlock> {

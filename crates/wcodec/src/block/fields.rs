@@ -155,18 +155,21 @@ impl FieldSource<'_> {
         space: &mut FieldSpace,
         out: &mut Vec<u8>,
     ) {
-        let width = self.width.min(8);
-        out.clear();
         if scan == ClassScan::Row {
-            return self.extract_bytes(width, out);
+            return self.in_row_order(out);
         }
-        space.bytes.clear();
-        self.extract_bytes(width, &mut space.bytes);
+        self.in_row_order(&mut space.bytes);
         out.resize(space.bytes.len(), 0);
         match &classes.units {
             Some(units) => units.in_coding_order(&space.bytes, out),
             None => to_coding_order(self.level, &space.bytes, cols, &classes.order, out),
         }
+    }
+
+    /// As [`FieldSource::in_coding_order`], in row-major order.
+    pub(crate) fn in_row_order(&self, out: &mut Vec<u8>) {
+        out.clear();
+        self.extract_bytes(self.width.min(8), out);
     }
 
     /// The lowest and the highest field.

@@ -13,7 +13,7 @@
 //! | at | bytes | field of a plane record | legal |
 //! | --- | --- | --- | --- |
 //! | 0 | 1 | width in bits | 1 to 12, raw: to 8; all together the element |
-//! | 1 | 1 | kind | 0 raw, 1 constant, 2 shared table, 3 own table, 4 (first plane) scale classes |
+//! | 1 | 1 | kind | 0 raw, 1 constant, 2 shared table, 3 own table, 4 (first plane) scale classes, 5 base classes |
 //! | 2 | 2 | constant: value; shared: table number; else 0 | |
 //! | 4 | 4 | stream length | raw: width x elements / 8 rounded up; constant: 0 |
 
@@ -40,6 +40,8 @@ pub(crate) enum Kind {
     Own(Table),
     /// The tables of the group's scale classes.
     Classes,
+    /// The tables of its base classes.
+    BaseClasses,
 }
 
 #[derive(Debug)]
@@ -81,6 +83,11 @@ impl Head {
     /// Whether the first plane has scale classes.
     pub(crate) fn has_classes(&self) -> bool {
         matches!(self.planes[0].kind, Kind::Classes)
+    }
+
+    /// Whether a plane has base classes.
+    pub(crate) fn has_base_classes(&self) -> bool {
+        self.planes.iter().any(|plane| matches!(plane.kind, Kind::BaseClasses))
     }
 
     /// Whether a coded block that begins with these bytes is predicted from a base.
@@ -151,15 +158,19 @@ impl Head {
                 }
                 4 if index == 0 => Kind::Classes,
                 4 => return Err(corrupt!("plane {index} has scale classes, only plane 0 may")),
-                kind => return Err(corrupt!("plane {index} has kind {kind}, at most 4 expected")),
+                5 if prediction.is_some() => Kind::BaseClasses,
+                5 => {
+                    return Err(corrupt!("plane {index} has base classes, the block has no base"));
+                }
+                kind => return Err(corrupt!("plane {index} has kind {kind}, at most 5 expected")),
             };
-            if value != 0 && matches!(kind, Kind::Raw | Kind::Own(_) | Kind::Classes) {
+            if value != 0 && !matches!(kind, Kind::Constant(_) | Kind::Shared(_)) {
                 return Err(corrupt!("plane {index} has value {value}, expected 0"));
             }
             let expected = match kind {
                 Kind::Raw => wcodec_kernels::packed_len(elements, width),
                 Kind::Constant(_) => Some(0),
-                Kind::Shared(_) | Kind::Own(_) | Kind::Classes => Some(stream_len),
+                _ => Some(stream_len),
             };
             if expected != Some(stream_len) {
                 return Err(corrupt!("plane {index} has a stream of {stream_len} bytes"));
@@ -182,7 +193,7 @@ impl Head {
             return Err(corrupt!("head length is {len}, its contents take {at} bytes"));
         }
         check_zero(&payload[at..len], "head padding")?;
-        let predictable = !matches!(planes[0].kind, Kind::Raw | Kind::Constant(_));
+        let predictable = matches!(planes[0].kind, Kind::Shared(_) | Kind::Own(_) | Kind::Classes);
         if map_len > 0 && !predictable {
             return Err(corrupt!("tile map without a coded first plane"));
         }
@@ -227,6 +238,7 @@ impl PayloadWriter {
                 Kind::Shared(number) => (2, number),
                 Kind::Own(_) => (3, 0),
                 Kind::Classes => (4, 0),
+                Kind::BaseClasses => (5, 0),
             };
             out.extend_from_slice(&[*width as u8, kind]);
             out.extend_from_slice(&value.to_le_bytes());

@@ -1,11 +1,13 @@
 //! One block: the unit of entropy coding, checksum and random access. Bytes in, bytes out.
 
+pub(crate) mod class_tables;
 pub(crate) mod decode;
 pub(crate) mod encode;
 pub(crate) mod fields;
 mod finish;
 pub(crate) mod head;
 pub(crate) mod side;
+mod tables;
 
 use crate::error::{Result, corrupt};
 

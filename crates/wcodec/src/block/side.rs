@@ -4,22 +4,27 @@
 //! | --- | --- | --- | --- |
 //! | 0 | 2 | tables | at most 256 |
 //! | 2 | 2 | scale classes | 1 to 64; 1 for none |
-//! | 4 | 1 | scan of planes with classes | 0 row, 1 column, 2 context (since 1.4, of elements of one byte) |
+//! | 4 | 1 | scan of planes with classes; without classes, planes with base classes | 0 row, 1 column, 2 context (since 1.4, of elements of one byte); since 1.4 0 to 16 |
 //! | 5 | 1 | lowest sum of factors | 0 for the context scan |
-//! | 6 | 1 | width of planes with classes | 1 to 12; it and the two before are 0 without classes |
+//! | 6 | 1 | width of planes with classes | 1 to 12; it and the one before are 0 without classes |
 //! | 7 | 1 | products of a mean | 0 to 32; 0 unless classes are of integers of one byte or, since 1.2, of floats |
 //! | 8 | | for each table one byte, its width, then the table | width 1 to 12 |
+//! | | | base classes, FORMAT.md section 11.3 |
 //! | | 2 | for the context scan, the lowest sum, signed | |
 //! | | | with classes: a bit for each, whether it takes the next table; row factors, column factors; products | |
 
+use super::class_tables::{ClassTables, read_map, write_map};
+use crate::base::classes::BaseClasses;
+use crate::base::plan::BasePlan;
 use crate::dtype::ElementType;
 use crate::entropy::table::{MAX_WIDTH, Table};
 use crate::error::{Result, corrupt};
+use crate::planes::MAX_PLANES;
 use crate::scale::factors::{MEAN_WIDTH, SCALE_WIDTH};
 use crate::scale::mean::{self, Mean, Use};
-use crate::scale::plan::{ScalePlan, base_of};
+use crate::scale::plan::ScalePlan;
 use crate::scale::{ClassScan, MAX_CLASSES, MAX_FACTORS, ScaleClasses, factors};
-use crate::version::{FORMAT_VERSION, MINOR_CONTEXTS, MINOR_SCALE};
+use crate::version::{FORMAT_VERSION, MINOR_BASES, MINOR_CONTEXTS, MINOR_SCALE};
 use std::sync::OnceLock;
 use wcodec_kernels::{DecodeTable, Level, MAX_PRODUCT_EXPONENT, MAX_PRODUCTS};
 
@@ -32,7 +37,7 @@ pub(crate) const MAX_LEN: u32 = 1 << 20;
 /// many that none uses.
 pub(crate) struct SharedTable {
     pub(crate) width: u32,
-    table: Table,
+    pub(crate) table: Table,
     decoder: OnceLock<DecodeTable>,
 }
 
@@ -51,6 +56,7 @@ impl SharedTable {
 pub(crate) struct Side {
     pub(crate) tables: Vec<SharedTable>,
     pub(crate) scale: Option<SideClasses>,
+    pub(crate) based: Option<BaseClasses>,
 }
 
 impl Side {
@@ -71,26 +77,7 @@ impl Side {
 /// Scale classes as a reader needs them. Their tables are the first ones of the side block.
 pub(crate) struct SideClasses {
     pub(crate) classes: ScaleClasses,
-    /// Bits of the planes that have them.
-    pub(crate) width: u32,
-    /// Low bits of a field that are not coded, by table; empty if there are none.
-    pub(crate) low: Vec<u8>,
-    /// The tables as those of fields.
-    fields: Vec<Table>,
-    base: u16,
-    decoders: OnceLock<Vec<DecodeTable>>,
-}
-
-impl SideClasses {
-    /// What decodes the fields, their low bits 0.
-    pub(crate) fn decoders(&self) -> Result<&[DecodeTable]> {
-        if let Some(decoders) = self.decoders.get() {
-            return Ok(decoders);
-        }
-        let decoders: Vec<DecodeTable> =
-            self.fields.iter().map(|table| table.decoder_from(self.base)).collect::<Result<_>>()?;
-        Ok(self.decoders.get_or_init(|| decoders))
-    }
+    pub(crate) tables: ClassTables,
 }
 
 /// What a side block must fit.
@@ -104,16 +91,17 @@ pub(crate) struct GroupShape {
     pub(crate) minor: u16,
 }
 
-/// Serialises the tables, each with its width, and scale classes, whose tables come first.
+/// Serialises the tables, each with its width, and classes of scale or base, whose tables come first.
 pub(crate) fn write(
     level: Level,
     tables: &[(u32, Table)],
-    scale: Option<&ScalePlan>,
+    (scale, based): (Option<&ScalePlan>, Option<&BasePlan>),
 ) -> Result<Vec<u8>> {
-    let count = tables.len() + scale.map_or(0, |plan| plan.tables.len());
+    let of_base = based.map_or(0, BasePlan::table_count);
+    let count = tables.len() + scale.map_or(0, |plan| plan.tables.len()) + of_base;
     let mut out = (count as u16).to_le_bytes().to_vec();
     let head = match scale {
-        None => [1, 0, 0, 0, 0, 0],
+        None => [1, 0, based.map_or(0, |plan| plan.planes.len() as u8), 0, 0, 0],
         Some(ScalePlan { classes, width, .. }) => {
             let (scan, lowest) = match classes.scan {
                 ClassScan::Row => (0, classes.lowest as u8),
@@ -126,19 +114,19 @@ pub(crate) fn write(
     };
     out.extend_from_slice(&head);
     let of_classes = scale.into_iter().flat_map(ScalePlan::tables);
-    for (width, table) in of_classes.chain(tables.iter().cloned()) {
+    let of_base = based.into_iter().flat_map(BasePlan::tables);
+    for (width, table) in of_classes.chain(of_base).chain(tables.iter().cloned()) {
         out.push(width as u8);
         table.write(width, &mut out);
+    }
+    if let Some(plan) = based {
+        plan.write(&mut out);
     }
     if let Some(ScalePlan { classes, .. }) = scale {
         if classes.scan == ClassScan::Context {
             out.extend_from_slice(&classes.lowest.to_le_bytes());
         }
-        let mut map = vec![0u8; classes.tables.len().div_ceil(8)];
-        for (class, pair) in (1..).zip(classes.tables.windows(2)) {
-            map[class / 8] |= u8::from(pair[0] != pair[1]) << (class % 8);
-        }
-        out.extend_from_slice(&map);
+        write_map(&classes.tables, &mut out);
         factors::write(level, &classes.rows, SCALE_WIDTH, &mut out)?;
         factors::write(level, &classes.cols, SCALE_WIDTH, &mut out)?;
         for Mean { exponent, rows, cols } in &classes.means {
@@ -167,8 +155,12 @@ pub(crate) fn read(level: Level, bytes: &[u8], shape: GroupShape) -> Result<Side
             "side block has {classes} scale classes, expected 1 to {MAX_CLASSES}"
         ));
     }
-    if classes == 1 && head[4..] != [0; 4] {
+    let planes = if classes == 1 && shape.minor >= MINOR_BASES { head[4] } else { 0 };
+    if classes == 1 && head[4..] != [planes, 0, 0, 0] {
         return Err(corrupt!("reserved bytes of the side block are not zero"));
+    }
+    if usize::from(planes) > MAX_PLANES {
+        return Err(corrupt!("base classes of {planes} planes, at most {MAX_PLANES} expected"));
     }
     if count > MAX_TABLES {
         return Err(corrupt!("side block has {count} tables, at most {MAX_TABLES} expected"));
@@ -187,7 +179,12 @@ pub(crate) fn read(level: Level, bytes: &[u8], shape: GroupShape) -> Result<Side
         tables.push(SharedTable { width, table, decoder: OnceLock::new() });
         rest = &after[used..];
     }
-    let mut scale = None;
+    let (mut scale, mut based) = (None, None);
+    if planes > 0 {
+        let (found, after) = BaseClasses::read(shape.element, planes, rest, &tables)?;
+        based = Some(found);
+        rest = after;
+    }
     if classes > 1 {
         let (found, after) = read_classes(level, (head, classes), rest, &tables, shape)?;
         scale = Some(found);
@@ -196,7 +193,7 @@ pub(crate) fn read(level: Level, bytes: &[u8], shape: GroupShape) -> Result<Side
     if !rest.is_empty() {
         return Err(corrupt!("{} bytes behind the contents of the side block", rest.len()));
     }
-    Ok(Side { tables, scale })
+    Ok(Side { tables, scale, based })
 }
 
 /// The lowest sum of a scan, and what is behind it.
@@ -254,44 +251,13 @@ fn read_classes<'b>(
             "{products} products have more factors than {rows} x {cols} elements"
         ));
     }
-    let Some((map, rest)) = bytes.split_at_checked(count.div_ceil(8)) else {
-        return Err(corrupt!("side block ends before the tables of {count} scale classes"));
-    };
-    let bit = |k: usize| map[k / 8] >> (k % 8) & 1;
-    if bit(0) != 0 || (count..map.len() * 8).any(|k| bit(k) != 0) {
-        return Err(corrupt!("unused bits of the scale classes are not zero"));
-    }
-    let of_class: Vec<u8> = (0..count)
-        .scan(0, |table, class| {
-            *table += bit(class);
-            Some(*table)
-        })
-        .collect();
+    let (of_class, rest) = read_map("scale classes", count, bytes)?;
     let used = of_class.last().map_or(0, |&last| usize::from(last) + 1);
     let Some(tables) = tables.get(..used) else {
         let have = tables.len();
         return Err(corrupt!("scale classes take {used} tables, the side block has {have}"));
     };
-    let mut low = Vec::with_capacity(used);
-    let mut fields = Vec::with_capacity(used);
-    let (mut least, mut most) = (u16::MAX, 0);
-    for (number, shared) in tables.iter().enumerate() {
-        let bits = width.checked_sub(shared.width).filter(|&bits| bits <= 8).ok_or_else(|| {
-            corrupt!("table {number} has width {}, scale classes have {width}", shared.width)
-        })?;
-        low.push(bits as u8);
-        let table = shared.table.shifted(bits);
-        let (first, last) = table.range();
-        least = least.min(first);
-        most = most.max(last | ((1 << bits) - 1));
-        fields.push(table);
-    }
-    let Some(base) = base_of(least, most) else {
-        return Err(corrupt!("fields of scale classes reach from {least} to {most}"));
-    };
-    if low.iter().all(|&bits| bits == 0) {
-        low.clear();
-    }
+    let tables = ClassTables::of("scale classes", width, tables, 0)?;
     let (rows, cols) = (rows as usize, cols as usize);
     let (row_factors, rest) = factors::read(level, rows, SCALE_WIDTH, rest)?;
     let (col_factors, mut rest) = factors::read(level, cols, SCALE_WIDTH, rest)?;
@@ -314,6 +280,5 @@ fn read_classes<'b>(
     }
     let (rows, cols) = (row_factors, col_factors);
     let classes = ScaleClasses { scan, lowest, tables: of_class, rows, cols, means };
-    let decoders = OnceLock::new();
-    Ok((SideClasses { classes, width, low, fields, base, decoders }, rest))
+    Ok((SideClasses { classes, tables }, rest))
 }

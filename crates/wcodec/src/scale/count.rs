@@ -7,13 +7,13 @@ use wcodec_kernels::{LANES, Steps};
 const FEW_STEPS: usize = u16::MAX as usize / LANES;
 
 /// Counts by the lowest 8 bits of a field.
-pub(super) type Counts = [u32; 256];
+pub(crate) type Counts = [u32; 256];
 
 /// The counts of a block, of the tables that it takes.
-pub(super) type BlockCounts = Vec<(u8, Box<Counts>)>;
+pub(crate) type BlockCounts = Vec<(u8, Box<Counts>)>;
 
 /// Counts of all blocks.
-pub(super) fn summed(blocks: &[BlockCounts]) -> Vec<Counts> {
+pub(crate) fn summed(blocks: &[BlockCounts]) -> Vec<Counts> {
     let mut sum = vec![[0u32; 256]; MAX_CLASSES];
     for (table, counts) in blocks.iter().flatten() {
         let sum = &mut sum[usize::from(*table)];
@@ -23,7 +23,7 @@ pub(super) fn summed(blocks: &[BlockCounts]) -> Vec<Counts> {
 }
 
 /// Counts fields of a block by table.
-pub(super) struct Counter {
+pub(crate) struct Counter {
     /// Two small counters for a value: the same value twice in a row does not wait, and all of them stay in
     /// the first caches.
     few: Vec<[[u16; 2]; 256]>,
@@ -42,7 +42,7 @@ impl Default for Counter {
 
 impl Counter {
     /// Counts the fields of a block, which lie in the order of the steps, by the table of each step.
-    pub(super) fn count(&mut self, steps: Steps, of_step: &[u8], fields: &[u8]) -> BlockCounts {
+    pub(crate) fn count(&mut self, steps: Steps, of_step: &[u8], fields: &[u8]) -> BlockCounts {
         for (number, (&table, step)) in of_step.iter().zip(steps.chunks(fields)).enumerate() {
             if number % FEW_STEPS == 0 {
                 self.flush();
@@ -83,6 +83,6 @@ impl Counter {
     }
 }
 
-pub(super) fn added(a: &Counts, b: &Counts) -> Counts {
+pub(crate) fn added(a: &Counts, b: &Counts) -> Counts {
     std::array::from_fn(|k| a[k] + b[k])
 }

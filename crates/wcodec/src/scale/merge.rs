@@ -14,16 +14,16 @@ const SYMBOL_BITS: u64 = 6;
 
 /// Classes that share a table.
 #[derive(Clone)]
-pub(super) struct Merged {
-    pub(super) classes: usize,
-    pub(super) counts: Box<Counts>,
-    pub(super) price: u64,
-    pub(super) low: u32,
+pub(crate) struct Merged {
+    pub(crate) classes: usize,
+    pub(crate) counts: Box<Counts>,
+    pub(crate) price: u64,
+    pub(crate) low: u32,
 }
 
 /// The least price of fields with these counts under one table, and the low bits that it leaves
 /// alone. `part` scales what is stored once.
-pub(super) fn price(counts: &Counts, part: impl Fn(u64) -> u64) -> (u64, u32) {
+pub(crate) fn price(counts: &Counts, part: impl Fn(u64) -> u64) -> (u64, u32) {
     let mut folded = counts.to_vec();
     let total: u64 = counts.iter().map(|&count| u64::from(count)).sum();
     let mut best = (u64::MAX, MAX_LOW);
@@ -44,8 +44,12 @@ pub(super) fn price(counts: &Counts, part: impl Fn(u64) -> u64) -> (u64, u32) {
     if total == 0 { (0, 0) } else { best }
 }
 
-/// Lets neighbouring classes share a table while that makes them smaller.
-pub(super) fn merge(counts: Vec<Counts>, part: impl Fn(u64) -> u64 + Copy) -> Vec<Merged> {
+/// Lets neighbouring classes share a table unless that makes them larger, by more than this is `worth`.
+pub(crate) fn merge(
+    counts: Vec<Counts>,
+    part: impl Fn(u64) -> u64 + Copy,
+    worth: u64,
+) -> Vec<Merged> {
     let made = |classes: usize, counts: Counts| {
         let (price, low) = price(&counts, part);
         Merged { classes, counts: Box::new(counts), price, low }
@@ -67,7 +71,7 @@ pub(super) fn merge(counts: Vec<Counts>, part: impl Fn(u64) -> u64 + Copy) -> Ve
         (merged[k].price + merged[k + 1].price) as i64 - pairs[k].price as i64
     };
     while let Some(k) = (0..pairs.len()).max_by_key(|&k| saved(&merged, &pairs, k)) {
-        if saved(&merged, &pairs, k) < 0 && merged.len() <= MAX_TABLES {
+        if saved(&merged, &pairs, k) < -(worth as i64) && merged.len() <= MAX_TABLES {
             break;
         }
         merged[k] = pairs.remove(k);

@@ -4,11 +4,11 @@
 //! The standard deviation of weight `(i, j)` is close to `r_i * c_j`. Both factors are stored as
 //! quarter octaves, and their sum, the same for all lanes of a step, is the class of the step.
 
-mod count;
+pub(crate) mod count;
 pub(crate) mod factors;
 pub(crate) mod fit;
 pub(crate) mod mean;
-mod merge;
+pub(crate) mod merge;
 pub(crate) mod plan;
 
 use crate::context::BlockContexts;

@@ -239,7 +239,7 @@ impl View<'_> {
         let bytes = residual.as_deref().unwrap_or(self.bytes);
         let view = View { bytes, tops: None, signs, ..*self };
         let counts = view.count(&classes, &rects, width);
-        let merged = merge(summed(&counts), |bits| bits);
+        let merged = merge(summed(&counts), |bits| bits, 0);
         let mut plan = ScalePlan::new(classes, (width, base), &merged)?;
         let prices = rects.iter().zip(&counts).map(|(&rect, counts)| {
             let steps = Steps::of(plan.classes.scan.kernel(), rect.rows, rect.cols);
@@ -334,7 +334,7 @@ impl View<'_> {
             let counts = summed(&self.count(&classes, &sample, tried.plane.width));
             let one = counts.iter().fold([0; 256], |sum, part| added(&sum, part));
             tried.one_table = all(price(&one, part).0) + below;
-            let merged = merge(counts, part);
+            let merged = merge(counts, part, 0);
             let useful = merged.len() > 1 || !means.is_empty();
             let mut bits = all(merged.iter().map(|m| m.price).sum()) + overhead + below;
             match classes.scan {
@@ -463,23 +463,6 @@ impl ScalePlan {
         })
     }
 
-    /// Splits fields, in the order of the steps, into ranks and low bits, which are appended to `low`.
-    pub(crate) fn split_fields(
-        &self,
-        level: Level,
-        (steps, of_step): (Steps, &[u8]),
-        fields: &[u8],
-        ranks: &mut Vec<u8>,
-        low: &mut Vec<u8>,
-    ) {
-        let tables: Vec<&[u8; 256]> = self.tables.iter().map(|table| &*table.ranks).collect();
-        map_steps(level, steps, &tables, of_step, fields, ranks);
-        let widths: Vec<u8> = self.tables.iter().map(|table| table.low).collect();
-        if widths.iter().any(|&width| width > 0) {
-            pack_low_bits(level, steps, &widths, of_step, fields, low);
-        }
-    }
-
     /// What a block with these fields, by class, costs.
     fn cost(&self, counts: &BlockCounts) -> u64 {
         let of_class =
@@ -518,12 +501,29 @@ impl ScalePlan {
     }
 }
 
+/// Splits fields, in the order of the steps, into ranks by these tables and low bits, which are appended to `low`.
+pub(crate) fn split_fields(
+    level: Level,
+    tables: &[ClassTable],
+    (steps, of_step): (Steps, &[u8]),
+    fields: &[u8],
+    ranks: &mut Vec<u8>,
+    low: &mut Vec<u8>,
+) {
+    let widths: Vec<u8> = tables.iter().map(|table| table.low).collect();
+    let tables: Vec<&[u8; 256]> = tables.iter().map(|table| &*table.ranks).collect();
+    map_steps(level, steps, &tables, of_step, fields, ranks);
+    if widths.iter().any(|&width| width > 0) {
+        pack_low_bits(level, steps, &widths, of_step, fields, low);
+    }
+}
+
 impl ClassTable {
-    fn cost(&self, counts: &Counts) -> u64 {
+    pub(crate) fn cost(&self, counts: &Counts) -> u64 {
         counts.iter().zip(&*self.costs).map(|(&count, cost)| u64::from(count) * cost).sum()
     }
 
-    fn new(counts: &Counts, low: u32, width: u32, base: u16) -> Result<ClassTable> {
+    pub(crate) fn new(counts: &Counts, low: u32, width: u32, base: u16) -> Result<ClassTable> {
         // Fields by their lowest 8 bits.
         let fields = |byte: u8| base + u16::from(byte.wrapping_sub(base as u8));
         let mut by_symbol = vec![0u32; 1 << (width - low)];

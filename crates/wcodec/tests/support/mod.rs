@@ -172,6 +172,44 @@ pub fn with_signs(rng: &mut Rng, element: ElementType, rows: u64, cols: u64) -> 
     floats
 }
 
+/// Floats that take steps of about one size: many of a small float, and few of a large one.
+pub fn noisy(rng: &mut Rng, element: ElementType, data: &[u8]) -> Vec<u8> {
+    use ElementType::{F8E4M3, F8E5M2, F16, F32, F64};
+    let (mantissa, lowest) = match element {
+        F8E4M3 => (3, 5),
+        F8E5M2 => (2, 10),
+        F16 => (10, 3),
+        F32 => (23, 115),
+        F64 => (52, 1011),
+        _ => (7, 115),
+    };
+    let size = element.size();
+    let mut out = data.to_vec();
+    for bytes in out.chunks_exact_mut(size) {
+        let mut word = [0; 8];
+        word[..size].copy_from_slice(bytes);
+        let word = u64::from_le_bytes(word);
+        let exponent = (word << 1 << (64 - 8 * size) >> (65 - 8 * size)) >> mantissa;
+        // About two steps of a bfloat16 that is 512 times the lowest.
+        let spread = 1i128 << (10 + exponent.saturating_sub(lowest).min(40));
+        let step = (i128::from(rng.bell()) << mantissa) / spread;
+        bytes.copy_from_slice(&word.wrapping_add_signed(step as i64).to_le_bytes()[..size]);
+    }
+    out
+}
+
+/// How many planes of the blocks of a file have base classes.
+pub fn planes_with_base_classes(file: &[u8]) -> usize {
+    let footer = &file[file.len() - 128..];
+    let number = |at: usize| u64::from_le_bytes(footer[at..at + 8].try_into().unwrap()) as usize;
+    let of_block = |record: &[u8]| {
+        let at = u64::from_le_bytes(record[..8].try_into().unwrap()) as usize;
+        let planes = if record[20] == 2 { usize::from(file[at]) } else { 0 };
+        (0..planes).filter(|plane| file[at + 12 + 8 * plane + 1] == 5).count()
+    };
+    file[number(0)..].chunks(24).take(number(8)).map(of_block).sum()
+}
+
 /// A file of tests' data at the root of the repository.
 pub fn testdata(name: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../testdata").join(name)

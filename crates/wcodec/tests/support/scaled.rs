@@ -60,7 +60,7 @@ fn factors() -> Vec<u8> {
 }
 
 /// A table of width 8 of the symbols 0x80 and 0x81.
-fn half_and_half() -> Vec<u8> {
+pub fn half_and_half() -> Vec<u8> {
     let bits = Bits::default().put(0x80, 8).put(1, 8).put(0b11 | 12 << 2, 6).put(0, 11).put(0, 1);
     [&[8][..], &bits.put(0, 11).0].concat()
 }
@@ -125,12 +125,16 @@ pub fn means(change: impl FnOnce(&mut Scaled)) -> Vec<u8> {
     })
 }
 
+/// A table of the symbols 8 and 9 of 4 bits.
+pub fn eight_and_nine() -> Vec<u8> {
+    let bits = Bits::default().put(8, 4).put(1, 4).put(0b11 | 12 << 2, 6).put(0, 11).put(0, 1);
+    [&[4][..], &bits.put(0, 11).0].concat()
+}
+
 /// As [`classes`], with four low bits a field of zeros.
 pub fn low_bits(change: impl FnOnce(&mut Scaled)) -> Vec<u8> {
     classes(|c| {
-        // The symbols 8 and 9 of 4 bits.
-        let bits = Bits::default().put(8, 4).put(1, 4).put(0b11 | 12 << 2, 6).put(0, 11).put(0, 1);
-        c.tables[0] = [&[4][..], &bits.put(0, 11).0].concat();
+        c.tables[0] = eight_and_nine();
         c.planes = |h| {
             h.planes[0].3.extend([0; 512]);
             h.decoded.iter_mut().for_each(|byte| *byte <<= 4);

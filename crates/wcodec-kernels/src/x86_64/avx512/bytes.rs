@@ -43,7 +43,7 @@ impl<'a> Plan<'a> {
         let (first, below) = block.planes.split_first()?;
         let Source::Coded(coded) = first.source else { return None };
         let steps = Steps::of(coded.scan, block.rows, block.cols);
-        let narrow = steps.lanes() < LANES;
+        let narrow = steps.lanes() < LANES || block.is_sorted();
         if coded.scan != Scan::Row || block.tiles.is_some() || element.size() > 1 || narrow {
             return None;
         }

@@ -1,5 +1,6 @@
 //! Elements of up to four bytes out of coded fields and what lies below them.
 
+use super::alias::look_up;
 use super::unpack::{Placed, rotate_lower, start};
 use crate::level::Set;
 use crate::merge::{Fields, Plane};
@@ -12,8 +13,9 @@ use std::ops::Range;
 enum Kind {
     /// One byte: a field, below it raw bits.
     Byte { rotate: bool },
-    /// Two bytes whose sign is rotated: a field, below it 0 to 8 raw bits.
-    Half,
+    /// Two bytes whose sign is rotated: a field, below it 0 to 8 raw bits. The sign comes to its place with the planes, or
+    /// at last.
+    Half { rotate: bool },
     /// Four bytes whose sign is rotated: the upper two as in `Half`, below them two planes of bytes.
     Word,
 }
@@ -21,11 +23,12 @@ enum Kind {
 /// The planes of a block, ready to be put together.
 pub(crate) struct Merge<'a> {
     kind: Kind,
-    fields: &'a [u8],
+    fields: Coded<'a>,
+    /// A coded plane below that one; empty for none.
+    second: Coded<'a>,
     packed: &'a [u8],
     /// The bytes of the lower half of a word, from the lowest; empty where all are the same.
     lower: [&'a [u8]; 2],
-    shift: __m512i,
     /// What all elements have in common, the base of the fields among it.
     constant: __m512i,
     lower_constant: __m512i,
@@ -33,11 +36,49 @@ pub(crate) struct Merge<'a> {
     low: Placed,
 }
 
+/// A coded plane.
+#[derive(Clone, Copy, Default)]
+struct Coded<'a> {
+    bytes: &'a [u8],
+    /// The symbols of ranks; `None` if the bytes are the fields.
+    symbols: Option<[u16; 64]>,
+    /// Where the field begins in its byte or half.
+    shift: u32,
+}
+
+impl<'a> Coded<'a> {
+    /// What such fields are made of, the base, which all have in common, apart; `None` if they are of another kind.
+    fn of(fields: Fields<'a>, shift: u32) -> Option<(Coded<'a>, u16)> {
+        match fields {
+            Fields::Bytes(bytes, base) => Some((Coded { bytes, symbols: None, shift }, base)),
+            Fields::Ranks(bytes, symbols) if symbols.len() <= 64 => {
+                let mut all = [0; 64];
+                all[..symbols.len()].copy_from_slice(symbols);
+                Some((Coded { bytes, symbols: Some(all), shift }, 0))
+            }
+            _ => None,
+        }
+    }
+
+    /// As numbers of 16 bits, in their place.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw,avx512vbmi")]
+    fn numbers(&self, bytes: &[u8; LANES]) -> __m512i {
+        // SAFETY: 32 bytes are read.
+        let bytes = unsafe { _mm256_loadu_si256(bytes.as_ptr().cast()) };
+        let fields = _mm512_cvtepu8_epi16(bytes);
+        let fields = match &self.symbols {
+            Some(symbols) => look_up(symbols, fields),
+            None => fields,
+        };
+        _mm512_sllv_epi16(fields, _mm512_set1_epi16(self.shift as i16))
+    }
+}
+
 /// What one pass over the planes finds.
 #[derive(Default)]
 struct Parts<'a> {
-    /// Where the field begins in its byte or half.
-    shift: u32,
+    second: Coded<'a>,
     constant: u32,
     /// Raw bits right above `begin`, and how many there are.
     packed: (u32, &'a [u8]),
@@ -47,7 +88,7 @@ struct Parts<'a> {
 impl<'a> Parts<'a> {
     /// Of planes below the first, of which the last ones from `begin` on are bytes; `None` if they are not.
     fn of(planes: &[Plane<'a>], mut shift: u32, begin: u32) -> Option<Parts<'a>> {
-        let mut parts = Parts { shift: shift - begin, ..Parts::default() };
+        let mut parts = Parts::default();
         for &(width, fields) in planes {
             shift -= width;
             let lower = (shift < begin).then_some((shift as usize / 8, width, shift % 8));
@@ -57,6 +98,11 @@ impl<'a> Parts<'a> {
                 (Fields::Packed(bytes), Some((place, 8, 0))) => parts.lower[place] = bytes,
                 (Fields::Bytes(bytes, base), Some((place, 8, 0))) => {
                     parts.lower[place] = bytes;
+                    parts.constant |= u32::from(base) << shift;
+                }
+                (_, None) if parts.second.bytes.is_empty() => {
+                    let (coded, base) = Coded::of(fields, shift - begin)?;
+                    parts.second = coded;
                     parts.constant |= u32::from(base) << shift;
                 }
                 _ => return None,
@@ -69,15 +115,17 @@ impl<'a> Parts<'a> {
 impl<'a> Merge<'a> {
     /// Of these planes; `None` if they are of another kind, or no whole steps.
     pub(crate) fn of(level: Level, element: Element, planes: &[Plane<'a>]) -> Option<Merge<'a>> {
-        let (&(width, Fields::Bytes(fields, base)), below) = planes.split_first()? else {
-            return None;
-        };
-        if level.set() != Set::Avx512 || element.size() > 4 || !fields.len().is_multiple_of(LANES) {
+        let (&(width, fields), below) = planes.split_first()?;
+        if level.set() != Set::Avx512 || element.size() > 4 {
             return None;
         }
         let begin = element.bits() - element.bits().min(16);
         let shift = element.bits().checked_sub(width).filter(|&shift| shift >= begin)?;
+        let (fields, base) = Coded::of(fields, shift - begin)?;
         let mut parts = Parts::of(below, shift, begin)?;
+        if !fields.bytes.len().is_multiple_of(LANES) {
+            return None;
+        }
         parts.constant |= u32::from(base) << shift;
         let kind = match (element.size(), element.transform()) {
             (1, Transform::RotateSign) => Kind::Byte { rotate: true },
@@ -87,7 +135,7 @@ impl<'a> Merge<'a> {
                 parts.constant += 0x80;
                 Kind::Byte { rotate: false }
             }
-            (2, Transform::RotateSign) => Kind::Half,
+            (2, Transform::RotateSign) => Kind::Half { rotate: !parts.second.bytes.is_empty() },
             (4, Transform::RotateSign) => Kind::Word,
             _ => return None,
         };
@@ -96,20 +144,21 @@ impl<'a> Merge<'a> {
     }
 
     #[target_feature(enable = "avx512f,avx512bw")]
-    fn new(kind: Kind, fields: &'a [u8], parts: &Parts<'a>) -> Merge<'a> {
-        let Parts { shift, constant, packed: (low, packed), lower } = *parts;
-        // Numbers of 16 bits are put together with the sign where it belongs; others are rotated at last.
+    fn new(kind: Kind, mut fields: Coded<'a>, parts: &Parts<'a>) -> Merge<'a> {
+        let Parts { second, constant, packed: (low, packed), lower } = *parts;
+        // Numbers of two coded planes, and of other sizes, are rotated at last.
         let (constant, lower_constant, right) = match kind {
-            Kind::Byte { .. } => (constant as u16, 0, 0),
-            Kind::Half => ((constant as u16).rotate_right(1), 0, 1),
+            Kind::Byte { .. } | Kind::Half { rotate: true } => (constant as u16, 0, 0),
+            Kind::Half { rotate: false } => ((constant as u16).rotate_right(1), 0, 1),
             Kind::Word => ((constant >> 16) as u16, constant as u16, 0),
         };
+        fields.shift -= right;
         Merge {
             kind,
             fields,
+            second,
             packed,
             lower,
-            shift: _mm512_set1_epi16((shift - right) as i16),
             constant: _mm512_set1_epi16(constant as i16),
             lower_constant: _mm512_set1_epi16(lower_constant as i16),
             low: Placed::new(low, 16 - right),
@@ -118,29 +167,32 @@ impl<'a> Merge<'a> {
 
     /// Puts these elements, whole steps, together.
     pub(crate) fn piece(&self, elements: Range<usize>, out: &mut [u8]) {
-        let (first, fields) = (elements.start, &self.fields[elements.clone()]);
+        let (first, fields) = (elements.start, &self.fields.bytes[elements.clone()]);
         assert!(first.is_multiple_of(LANES) && fields.len().is_multiple_of(LANES), "whole steps");
         let size = match self.kind {
             Kind::Byte { .. } => 1,
-            Kind::Half => 2,
+            Kind::Half { .. } => 2,
             Kind::Word => 4,
         };
         assert_eq!(out.len(), size * fields.len(), "room for all elements");
         let (step, steps) = (self.low.step, fields.len() / LANES);
         let packed = &self.packed[first / LANES * step..][..steps * step];
         let lower = self.lower.map(|bytes| bytes.get(elements.clone()).unwrap_or_default());
-        assert!(lower.iter().all(|bytes| bytes.is_empty() || bytes.len() == fields.len()));
+        let second = self.second.bytes.get(elements.clone()).unwrap_or_default();
+        let fits = |bytes: &&[u8]| bytes.is_empty() || bytes.len() == fields.len();
+        assert!(lower.iter().chain([&second]).all(fits));
+        let fields = (fields.as_chunks().0, second.as_chunks().0);
         // SAFETY: a `Merge` is made at this level only; there are as many raw bits,
         // bytes and room as the fields need.
-        unsafe { self.steps(fields.as_chunks().0, packed, lower, out) };
+        unsafe { self.steps(fields, packed, lower, out) };
     }
 
     /// # Safety
-    /// `packed`, `lower` unless empty, and `out` must have what belongs to the fields.
+    /// `packed`, `lower` and the second fields unless empty, and `out` must have what belongs to the fields.
     #[target_feature(enable = "avx512f,avx512bw,avx512vbmi,avx512vbmi2,avx512vl")]
     unsafe fn steps(
         &self,
-        fields: &[[u8; LANES]],
+        (fields, second): (&[[u8; LANES]], &[[u8; LANES]]),
         packed: &[u8],
         lower: [&[u8]; 2],
         out: &mut [u8],
@@ -148,17 +200,20 @@ impl<'a> Merge<'a> {
         let out = out.as_mut_ptr();
         for (k, fields) in fields.iter().enumerate() {
             let packed = start(packed).wrapping_add(k * self.low.step);
-            // SAFETY: 32 fields, and as the caller promises.
+            // SAFETY: as the caller promises.
             unsafe {
-                let fields = _mm256_loadu_si256(fields.as_ptr().cast());
-                let numbers = self.half(fields, packed);
+                let numbers = self.half((fields, second.get(k)), packed);
                 match self.kind {
                     Kind::Byte { rotate } => {
                         let numbers = if rotate { rotate_lower(numbers) } else { numbers };
                         let bytes = _mm512_cvtepi16_epi8(numbers);
                         _mm256_storeu_si256(out.add(k * LANES).cast(), bytes);
                     }
-                    Kind::Half => _mm512_storeu_si512(out.add(2 * k * LANES).cast(), numbers),
+                    Kind::Half { rotate } => {
+                        let turned = _mm512_shrdi_epi16::<1>(numbers, numbers);
+                        let numbers = if rotate { turned } else { numbers };
+                        _mm512_storeu_si512(out.add(2 * k * LANES).cast(), numbers);
+                    }
                     Kind::Word => {
                         let lower = lower.map(|bytes| bytes.get(k * LANES..).unwrap_or_default());
                         let [first, second] = words(self.lower(lower), numbers);
@@ -177,10 +232,17 @@ impl<'a> Merge<'a> {
     /// The raw bits of 32 elements must be readable at `packed`.
     #[inline]
     #[target_feature(enable = "avx512f,avx512bw,avx512vbmi,avx512vl")]
-    unsafe fn half(&self, fields: __m256i, packed: *const u8) -> __m512i {
-        let field = _mm512_sllv_epi16(_mm512_cvtepu8_epi16(fields), self.shift);
+    unsafe fn half(
+        &self,
+        (fields, second): (&[u8; LANES], Option<&[u8; LANES]>),
+        packed: *const u8,
+    ) -> __m512i {
+        let mut sum = _mm512_add_epi16(self.fields.numbers(fields), self.constant);
+        if let Some(second) = second {
+            sum = _mm512_add_epi16(sum, self.second.numbers(second));
+        }
         // SAFETY: the caller's promise.
-        unsafe { self.low.put(packed, _mm512_add_epi16(field, self.constant)) }
+        unsafe { self.low.put(packed, sum) }
     }
 
     /// The lower halves of words.

@@ -6,6 +6,7 @@ mod column;
 mod encode;
 mod fused;
 mod merge;
+mod sorted;
 mod turn;
 mod unpack;
 mod wide;
@@ -14,6 +15,7 @@ pub(crate) use bytes::{BytesSpace, decode_bytes};
 pub(crate) use column::decode_columns;
 pub(crate) use fused::decode_fused;
 pub(crate) use merge::Merge;
+pub(crate) use sorted::unsort;
 
 use crate::drive::{Judged, decode_jobs, in_groups};
 use crate::level::Set;

@@ -12,6 +12,7 @@ const HALF: usize = LANES / 2;
 const WINDOW: usize = 2 * HALF;
 
 /// The lanes of one stream between two steps.
+#[derive(Clone, Copy)]
 pub(super) struct Lanes<'a> {
     states: [__m512i; 2],
     words: &'a [u8],

@@ -36,7 +36,7 @@ const TASK_BLOCKS: u64 = 3 * STREAMS_AT_ONCE as u64;
 type Sides = HashMap<(u32, u64), Arc<Side>>;
 
 /// What segments without side blocks have.
-static NO_SIDE: Side = Side { tables: Vec::new(), scale: None };
+static NO_SIDE: Side = Side { tables: Vec::new(), scale: None, based: None };
 
 /// A run of bands of one group: what is read in one go.
 pub(super) struct Job {

@@ -46,7 +46,7 @@ impl<'a, Table> Plan<'a, Table> {
     /// The plan of a block; `None` if it or its tables are of another kind.
     pub(super) fn of<S: Stepper<'a, Table = Table>>(block: &Block<'a>) -> Option<Self> {
         let element = block.element;
-        if block.tiles.is_some() || element.size() > 4 {
+        if block.tiles.is_some() || block.is_sorted() || element.size() > 4 {
             return None;
         }
         let (first, below) = block.planes.split_first()?;

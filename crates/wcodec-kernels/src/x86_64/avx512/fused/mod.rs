@@ -55,7 +55,7 @@ impl<'a> Plan<'a> {
     /// The plan of a block; `None` if it is of another kind.
     fn of(block: &Block<'a>) -> Option<Plan<'a>> {
         let element = block.element;
-        if block.tiles.is_some() || element.size() > 4 {
+        if block.tiles.is_some() || block.is_sorted() || element.size() > 4 {
             return None;
         }
         let (first, below) = block.planes.split_first()?;
