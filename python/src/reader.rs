@@ -49,7 +49,7 @@ fn limits(max_size: Option<u64>) -> Limits {
 }
 
 /// Checkpoints among which bases are found, beside the folders of `WCODEC_BASE_PATH`: files, and folders.
-fn bases(paths: &[PathBuf]) -> wcodec::Result<Bases> {
+pub(crate) fn bases(paths: &[PathBuf]) -> wcodec::Result<Bases> {
     let mut bases = Bases::from_env();
     for path in paths {
         if path.is_dir() {
