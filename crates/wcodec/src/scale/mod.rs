@@ -73,13 +73,13 @@ pub(crate) struct Units {
     /// The class of each unit of the block, row by row.
     classes: Vec<u8>,
     /// Elements that are coded before the first one of each class.
-    starts: [usize; MAX_CLASSES],
+    starts: Box<[usize; MAX_CLASSES]>,
 }
 
 impl Units {
     /// The elements of a block, which lie in row-major order, in the order in which they are coded.
     pub(crate) fn in_coding_order(&self, elements: &[u8], coded: &mut [u8]) {
-        let mut next = self.starts;
+        let mut next = *self.starts;
         for (unit, &class) in elements.chunks_exact(self.size).zip(&self.classes) {
             let start = &mut next[usize::from(class) % MAX_CLASSES];
             coded[*start..][..self.size].copy_from_slice(unit);
@@ -89,7 +89,7 @@ impl Units {
 
     /// The other way, some rows after the other.
     pub(crate) fn restore<'a>(&'a self, coded: &'a [u8]) -> RestoreUnits<'a> {
-        RestoreUnits { size: self.size, classes: &self.classes, next: self.starts, coded }
+        RestoreUnits { size: self.size, classes: &self.classes, next: *self.starts, coded }
     }
 }
 
@@ -185,7 +185,7 @@ impl ScaleClasses {
         for (&row, contexts) in rows.iter().zip(values.chunks(pitch)) {
             classes.extend(self.of_units(row, (&means, contexts)));
         }
-        let mut starts = [0usize; MAX_CLASSES];
+        let mut starts = Box::new([0usize; MAX_CLASSES]);
         for &class in &classes {
             starts[usize::from(class) % MAX_CLASSES] += unit;
         }
