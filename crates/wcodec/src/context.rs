@@ -8,12 +8,15 @@ use crate::dtype::ElementType;
 use crate::error::{Result, corrupt};
 use crate::geometry::Rect;
 use crate::packing::{Field, Layout, Stream};
+use std::borrow::Cow;
 use wcodec_kernels::{Level, PutPivots};
 
 /// Most terms of a context.
 pub(crate) const MAX_TERMS: usize = 4;
 /// Fewest codes of a unit: so what is known of all units takes less than their codes.
 const MIN_CODES: usize = 8;
+/// Units that are dealt with at a time: the first-level cache holds their sums.
+const UNITS_AT_ONCE: usize = 4096;
 /// Logarithms are told in so many parts of an octave, contexts in quarters of one.
 const OCTAVE: i32 = 1 << OCTAVE_BITS;
 const OCTAVE_BITS: u32 = 10;
@@ -185,28 +188,45 @@ impl Context {
         streams: &[&[u8]],
     ) -> Result<Vec<i16>> {
         let units = layout.fields[self.field].bits.codes / self.codes;
-        let mut sums = vec![0i32; structs * units];
-        for &Term { field, measure, weight } in &self.terms {
-            let Field { element, bits, pivots } = &layout.fields[field];
-            let first = layout.first_stream(field);
-            let count = pivots.as_ref().map_or(0, |pivots| pivots.pivots.len());
-            let (left, places) = (streams[first], &streams[first + 1..=first + count]);
-            let mut whole = Vec::new();
-            let codes = match pivots {
-                None => left,
-                Some(pivots) => {
-                    whole.resize(structs * bits.codes, 0);
-                    if !PutPivots::new(pivots).put(level, left, places, &mut whole) {
-                        return Err(corrupt!("the place of a code is outside its group"));
-                    }
-                    &whole
-                }
-            };
-            measure.add(*element, weight.into(), codes, units / bits.codes, &mut sums);
+        let codes =
+            self.terms.iter().map(|term| whole(level, layout, term.field, structs, streams));
+        let codes: Vec<Cow<'_, [u8]>> = codes.collect::<Result<_>>()?;
+        let at_once = (UNITS_AT_ONCE / units).max(1);
+        let mut sums = vec![0i32; at_once.min(structs) * units];
+        let mut values = Vec::with_capacity(structs * units);
+        for first in (0..structs).step_by(at_once) {
+            let count = at_once.min(structs - first);
+            let sums = &mut sums[..count * units];
+            sums.fill(0);
+            for (&Term { field, measure, weight }, codes) in self.terms.iter().zip(&codes) {
+                let Field { element, bits, .. } = &layout.fields[field];
+                let codes = &codes[first * bits.bytes()..][..count * bits.bytes()];
+                measure.add(*element, weight.into(), codes, units / bits.codes, sums);
+            }
+            let value = |sum: i32| (sum >> CONTEXT_SHIFT).clamp(i16::MIN.into(), i16::MAX.into());
+            values.extend(sums.iter().map(|&sum| value(sum) as i16));
         }
-        let value = |sum: i32| (sum >> CONTEXT_SHIFT).clamp(i16::MIN.into(), i16::MAX.into());
-        Ok(sums.into_iter().map(|sum| value(sum) as i16).collect())
+        Ok(values)
     }
+}
+
+/// The codes of a field of structs that streams hold, with their pivots.
+fn whole<'a>(
+    level: Level,
+    layout: &Layout,
+    field: usize,
+    structs: usize,
+    streams: &[&'a [u8]],
+) -> Result<Cow<'a, [u8]>> {
+    let Field { bits, pivots, .. } = &layout.fields[field];
+    let first = layout.first_stream(field);
+    let Some(pivots) = pivots else { return Ok(Cow::Borrowed(streams[first])) };
+    let places = &streams[first + 1..=first + pivots.pivots.len()];
+    let mut codes = vec![0; structs * bits.codes];
+    if !PutPivots::new(pivots).put(level, streams[first], places, &mut codes) {
+        return Err(corrupt!("the place of a code is outside its group"));
+    }
+    Ok(Cow::Owned(codes))
 }
 
 /// The contexts of consecutive units of a segment.
