@@ -34,10 +34,6 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
     }
 }
 
-fn is_broken_pipe(error: &wcodec::Error) -> bool {
-    matches!(error.kind(), ErrorKind::Io(e) if e.kind() == std::io::ErrorKind::BrokenPipe)
-}
-
 /// Exit codes, as `wcodec --help` lists them.
 fn exit_code(kind: &ErrorKind) -> u8 {
     match kind {

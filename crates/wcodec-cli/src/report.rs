@@ -2,9 +2,9 @@
 
 use comfy_table::{CellAlignment, Table, presets};
 use serde_json::{Value, json};
-use std::io::Write as _;
+use std::io::{ErrorKind, Write as _};
 use std::path::Path;
-use wcodec::{Error, Layer, Predictor, Result, Stats};
+use wcodec::{Layer, Predictor, Result, Stats};
 
 /// Totals as JSON.
 pub(crate) fn stats_json(stats: &Stats) -> Value {
@@ -121,8 +121,8 @@ fn printable(text: &str) -> String {
 
 /// Prints to standard output. A reader that has seen enough (`wcodec info | head`) is no failure.
 pub(crate) fn print(text: &str) -> Result<()> {
-    match writeln!(std::io::stdout(), "{text}").map_err(Error::from) {
-        Err(error) if !crate::is_broken_pipe(&error) => Err(error),
+    match writeln!(std::io::stdout(), "{text}") {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error.into()),
         _ => Ok(()),
     }
 }

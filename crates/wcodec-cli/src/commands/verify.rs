@@ -39,7 +39,7 @@ fn folder(args: &VerifyArgs, options: &DecodeOptions) -> Result<u8> {
         match result {
             Ok(stats) => sum += *stats,
             Err(error) => {
-                eprintln!("wcodec: {error}");
+                report::tell(&format!("wcodec: {error}"));
                 codes.push(crate::exit_code(error.kind()));
             }
         }

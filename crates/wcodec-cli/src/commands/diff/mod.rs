@@ -51,11 +51,8 @@ pub(super) fn run(args: &DiffArgs) -> Result<u8> {
             diff.identical(),
         ),
     };
-    match printed {
-        // A reader that has seen enough does not make the files equal.
-        Err(error) if !crate::is_broken_pipe(&error) => Err(error),
-        _ => Ok(if identical { IDENTICAL } else { DIFFERENT }),
-    }
+    printed?;
+    Ok(if identical { IDENTICAL } else { DIFFERENT })
 }
 
 /// Either file may be a base of the other.
