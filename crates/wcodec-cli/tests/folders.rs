@@ -101,7 +101,11 @@ fn nothing_is_replaced_and_nothing_is_left() {
             2,
             "model: exists; only an empty folder",
         );
-        fails(&with(&["decode", "m.wcodec", "-o", "m.wcodec"]), 2, "m.wcodec: would replace its own input");
+        fails(
+            &with(&["decode", "m.wcodec", "-o", "m.wcodec"]),
+            2,
+            "m.wcodec: would replace its own input",
+        );
         fails(&with(&["encode", "model", "-o", "model"]), 2, "model: exists");
     }
     fails(&wcodec(&["decode", "m.wcodec", "-o", "-"], at), 2, "an archive: name the folder");
