@@ -7,8 +7,8 @@ use std::path::Path;
 use support::gguf::{Gguf, blocks};
 use support::{Rng, bf16, int8, safetensors, tensor};
 use wcodec::{
-    Bases, DecodeOptions, Diff, ElementType, EncodeOptions, Error, ErrorKind, LayerDiff, Observer,
-    Relation, encode_bytes,
+    Bases, DecodeOptions, Diff, ElementType, EncodeOptions, Error, ErrorKind, Layer, LayerDiff,
+    Observer, Relation, encode_bytes, encode_layer,
 };
 
 fn with(a: &[u8], b: &[u8], options: &DecodeOptions) -> Result<Diff, Error> {
@@ -151,7 +151,10 @@ fn renamed_layers_are_found_also_beyond_the_sign() {
         [("z2", "z"), ("y2", "y"), ("x2", "x"), ("same", "same"), ("ones2", "ones")]
     {
         let layer = layer(&diff, name);
-        assert_eq!(layer.relation, Relation::Identical, "{name}");
+        // The same numbers in other bytes are not identical.
+        let flipped = ["x", "same"].contains(&partner);
+        let relation = if flipped { Relation::Similar } else { Relation::Identical };
+        assert_eq!((layer.relation, layer.changed), (relation, 0), "{name}");
         assert_eq!(layer.a.as_ref().unwrap().name, partner);
         assert_eq!(
             (layer.renamed(), layer.flipped),
@@ -162,6 +165,19 @@ fn renamed_layers_are_found_also_beyond_the_sign() {
     assert_eq!(relation("other"), Relation::OtherForm);
     assert_eq!((relation("new"), relation("gone")), (Relation::OnlyInB, Relation::OnlyInA));
     assert!(!diff.identical());
+}
+
+#[test]
+fn layers_of_other_dtypes_are_not_identical() {
+    let numbers = int8(&mut Rng::new(15), 90 * 100);
+    let shifted: Vec<u8> = numbers.iter().map(|x| x ^ 0x80).collect();
+    let layer = |element, data: &[u8]| {
+        let layer = Layer::new("w", element, vec![90, 100]);
+        encode_layer(data, &layer, &EncodeOptions::default()).unwrap().0
+    };
+    let (a, b) = (layer(ElementType::I8, &numbers), layer(ElementType::U8, &shifted));
+    assert!(!diff(&a, &b).identical());
+    assert!(diff(&a, &a).identical());
 }
 
 #[test]

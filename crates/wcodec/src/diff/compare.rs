@@ -105,8 +105,10 @@ fn layer_diff(own: &Located, partner: Partner, a: &Side<'_>, outcome: &Outcome) 
     };
     let bits = difference.min(xor);
     let gains = bits < alone * (1.0 - 1.0 / NAMED_GAIN as f64);
+    // The same numbers as another dtype are other bytes.
+    let same_dtype = theirs(number).is_some_and(|theirs| theirs.dtype == own.layer.dtype);
     let relation = match changed {
-        0 => Relation::Identical,
+        0 if same_dtype && !flipped => Relation::Identical,
         _ if gains || changed <= compared / 2 => Relation::Similar,
         _ => Relation::Unrelated,
     };

@@ -9,7 +9,7 @@ use crate::error::Result;
 use crate::layer::Layer;
 use crate::options::{Observer, go_on};
 use rayon::prelude::*;
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::OnceLock;
 use wcodec_kernels::Level;
 
@@ -101,10 +101,10 @@ impl Matcher<'_> {
     /// Finds layers under other names.
     fn by_form(&mut self, observer: &dyn Observer) -> Result<()> {
         let (a, b) = (self.a, self.b);
-        let mut free: HashMap<Form<'_>, Vec<Free>> = HashMap::new();
+        let mut free: HashMap<Form<'_>, VecDeque<Free>> = HashMap::new();
         for (number, located) in a.layers.iter().enumerate().filter(|(n, _)| !self.taken[*n]) {
             let one = Free { number, sample: OnceLock::new() };
-            free.entry(form(&located.layer)).or_default().push(one);
+            free.entry(form(&located.layer)).or_default().push_back(one);
         }
         for (number, located) in b.layers.iter().enumerate() {
             let layer = &located.layer;
@@ -114,9 +114,11 @@ impl Matcher<'_> {
             }
             go_on(observer)?;
             // What was found is taken out, so that samples of the first ones alone are ever held.
-            let near = &free[..free.len().min(MOST_TRIED)];
-            if let Some((place, flip)) = self.nearest(number, near)? {
-                let found = free.remove(place);
+            let near = free.len().min(MOST_TRIED);
+            let found = self.nearest(number, &free.make_contiguous()[..near])?;
+            if let Some((place, flip)) = found
+                && let Some(found) = free.remove(place)
+            {
                 self.join(number, found.number, flip);
             }
         }
