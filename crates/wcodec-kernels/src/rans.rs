@@ -110,7 +110,8 @@ impl Steps {
     }
 
     /// How many steps begin before this symbol, in the order of the steps.
-    pub(crate) fn beginning_before(self, symbol: usize) -> usize {
+    #[must_use]
+    pub fn beginning_before(self, symbol: usize) -> usize {
         let tail = symbol.saturating_sub(self.full_symbols());
         symbol.div_ceil(self.lanes).min(self.full) + tail.div_ceil(self.tail_lanes.max(1))
     }

@@ -5,11 +5,12 @@
 mod support;
 
 use std::path::{Path, PathBuf};
+use support::folders::{fast, set_executable};
 use support::{Rng, int8, safetensors, tensor};
 use tempfile::TempDir;
 use wcodec::{
-    DecodeOptions, Effort, EncodeOptions, Error, ErrorKind, FileDiff, FolderDiff, Observer,
-    Relation, encode_archive, encode_bytes, encode_folder,
+    DecodeOptions, Error, ErrorKind, FileDiff, FolderDiff, Observer, Relation, encode_archive,
+    encode_bytes, encode_folder,
 };
 
 const BYTES: usize = 60 * 50;
@@ -33,17 +34,6 @@ fn folder(files: &[(&str, &[u8])]) -> TempDir {
         std::fs::write(place, bytes).unwrap();
     }
     folder
-}
-
-fn set_executable(path: &Path) {
-    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
-    std::fs::set_permissions(path, mode).unwrap();
-}
-
-fn fast() -> EncodeOptions {
-    let mut options = EncodeOptions::default();
-    options.effort = Effort::Fast;
-    options
 }
 
 fn with(a: &Path, b: &Path, options: &DecodeOptions) -> Result<FolderDiff, Error> {

@@ -6,15 +6,15 @@ mod support;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use support::folders::{fast, set_executable};
 use support::sources::{
     checkpoint, dict, field, onnx_model, onnx_tensor, pickle, storage, torch_tensor,
 };
 use support::{Rng, count, f32s, int8, safetensors, tensor};
 use tempfile::TempDir;
 use wcodec::{
-    DecodeOptions, Effort, EncodeOptions, ErrorKind, Limits, Observer, Reader, SourceKind,
-    decode_archive, decode_file, decode_folder, encode_archive, encode_file, encode_folder,
-    open_file,
+    DecodeOptions, EncodeOptions, ErrorKind, Limits, Observer, Reader, SourceKind, decode_archive,
+    decode_file, decode_folder, encode_archive, encode_file, encode_folder, open_file,
 };
 
 /// What a folder holds: of each path a file and whether it may be executed, or a folder.
@@ -41,17 +41,6 @@ fn tree(root: &Path) -> Tree {
 fn is_executable(path: &Path) -> bool {
     let mode = std::fs::metadata(path).unwrap().permissions();
     std::os::unix::fs::PermissionsExt::mode(&mode) & 0o111 != 0
-}
-
-fn set_executable(path: &Path) {
-    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
-    std::fs::set_permissions(path, mode).unwrap();
-}
-
-fn fast() -> EncodeOptions {
-    let mut options = EncodeOptions::default();
-    options.effort = Effort::Fast;
-    options
 }
 
 /// Both ways there and back, in a folder of their own.

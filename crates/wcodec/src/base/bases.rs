@@ -115,15 +115,12 @@ impl Bases {
         Ok((found, search.work))
     }
 
-    /// Those that were given without the ones whose originals have these BLAKE3s.
-    pub(crate) fn without(&self, blake3s: &HashSet<[u8; 32]>, limits: &Limits) -> Result<Bases> {
-        let mut kept = Bases { given: Vec::new(), folders: self.folders.clone() };
-        for candidate in &self.given {
-            if !blake3s.contains(&candidate.original_hash(limits)?) {
-                kept.given.push(Arc::clone(candidate));
-            }
-        }
-        Ok(kept)
+    /// The same without those files that were given whose originals have these BLAKE3s. `open` has all of them, opened.
+    pub(crate) fn without(&self, open: &[Arc<OpenBase>], blake3s: &HashSet<[u8; 32]>) -> Bases {
+        let kept = self.given.iter().zip(open);
+        let kept = kept.filter(|(_, open)| !blake3s.contains(&open.base.blake3));
+        let given = kept.map(|(candidate, _)| Arc::clone(candidate)).collect();
+        Bases { given, folders: self.folders.clone() }
     }
 
     /// Fails if one of the files that were given is another one by now, or was written to.
@@ -189,15 +186,6 @@ impl Candidate {
     /// The `.wcodec` file that it is, if it is one.
     fn reader(&self, limits: &Limits) -> Result<Option<Reader<Arc<dyn ReadAt>>>> {
         Reader::open_if_coded(&self.source, limits)
-    }
-
-    /// BLAKE3 of its original.
-    fn original_hash(&self, limits: &Limits) -> Result<[u8; 32]> {
-        let hash = self.reader(limits).and_then(|reader| match reader {
-            Some(reader) => Ok(reader.original_blake3()),
-            None => self.hash(&()),
-        });
-        hash.map_err(|error| self.place(error))
     }
 
     fn check_unchanged(&self) -> Result<()> {

@@ -1,23 +1,17 @@
 //! Bases that must not be: what is encoded, and what is predicted from that. Who keeps what is encoded and nothing else could
 //! not decode it.
 
-use super::bases::Found;
+use super::bases::Bases;
 use super::original::OpenBase;
 use crate::container::read_at::ReadAt;
 use crate::container::reader::work::Work;
 use crate::error::Result;
 use crate::limits::Limits;
-use crate::options::{EncodeOptions, Observer};
-use crate::source::Listing;
+use crate::options::Observer;
 use std::collections::HashSet;
 use std::fs::File;
 use std::ops::Range;
 use std::sync::Arc;
-
-/// The files of `options`.
-pub(super) fn given(options: &EncodeOptions, observer: &dyn Observer) -> Result<Found> {
-    options.bases.open_given(&Limits::unlimited(), observer)
-}
 
 /// The BLAKE3s of the bases that these parts of `source` are, or that are predicted from one. Warns of each.
 pub(super) fn own_content(
@@ -43,19 +37,20 @@ pub(super) fn own_content(
     Ok(own)
 }
 
-/// `options` without the bases that are one of these sources, or are predicted from one.
+/// `bases` without those that are one of these sources, or are predicted from one.
 pub(crate) fn without_own(
-    options: &EncodeOptions,
+    bases: &Bases,
     sources: impl Iterator<Item = Result<File>>,
     observer: &dyn Observer,
-) -> Result<EncodeOptions> {
-    let (bases, work) = given(options, observer)?;
+) -> Result<Bases> {
+    let (open, work) = bases.open_given(&Limits::unlimited(), observer)?;
     let mut own = HashSet::new();
-    for source in sources.filter(|_| !bases.is_empty()) {
-        let source = source?;
-        let all = Listing::opaque().files(source.size()?);
-        own.extend(own_content(&source, &all, &bases, &work, observer)?);
+    if !open.is_empty() {
+        for source in sources {
+            let source = source?;
+            let all = 0..source.size()?;
+            own.extend(own_content(&source, std::slice::from_ref(&all), &open, &work, observer)?);
+        }
     }
-    let bases = options.bases.without(&own, &Limits::unlimited())?;
-    Ok(EncodeOptions { bases, ..options.clone() })
+    Ok(bases.without(&open, &own))
 }

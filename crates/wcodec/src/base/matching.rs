@@ -2,7 +2,7 @@
 //! most like it among those of its shape. Of archives, names are those in their files; the same path comes first.
 
 use super::known::{KnownLayers, Named};
-use super::lasting::{given, own_content};
+use super::lasting::own_content;
 use super::original::{OpenBase, Rows};
 use super::{Base, BaseRef, MAX_BASES, MAX_NAME, residual};
 use crate::container::entries::FileEnds;
@@ -11,6 +11,7 @@ use crate::container::reader::work::Work;
 use crate::dtype::ElementType;
 use crate::error::{Error, Result};
 use crate::layer::Layer;
+use crate::limits::Limits;
 use crate::options::{EncodeOptions, Observer};
 use crate::source::{Listing, Located};
 use std::collections::HashSet;
@@ -46,7 +47,7 @@ impl Partners {
         options: &EncodeOptions,
         observer: &dyn Observer,
     ) -> Result<Partners> {
-        let (mut bases, work) = given(options, observer)?;
+        let (mut bases, work) = options.bases.open_given(&Limits::unlimited(), observer)?;
         let own = own_content(source, &listing.files(source.size()?), &bases, &work, observer)?;
         bases.retain(|base| !own.contains(&base.base.blake3));
         let matcher = Matcher::of(bases, work)?;
@@ -62,7 +63,7 @@ impl Partners {
 impl Matcher {
     /// Opens the files of `options`.
     pub(crate) fn open(options: &EncodeOptions) -> Result<Matcher> {
-        let (bases, work) = given(options, &())?;
+        let (bases, work) = options.bases.open_given(&Limits::unlimited(), &())?;
         Matcher::of(bases, work)
     }
 

@@ -9,7 +9,7 @@ use crate::entropy::table::Table;
 use crate::error::Result;
 use crate::geometry::Rect;
 use crate::scale::count::{BlockCounts, Counter, Counts, added, summed};
-use crate::scale::merge::{Merged, merge, price};
+use crate::scale::merge::{Merged, merge, numbered, price};
 use crate::scale::plan::ClassTable;
 use rayon::prelude::*;
 use wcodec_kernels::{Sorted, Steps};
@@ -261,15 +261,9 @@ fn leading(planes: &[ByExponent], worth: u64) -> Option<(usize, ClassMap, Vec<Me
         (saved(counts, &merged), number, merged)
     });
     let (saved, number, merged) = tried.max_by_key(|&(saved, number, _)| (saved, number))?;
-    let of_class = (0u8..).zip(&merged).flat_map(|(t, m)| std::iter::repeat_n(t, m.classes));
-    let map =
-        ClassMap { lowest: lowest as u8, classes: of_class.take(each.classes.len()).collect() };
+    let of_class = numbered(&merged).take(each.classes.len()).collect();
+    let map = ClassMap { classes: of_class, ..each };
     (saved > 0 && map.count() > 1).then_some((number, map, merged))
-}
-
-/// The number of what each class was merged to.
-fn numbered(merged: &[Merged]) -> impl Iterator<Item = u8> {
-    (0u8..).zip(merged).flat_map(|(number, merged)| std::iter::repeat_n(number, merged.classes))
 }
 
 /// Counts by class.

@@ -223,16 +223,14 @@ impl Pairs<'_> {
             .map(|(path, (a, b))| {
                 let (item_a, item_b) = (a.map(|a| &of_a[a.number]), b.map(|b| &of_b[b.number]));
                 let bytes = [item_a, item_b].into_iter().flatten().map(|item| item.bytes);
-                (path, (a, b), (item_a, item_b), bytes.sum::<u64>())
+                (path, bytes.sum::<u64>(), (a, b), (item_a, item_b))
             })
             .collect();
-        let total = pairs.iter().map(|pair| pair.3).sum();
-        let (mut files, mut before) = (Vec::with_capacity(pairs.len()), 0);
-        for (path, (a, b), (item_a, item_b), len) in pairs {
+        let mut files = Vec::with_capacity(pairs.len());
+        let parts = Part::in_turn(observer, pairs.iter().map(|pair| (pair.0, pair.1)));
+        for (&(path, _, (a, b), (item_a, item_b)), part) in pairs.iter().zip(parts) {
             go_on(observer)?;
-            let part = Part { observer, path, before, len, total };
             let diff = compare_files((self.a, a), (self.b, b), with, &part)?;
-            before += len;
             let executable = |item: Option<&Item<'_>>| item.is_some_and(|item| item.executable);
             files.push(FileDiff {
                 path: path.to_owned(),

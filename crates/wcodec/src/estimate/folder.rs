@@ -25,15 +25,11 @@ pub fn estimate_folder(
     options.check()?;
     let mut all = walk(input, None)?;
     all.retain(|found| !found.is_folder());
-    let total = all.iter().map(|found| found.bytes).sum();
     with_threads(options.threads, || {
-        let (mut files, mut before) = (Vec::with_capacity(all.len()), 0);
-        for found in all {
+        let mut files = Vec::with_capacity(all.len());
+        for (found, part) in Part::of_found(observer, &all) {
             go_on(observer)?;
-            let part = Part { observer, path: &found.path, before, len: found.bytes, total };
-            let estimate = estimate_found(&found, options, &part)?;
-            before += found.bytes;
-            files.push((found.path, estimate));
+            files.push((found.path.clone(), estimate_found(found, options, &part)?));
         }
         Ok(files)
     })

@@ -1,16 +1,40 @@
 //! Progress of work on many files.
 
+use super::walk::Found;
 use crate::options::Observer;
 
 /// The observer of one of many files.
 pub(crate) struct Part<'a> {
     pub(crate) observer: &'a dyn Observer,
     /// The file's path.
-    pub(crate) path: &'a str,
+    path: &'a str,
     /// Bytes of the files before, of this one, and of all.
-    pub(crate) before: u64,
-    pub(crate) len: u64,
-    pub(crate) total: u64,
+    before: u64,
+    len: u64,
+    total: u64,
+}
+
+impl<'a> Part<'a> {
+    /// Those of files with these paths and lengths, one after the other.
+    pub(crate) fn in_turn(
+        observer: &'a dyn Observer,
+        files: impl Iterator<Item = (&'a str, u64)> + Clone,
+    ) -> impl Iterator<Item = Part<'a>> {
+        let total = files.clone().map(|(_, len)| len).sum();
+        files.scan(0, move |before, (path, len)| {
+            *before += len;
+            Some(Part { observer, path, before: *before - len, len, total })
+        })
+    }
+
+    /// Those of files that were found.
+    pub(crate) fn of_found(
+        observer: &'a dyn Observer,
+        found: &'a [Found],
+    ) -> impl Iterator<Item = (&'a Found, Part<'a>)> {
+        let files = found.iter().map(|found| (found.path.as_str(), found.bytes));
+        found.iter().zip(Part::in_turn(observer, files))
+    }
 }
 
 impl Observer for Part<'_> {

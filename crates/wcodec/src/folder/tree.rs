@@ -35,11 +35,11 @@ pub fn encode_folder(
     options: &EncodeOptions,
     observer: &dyn Observer,
 ) -> Result<EncodeStats> {
-    let inner = EncodeOptions { threads: None, ..options.clone() };
+    let all = walk(input, None)?;
     // Files of the folder could each be predicted from the other.
-    let sources = walk(input, None)?.into_iter().filter(|found| !found.is_folder());
-    let sources = sources.map(|found| found.open());
-    let inner = without_own(&inner, sources, observer)?;
+    let sources = all.iter().filter(|found| !found.is_folder()).map(Found::open);
+    let bases = without_own(&options.bases, sources, observer)?;
+    let inner = EncodeOptions { threads: None, bases, ..options.clone() };
     let encode = |found: &Found, source: &File, new: &mut NewFolder, part: &Part<'_>| {
         let (mut listing, warning) = source::list(source)?;
         if let Some(warning) = warning {
@@ -57,7 +57,7 @@ pub fn encode_folder(
         sync_in_tree(&file)?;
         Ok(stats)
     };
-    each_file((input, output, options.force), options.threads, observer, encode)
+    each_file(&all, (output, options.force), options.threads, observer, encode)
 }
 
 /// Restores a folder that [`encode_folder`] made. It appears under its name only when it is complete, checked
@@ -82,7 +82,7 @@ pub fn decode_folder(
         sync_in_tree(&file)?;
         Ok(stats)
     };
-    each_file((input, output, options.force), options.threads, observer, decode)
+    each_file(&walk(input, None)?, (output, options.force), options.threads, observer, decode)
 }
 
 /// Checks every hash of the `.wcodec` files of a folder, as [`encode_folder`] makes it, by decoding them. Tells of each,
@@ -103,15 +103,12 @@ pub fn verify_folder(
         let text = "a folder without a .wcodec file; encode makes one, with --archive or -o";
         return Err(Error::argument(text).in_file(input));
     }
-    let total = all.iter().map(|found| found.bytes).sum();
     with_threads(options.threads, || {
-        let (mut files, mut before) = (Vec::with_capacity(all.len()), 0);
-        for found in all {
-            let part = Part { observer, path: &found.path, before, len: found.bytes, total };
+        let mut files = Vec::with_capacity(all.len());
+        for (found, part) in Part::of_found(observer, &all) {
             let result = found.read(|source| verify(source, &inner, &part));
             go_on(observer)?;
-            before += found.bytes;
-            files.push((found.path, result));
+            files.push((found.path.clone(), result));
         }
         Ok(files)
     })
@@ -122,27 +119,24 @@ pub(crate) fn decoded_name(path: &str) -> Option<&str> {
     path.strip_suffix(SUFFIX).filter(|name| !name.is_empty() && !name.ends_with('/'))
 }
 
-/// Makes a folder of what `work` makes of each file of another one.
+/// Makes a folder of what `work` makes of each of the files that were found in another one.
 fn each_file(
-    (input, output, force): (&Path, &Path, bool),
+    all: &[Found],
+    (output, force): (&Path, bool),
     threads: Option<usize>,
     observer: &dyn Observer,
     work: impl Fn(&Found, &File, &mut NewFolder, &Part<'_>) -> Result<Stats> + Sync,
 ) -> Result<Stats> {
     let started = Instant::now();
-    let all = walk(input, None)?;
-    let total = all.iter().map(|found| found.bytes).sum();
     let mut new = NewFolder::create(output, force)?;
     with_threads(threads, || {
-        let (mut sum, mut before) = (Stats::default(), 0);
-        for found in &all {
+        let mut sum = Stats::default();
+        for (found, part) in Part::of_found(observer, all) {
             if found.is_folder() {
                 new.folder(&found.path)?;
                 continue;
             }
-            let part = Part { observer, path: &found.path, before, len: found.bytes, total };
             sum += found.read(|source| work(found, source, &mut new, &part))?;
-            before += found.bytes;
         }
         new.commit()?;
         sum.elapsed = started.elapsed();

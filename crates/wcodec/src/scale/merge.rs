@@ -21,6 +21,11 @@ pub(crate) struct Merged {
     pub(crate) low: u32,
 }
 
+/// The number of what each class was merged to.
+pub(crate) fn numbered(merged: &[Merged]) -> impl Iterator<Item = u8> {
+    (0u8..).zip(merged).flat_map(|(number, merged)| std::iter::repeat_n(number, merged.classes))
+}
+
 /// The least price of fields with these counts under one table, and the low bits that it leaves
 /// alone. `part` scales what is stored once.
 pub(crate) fn price(counts: &Counts, part: impl Fn(u64) -> u64) -> (u64, u32) {

@@ -14,7 +14,7 @@ pub(crate) mod plan;
 use crate::context::BlockContexts;
 use mean::Mean;
 use std::ops::Range;
-use wcodec_kernels::{LANES, Scan};
+use wcodec_kernels::{LANES, Scan, Steps};
 
 /// Most scale classes of a group, and values of a factor.
 pub(crate) const MAX_CLASSES: usize = 64;
@@ -150,17 +150,6 @@ impl ScaleClasses {
         })
     }
 
-    /// The classes of a row of units, of which these are the contexts and the means of the columns' factors.
-    fn of_units<'a>(
-        &'a self,
-        row: u8,
-        (means, contexts): (&'a [i32], &'a [i16]),
-    ) -> impl Iterator<Item = u8> + 'a {
-        let (first, last) = (i32::from(row) - i32::from(self.lowest), self.tables.len() as i32 - 1);
-        let pairs = means.iter().zip(contexts);
-        pairs.map(move |(mean, &context)| (first + mean + i32::from(context)).clamp(0, last) as u8)
-    }
-
     /// The sums of factors and context of units of a block.
     pub(crate) fn sums_of_units(
         &self,
@@ -171,32 +160,29 @@ impl ScaleClasses {
         let BlockContexts { values, pitch, unit } = contexts;
         let means = means_of_units(&self.cols[cols], unit);
         let rows = self.rows[rows].iter().zip(values.chunks(pitch));
-        let of_row = |(&row, contexts): (&u8, &[i16])| -> Vec<i32> {
-            let pairs = means.iter().zip(contexts);
-            pairs.map(|(mean, &context)| i32::from(row) + mean + i32::from(context)).collect()
-        };
-        rows.flat_map(of_row).collect()
+        rows.flat_map(|(&row, contexts)| sums_of_row(row, &means, contexts)).collect()
     }
 
     fn context_scan(&self, rows: &[u8], cols: &[u8], contexts: BlockContexts<'_>) -> BlockClasses {
         let BlockContexts { values, pitch, unit } = contexts;
         let means = means_of_units(cols, unit);
+        let (lowest, last) = (i32::from(self.lowest), self.tables.len() as i32 - 1);
         let mut classes = Vec::with_capacity(rows.len() * means.len());
         for (&row, contexts) in rows.iter().zip(values.chunks(pitch)) {
-            classes.extend(self.of_units(row, (&means, contexts)));
+            let sums = sums_of_row(row, &means, contexts);
+            classes.extend(sums.map(|sum| (sum - lowest).clamp(0, last) as u8));
         }
         let mut starts = [0usize; MAX_CLASSES];
         for &class in &classes {
             starts[usize::from(class) % MAX_CLASSES] += unit;
         }
-        let elements = classes.len() * unit;
-        let lanes = elements.clamp(1, LANES);
-        let mut of_step = Vec::with_capacity(elements.div_ceil(lanes));
+        let steps = Steps::linear(classes.len() * unit);
+        let mut of_step = Vec::with_capacity(steps.count());
         let mut end = 0;
         for (start, &table) in starts.iter_mut().zip(&self.tables) {
             end += std::mem::replace(start, end);
             // A step is of the class of its first element.
-            of_step.resize(end.div_ceil(lanes), table);
+            of_step.resize(steps.beginning_before(end), table);
         }
         let units = Some(Units { size: unit, classes, starts });
         BlockClasses { order: Vec::new(), of_step, units }
@@ -274,6 +260,16 @@ impl ScaleClasses {
         }
         of_step
     }
+}
+
+/// The sums of a row of units, of which these are the contexts and the means of the columns' factors.
+fn sums_of_row<'a>(
+    row: u8,
+    means: &'a [i32],
+    contexts: &'a [i16],
+) -> impl Iterator<Item = i32> + 'a {
+    let pairs = means.iter().zip(contexts);
+    pairs.map(move |(mean, &context)| i32::from(row) + mean + i32::from(context))
 }
 
 /// The mean factors of the columns of each unit.

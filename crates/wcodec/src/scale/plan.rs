@@ -3,7 +3,7 @@
 use super::count::{BlockCounts, Counter, Counts, added, summed};
 use super::fit::{Factors, fit, weights};
 use super::mean::{self, ColumnMeans, Mean, Use};
-use super::merge::{Merged, merge, price};
+use super::merge::{Merged, merge, numbered, price};
 use super::{BlockClasses, ClassScan, MAX_CLASSES, ScaleClasses, factors};
 use crate::block::fields::{BlockBytes, FieldSource, FieldSpace, TopCounts};
 use crate::context::{BlockContexts, Contexts};
@@ -445,8 +445,7 @@ impl ScalePlan {
         (width, base): (u32, u16),
         merged: &[Merged],
     ) -> Result<ScalePlan> {
-        let of_class = (0u8..).zip(merged).flat_map(|(t, m)| std::iter::repeat_n(t, m.classes));
-        classes.tables = of_class.take(classes.tables.len()).collect();
+        classes.tables = numbered(merged).take(classes.tables.len()).collect();
         let used = classes.tables.last().map_or(0, |&last| usize::from(last) + 1);
         let tables = merged[..used]
             .iter()

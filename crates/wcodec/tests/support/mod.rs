@@ -6,6 +6,7 @@
 pub mod archived;
 pub mod based;
 pub mod contexts;
+pub mod folders;
 pub mod forge;
 pub mod gguf;
 pub mod packed;
