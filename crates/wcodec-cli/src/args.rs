@@ -3,7 +3,7 @@
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use std::ops::Range;
 use std::path::PathBuf;
-use wcodec::{Effort, Predictor, PredictorSet, Scan, TileConfig};
+use wcodec::{Effort, MAX_THREADS, Predictor, PredictorSet, Scan, TileConfig};
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -302,18 +302,25 @@ pub(crate) struct BenchArgs {
     #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "1", value_parser = parse_threads)]
     pub(crate) threads: Vec<usize>,
     /// Runs of each measurement; medians are shown
-    #[arg(long, value_name = "N", default_value = "5", value_parser = parse_threads)]
+    #[arg(long, value_name = "N", default_value = "5", value_parser = parse_count)]
     pub(crate) runs: usize,
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,
 }
 
-fn parse_threads(text: &str) -> Result<usize, String> {
+fn parse_count(text: &str) -> Result<usize, String> {
     match text.parse() {
         Ok(0) => Err("expected at least 1".to_owned()),
-        Ok(threads) => Ok(threads),
+        Ok(count) => Ok(count),
         Err(_) => Err("expected a number".to_owned()),
+    }
+}
+
+fn parse_threads(text: &str) -> Result<usize, String> {
+    match parse_count(text)? {
+        threads if threads > MAX_THREADS => Err(format!("expected at most {MAX_THREADS}")),
+        threads => Ok(threads),
     }
 }
 

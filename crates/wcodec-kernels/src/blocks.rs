@@ -200,6 +200,8 @@ impl<'a> Block<'a> {
 /// Streams that the widest kernel codes side by side, and so the blocks of one stream each that
 /// are worth handing over at once.
 pub const STREAMS_AT_ONCE: usize = 4;
+/// Most symbols that are kept of several blocks, in bytes.
+const MAX_SYMBOLS: usize = 16 << 20;
 
 /// Decodes blocks into their buffers; a processor works on several at once, so a caller should hand
 /// over all that it has. `each` sees, and may change, all elements of every block on their way to their place, in
@@ -242,10 +244,19 @@ pub fn decode_blocks(
             verdicts.extend(done);
             continue;
         }
-        let count = (blocks.len() - first).min(STREAMS_AT_ONCE);
+        let count = at_once(&blocks[first..]);
         decode_stepwise(level, first..first + count, &mut target, space, &mut verdicts);
     }
     verdicts
+}
+
+/// How many of the blocks are decoded stepwise at once: memory is bounded, whatever planes they have.
+fn at_once(blocks: &[Block<'_>]) -> usize {
+    let sums = blocks.iter().take(STREAMS_AT_ONCE).scan(0, |sum, block| {
+        *sum += block.coded().count() * block.elements();
+        Some(*sum)
+    });
+    sums.take_while(|&sum| sum <= MAX_SYMBOLS).count().max(1)
 }
 
 /// First all streams of the blocks, then block after block.

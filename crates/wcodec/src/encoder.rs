@@ -12,7 +12,7 @@ use crate::geometry::{Scan, TileConfig, plan};
 use crate::layer::Layer;
 use crate::lowbits;
 use crate::options::{Effort, EncodeOptions, Observer, go_on};
-use crate::packing::{Layout, Packing, Structs};
+use crate::packing::{Layout, MAX_LAYOUTS, MAX_STRUCT_BYTES, Packing, Structs};
 use crate::pivots;
 use crate::source::{Listing, Located};
 use crate::stats::Stats;
@@ -129,7 +129,7 @@ pub(crate) fn directory(
     (partners, options): (&Partners, &EncodeOptions),
     observer: &dyn Observer,
 ) -> Result<Directory> {
-    let structs = match cut {
+    let mut structs = match cut {
         Cut::Layers => {
             let structs = lowbits::settled(source, listing, (partners, options), observer)?;
             let structs = pivots::settled(source, &listing.layers, structs, observer)?;
@@ -141,6 +141,7 @@ pub(crate) fn directory(
         }
         Cut::Bytes | Cut::Opaque => vec![None; listing.layers.len()],
     };
+    keep_to_limits(&mut structs);
     let bases = partners.bases.iter().map(|base| base.base.clone()).collect();
     let entries = listing.entries.clone();
     let ends = entries.iter().scan(0, |at, entry| {
@@ -174,6 +175,26 @@ pub(crate) fn directory(
         own::find(source, &mut directory, observer)?;
     }
     Ok(directory)
+}
+
+/// Gives up structs whose layouts are more than a file may have.
+fn keep_to_limits(structs: &mut [Option<Structs>]) {
+    let mut known: Vec<Layout> = Vec::new();
+    let mut bytes = 0;
+    for structs in structs {
+        structs.take_if(|Structs { layout, .. }| {
+            if known.contains(layout) {
+                return false;
+            }
+            let more = bytes + u64::from(layout.bytes);
+            let fits = known.len() < MAX_LAYOUTS as usize && more <= MAX_STRUCT_BYTES;
+            if fits {
+                bytes = more;
+                known.push(layout.clone());
+            }
+            !fits
+        });
+    }
 }
 
 fn without_context(structs: Option<Structs>) -> Option<Structs> {
@@ -284,4 +305,27 @@ pub(crate) fn encode(
         go_on(observer)?;
     }
     writer.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn more_layouts_than_a_file_may_have_are_given_up() {
+        let of = |bytes| {
+            let layout = Layout { bytes, values: 32, fields: Vec::new(), context: None };
+            Some(Structs { layout, view: None })
+        };
+        let mut structs: Vec<_> = (0..MAX_LAYOUTS + 2).map(|k| of(20 + k)).collect();
+        structs.extend([None, of(20)]);
+        keep_to_limits(&mut structs);
+        let kept = |k: u32| k < MAX_LAYOUTS || k == MAX_LAYOUTS + 3;
+        let expected: Vec<bool> = (0..MAX_LAYOUTS + 4).map(kept).collect();
+        assert_eq!(structs.iter().map(Option::is_some).collect::<Vec<_>>(), expected);
+
+        let mut structs = [of(MAX_STRUCT_BYTES as u32 - 1), of(2), of(1)];
+        keep_to_limits(&mut structs);
+        assert_eq!(structs.each_ref().map(Option::is_some), [true, false, true]);
+    }
 }

@@ -118,7 +118,7 @@ pub use folder::{
 pub use geometry::{Scan, TileConfig};
 pub use layer::Layer;
 pub use limits::Limits;
-pub use options::{DecodeOptions, Effort, EncodeOptions, Observer};
+pub use options::{DecodeOptions, Effort, EncodeOptions, MAX_THREADS, Observer};
 pub use predict::{Predictor, PredictorSet};
 pub use source::{ggml_type, write_npy};
 pub use stats::{DecodeStats, EncodeStats, Stats};

@@ -123,17 +123,22 @@ pub struct DecodeOptions {
     pub limits: crate::Limits,
     /// Among what the bases of the file are looked for. Default: nothing.
     pub bases: Bases,
-    /// Threads; `None` takes one per core.
+    /// Threads, at most [`MAX_THREADS`]; `None` takes one per core.
     pub threads: Option<usize>,
     /// Replace an existing file. Default false.
     pub force: bool,
 }
 
+/// Most threads that may be asked for: each costs memory and, with more of them than cores, time.
+pub const MAX_THREADS: usize = 1024;
+
 fn check_threads(threads: Option<usize>) -> Result<()> {
-    if threads == Some(0) {
-        return Err(Error::argument("0 threads, expected at least 1"));
+    match threads {
+        Some(threads) if !(1..=MAX_THREADS).contains(&threads) => {
+            Err(Error::argument(format!("{threads} threads, expected 1 to {MAX_THREADS}")))
+        }
+        _ => Ok(()),
     }
-    Ok(())
 }
 
 /// Runs `work` with so many threads.

@@ -7,7 +7,8 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
-use support::forge::{Block, Forge, raw};
+use support::forge::{Bits, Block, Forge, raw};
+use support::scaled::coded;
 use support::{Rng, safetensors, sources, tensor, testdata};
 use wcodec::{EncodeOptions, ErrorKind, Limits, Reader, encode_bytes};
 
@@ -148,6 +149,31 @@ fn memory_stays_bounded_however_long_the_file_is() {
     let (result, peak, _) = measured(|| reader.verify(&()));
     result.unwrap();
     assert!(peak < 100 << 20, "decoding held {peak} bytes");
+}
+
+/// A band of blocks as large as may be, whose planes are a bit each.
+#[test]
+fn many_coded_planes_take_little_memory() {
+    let _turn = TURN.lock();
+    let table = Bits::default().put(0, 1).put(0, 1).put(0b11 | 13 << 2, 6).put(0, 12).0;
+    let states = 4096u32.to_le_bytes().repeat(32);
+    let mut head = coded();
+    head.planes = vec![(1, 3, 0, states); 8];
+    head.tables = table.repeat(8);
+    head.decoded = vec![0; 4 << 20];
+    let block = head.block();
+    let mut forge = Forge::new(block.clone());
+    let s = &mut forge.segments[0];
+    (s.element, s.rows, s.cols, s.elements, s.block) = (2, 1, 64 << 20, 64 << 20, (1, 4 << 20));
+    s.blocks = vec![block; 16];
+    forge.layers.clear();
+    forge.original = vec![0; 64 << 20];
+    let file = forge.build();
+    drop(forge);
+    let one_thread = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
+    let (result, peak, _) = measured(|| one_thread.install(|| verify(&file)));
+    result.unwrap();
+    assert!(peak < 150 << 20, "decoding held {peak} bytes");
 }
 
 /// Pickles and models that ask for as many objects as they can.

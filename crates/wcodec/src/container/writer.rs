@@ -21,6 +21,7 @@ pub(crate) const FREE_DIRECTORY: u64 = 1 << 16;
 pub(crate) struct ContainerWriter<W> {
     out: W,
     header: [u8; HEADER_LEN],
+    minor: u16,
     at: u64,
     table: Vec<u8>,
     blocks: u64,
@@ -31,7 +32,8 @@ impl<W: Write> ContainerWriter<W> {
     pub(crate) fn new(mut out: W, minor: u16) -> Result<ContainerWriter<W>> {
         let header = header::write(minor);
         out.write_all(&header)?;
-        Ok(ContainerWriter { out, header, at: HEADER_LEN as u64, table: Vec::new(), blocks: 0 })
+        let at = HEADER_LEN as u64;
+        Ok(ContainerWriter { out, header, minor, at, table: Vec::new(), blocks: 0 })
     }
 
     pub(crate) fn block(&mut self, block: &EncodedBlock) -> Result<()> {
@@ -45,6 +47,9 @@ impl<W: Write> ContainerWriter<W> {
     }
 
     /// Writes what follows the blocks. Returns the length of the whole container.
+    ///
+    /// # Errors
+    /// Of a directory that readers refuse; errors of the output.
     pub(crate) fn finish(
         mut self,
         directory: &Directory,
@@ -82,8 +87,10 @@ impl<W: Write> ContainerWriter<W> {
             references: count(directory.references.len(), "references")?,
             copies: count(directory.copies.len(), "copies")?,
             entries: count(directory.entries.len(), "entries")?,
-        }
-        .write();
+        };
+        // Nothing is written that no reader takes, whether it will be verified or not.
+        Directory::read(&decoded, &footer, self.minor)?;
+        let footer = footer.write();
         let table = std::mem::take(&mut self.table);
         let hash = hash_pieces(&[&self.header, &table, stored, &footer]);
         for piece in [&table[..], stored, &footer, &hash.to_le_bytes(), &footer::MAGIC] {
@@ -103,5 +110,24 @@ impl<W: Write> ContainerWriter<W> {
         self.out.write_all(bytes)?;
         self.at += bytes.len() as u64;
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::packing::{Layout, MAX_LAYOUTS};
+    use crate::version::MINOR_CONTEXTS;
+
+    #[test]
+    fn a_directory_that_readers_refuse_is_not_written() {
+        let layout = |bytes| Layout { bytes, values: 1, fields: Vec::new(), context: None };
+        let layouts = (1..=MAX_LAYOUTS + 1).map(layout).collect();
+        let directory = Directory { layouts, ..Directory::default() };
+        let mut out = Vec::new();
+        let writer = ContainerWriter::new(&mut out, MINOR_CONTEXTS).unwrap();
+        let error = writer.finish(&directory, SourceKind::Gguf, 0, [0; 32]).unwrap_err();
+        assert_eq!(error.to_string(), "257 layouts, at most 256 expected");
+        assert_eq!(out.len(), HEADER_LEN);
     }
 }

@@ -12,7 +12,7 @@ use crate::entropy::cost;
 use crate::error::Result;
 use crate::layer::Layer;
 use crate::options::{Effort, EncodeOptions, Observer, go_on};
-use crate::packing::{Layout, MAX_LAYOUTS, MAX_STRUCT_BYTES, Structs};
+use crate::packing::Structs;
 use crate::predict::PredictorSet;
 use crate::source::{Listing, Located};
 use rayon::prelude::*;
@@ -63,28 +63,7 @@ pub(crate) fn settled(
     for (number, structs) in found.into_iter().flatten() {
         settled[number] = Some(structs);
     }
-    keep_to_limits(&mut settled);
     Ok(settled)
-}
-
-/// Gives up structs whose layouts are more than a file may have.
-fn keep_to_limits(settled: &mut [Option<Structs>]) {
-    let mut known: Vec<Layout> = Vec::new();
-    let mut bytes = 0;
-    for structs in settled {
-        structs.take_if(|Structs { layout, .. }| {
-            if known.contains(layout) {
-                return false;
-            }
-            let more = bytes + u64::from(layout.bytes);
-            let fits = known.len() < MAX_LAYOUTS as usize && more <= MAX_STRUCT_BYTES;
-            if fits {
-                bytes = more;
-                known.push(layout.clone());
-            }
-            !fits
-        });
-    }
 }
 
 /// The number of a layer, and what it may be.
