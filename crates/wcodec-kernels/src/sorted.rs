@@ -161,24 +161,54 @@ impl Sorted {
         assert!(bytes.iter().all(padded), "a byte for each element, and padding");
         assert!(out.iter().all(|out| out.len() == self.len()), "room for all");
         let mut next = self.starts();
+        let planes = bytes.map(|bytes| self.plane(bytes));
         let done = match level.set() {
             #[cfg(target_arch = "x86_64")]
             Set::Avx512 => {
                 let next = &mut next[..self.counts.len()];
                 // SAFETY: the level says that the processor has the instructions; as many elements have a class
                 // as its place and that of the next one are apart, and padding follows.
-                unsafe { crate::x86_64::avx512::unsort(&self.classes, next, bytes, &mut out) }
+                unsafe { crate::x86_64::avx512::unsort(&self.classes, next, &planes, &mut out) }
             }
             _ => 0,
         };
         for (element, &class) in self.classes.iter().enumerate().skip(done) {
-            let next = &mut next[usize::from(class)];
-            for (bytes, out) in bytes.iter().zip(&mut out) {
-                out[element] = bytes[*next];
+            let class = usize::from(class);
+            for (plane, out) in planes.iter().zip(&mut out) {
+                out[element] =
+                    if class < plane.varied { plane.bytes[next[class]] } else { plane.last };
             }
-            *next += 1;
+            next[class] += 1;
         }
     }
+
+    /// What is to be known of a plane to undo the sorting.
+    fn plane<'a>(&self, bytes: &'a [u8]) -> SortedPlane<'a> {
+        let sorted = &bytes[..self.len()];
+        let last = sorted.last().copied().unwrap_or_default();
+        let varied = self.len() - equal_at_end(sorted, last);
+        let before = |&&start: &&usize| start < varied;
+        let varied = self.starts()[..self.counts.len()].iter().take_while(before).count();
+        SortedPlane { bytes, varied, last }
+    }
+}
+
+/// A plane in sorted order.
+pub(crate) struct SortedPlane<'a> {
+    pub(crate) bytes: &'a [u8],
+    /// Classes from this one on, which often have one symbol alone, have nothing but `last`.
+    pub(crate) varied: usize,
+    pub(crate) last: u8,
+}
+
+/// How many bytes at the end are this one.
+fn equal_at_end(bytes: &[u8], byte: u8) -> usize {
+    const VECTOR: usize = 64;
+    let (rest, vectors) = bytes.as_rchunks::<VECTOR>();
+    let equal = |vector: &[u8]| vector.iter().fold(0, |differ, &b| differ | (b ^ byte)) == 0;
+    let whole = vectors.iter().rev().take_while(|vector| equal(&vector[..])).count() * VECTOR;
+    let before = rest.iter().chain(vectors.as_flattened()).rev().skip(whole);
+    whole + before.take_while(|&&b| b == byte).count()
 }
 
 compiled_for_levels! {
@@ -195,7 +225,7 @@ compiled_for_levels! {
                     *sum += u8::from(of == class);
                 }
             }
-            let found = sums.iter().map(|&sum| usize::from(sum)).sum::<usize>()
+            let found = usize::from(sums.iter().map(|&sum| u16::from(sum)).sum::<u16>())
                 + rest.iter().filter(|&&of| of == class).count();
             *count += found;
             others -= found;
@@ -216,7 +246,9 @@ mod tests {
             let random = |k: usize| ((seed | 1).wrapping_mul(2 * k as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40) as usize;
             let of_exponent: [u8; 256] = std::array::from_fn(|k| (random(k) % if few { 1 + count / 8 } else { count }) as u8);
             let partners: Vec<u8> = exponents.iter().flat_map(|&exponent| (u16::from(exponent) << 7).to_le_bytes()).collect();
-            let bytes: Vec<u8> = (0..exponents.len()).map(|k| random(1000 + k) as u8).collect();
+            let varied = random(900) % (count + 1);
+            let byte = |k: usize| if usize::from(of_exponent[usize::from(exponents[k])]) < varied { random(1000 + k) as u8 } else { 7 };
+            let bytes: Vec<u8> = (0..exponents.len()).map(byte).collect();
             let steps = Steps::linear(bytes.len());
             let mut order: Vec<usize> = (0..bytes.len()).collect();
             order.sort_by_key(|&k| of_exponent[usize::from(exponents[k])]);
