@@ -20,6 +20,7 @@ pub(crate) fn to_python<'py>(py: Python<'py>, stats: &Stats) -> PyResult<Bound<'
     fields.set_item("scaled_elements", stats.scaled_elements)?;
     fields.set_item("predicted_elements", stats.predicted_elements)?;
     fields.set_item("base_elements", stats.base_elements)?;
+    fields.set_item("base_class_elements", stats.base_class_elements)?;
     fields.set_item("copied_elements", stats.copied_elements)?;
     fields.set_item("table_bytes", stats.table_bytes)?;
     fields.set_item("map_bytes", stats.map_bytes)?;

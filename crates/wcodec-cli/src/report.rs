@@ -25,6 +25,7 @@ pub(crate) fn stats_json(stats: &Stats) -> Value {
         "scaled_elements": stats.scaled_elements,
         "predicted_elements": stats.predicted_elements,
         "base_elements": stats.base_elements,
+        "base_class_elements": stats.base_class_elements,
         "copied_elements": stats.copied_elements,
         "table_bytes": stats.table_bytes,
         "map_bytes": stats.map_bytes,

@@ -135,12 +135,22 @@ impl Sorted {
     ///
     /// # Panics
     /// If there is not one for each.
-    pub fn sort(&self, bytes: &[u8], out: &mut Vec<u8>) {
+    pub fn sort(&self, level: Level, bytes: &[u8], out: &mut Vec<u8>) {
         assert_eq!(bytes.len(), self.len(), "a byte for each element");
         out.clear();
         out.resize(bytes.len(), 0);
         let mut next = self.starts();
-        for (&class, &byte) in self.classes.iter().zip(bytes) {
+        let done = match level.set() {
+            #[cfg(target_arch = "x86_64")]
+            Set::Avx512 => {
+                let next = &mut next[..self.counts.len()];
+                // SAFETY: the level says that the processor has the instructions; as many elements have a class
+                // as its place and that of the next one are apart.
+                unsafe { crate::x86_64::avx512::sort(&self.classes, next, bytes, out) }
+            }
+            _ => 0,
+        };
+        for (&class, &byte) in self.classes.iter().zip(bytes).skip(done) {
             let next = &mut next[usize::from(class)];
             out[*next] = byte;
             *next += 1;
@@ -262,7 +272,7 @@ mod tests {
                 sorted.push(level, bf16.0, bf16.1, first);
                 sorted.push(level, bf16.0, bf16.1, second);
                 let mut found = Vec::new();
-                sorted.sort(&bytes, &mut found);
+                sorted.sort(level, &bytes, &mut found);
                 prop_assert!(order.iter().map(|&k| bytes[k]).eq(found.iter().copied()), "{:?}", level);
                 prop_assert_eq!(&sorted.of_steps(steps, &of_class), &expected, "{:?}", level);
                 found.resize(bytes.len() + PADDING, 0x55);

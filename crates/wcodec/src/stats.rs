@@ -26,6 +26,8 @@ pub struct Stats {
     pub predicted_elements: u64,
     /// Elements of blocks that are predicted from a base.
     pub base_elements: u64,
+    /// Elements of blocks of which a plane is coded with base classes.
+    pub base_class_elements: u64,
     /// Elements of segments that are copies of others, of a file or a layer as it is stored.
     pub copied_elements: u64,
     /// Bytes of frequency tables.
@@ -72,6 +74,7 @@ impl AddAssign for Stats {
         self.scaled_elements += other.scaled_elements;
         self.predicted_elements += other.predicted_elements;
         self.base_elements += other.base_elements;
+        self.base_class_elements += other.base_class_elements;
         self.copied_elements += other.copied_elements;
         self.table_bytes += other.table_bytes;
         self.map_bytes += other.map_bytes;

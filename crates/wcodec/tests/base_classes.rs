@@ -57,9 +57,13 @@ fn floats_of_all_types_and_shapes_come_back_in_whole_and_in_parts() {
                 (options.block, options.scan, options.effort) = (block, scan, effort);
                 options.bases = given.clone();
                 let file = encode(&next, &options);
-                classed += planes_with_base_classes(&file);
+                let planes = planes_with_base_classes(&file);
+                classed += planes;
                 assert!(restored(&file, &given) == next, "{element:?} {shape:?} {block:?}");
                 let reader = open(&file, &given);
+                let stats = reader.layer_stats(0).unwrap();
+                assert_eq!(stats.base_class_elements > 0, planes > 0, "{element:?} {shape:?}");
+                assert!(stats.base_class_elements <= stats.base_elements);
                 let (row, col) = (rng.below(shape.0), rng.below(shape.1));
                 let (rows, cols) = (row..shape.0.min(row + 50), col..shape.1.min(col + 70));
                 let part = reader.decode_slice(0, rows.clone(), cols.clone()).unwrap();

@@ -19,6 +19,7 @@ class Stats:
         scaled_elements: elements that are coded with scale classes.
         predicted_elements: elements whose mean or sign is predicted.
         base_elements: elements of blocks that are predicted from a base.
+        base_class_elements: elements of blocks of which a plane is coded with base classes.
         copied_elements: elements of layers that are stored elsewhere in the file.
         table_bytes: bytes of frequency tables.
         map_bytes: bytes of tile maps.
@@ -34,6 +35,7 @@ class Stats:
     scaled_elements: int
     predicted_elements: int
     base_elements: int
+    base_class_elements: int
     copied_elements: int
     table_bytes: int
     map_bytes: int

@@ -124,7 +124,7 @@ fn file(path: &Path, args: &InfoArgs) -> Result<()> {
             stats.original_bytes.to_string(),
             format!("{:.2} %", 100.0 * stats.ratio()),
             format!("{:.3}", stats.bits_per_weight()),
-            report::share(stats.scaled_elements, stats),
+            report::share(stats.scaled_elements + stats.base_class_elements, stats),
             report::share(stats.predicted_elements, stats),
             report::share(stats.base_elements, stats),
             report::share(stats.copied_elements, stats),

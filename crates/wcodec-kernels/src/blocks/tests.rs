@@ -121,7 +121,7 @@ fn coded(random: &mut Random, values: &[u16], width: u32, (rows, cols): (usize, 
     let base = if most < 256 { 0 } else { least };
     if let Some(sorted) = &sorted {
         let mut bytes = Vec::new();
-        sorted.sort(&taken.iter().map(|&v| v as u8).collect::<Vec<_>>(), &mut bytes);
+        sorted.sort(Level::SCALAR, &taken.iter().map(|&v| v as u8).collect::<Vec<_>>(), &mut bytes);
         taken = bytes.into_iter().map(u16::from).collect();
     }
     // Classes and low bits are for fields that fit bytes.

@@ -9,6 +9,7 @@ use crate::error::Result;
 use crate::layer::Layer;
 use crate::options::{Observer, go_on};
 use std::collections::{HashMap, HashSet};
+use std::iter::once;
 use std::sync::OnceLock;
 use wcodec_kernels::Level;
 
@@ -132,7 +133,7 @@ impl KnownLayers {
         let level = Level::detect();
         let read_own = |offset, len| Ok(read(source, at + offset, len)?.into_owned());
         let own = sample(layer.bytes, element, read_own)?;
-        let plain = residual::price(level, element, &own);
+        let plain = residual::price(level, element, once(&own[..]));
         let mut tried = HashSet::new();
         for (of_key, gain) in of_keys {
             let mut best: Option<(u64, BaseRef)> = None;

@@ -15,6 +15,7 @@ use crate::limits::Limits;
 use crate::options::{EncodeOptions, Observer};
 use crate::source::{Listing, Located};
 use std::collections::HashSet;
+use std::iter::once;
 use std::sync::Arc;
 use wcodec_kernels::{Level, Prediction, subtract_base};
 
@@ -142,7 +143,7 @@ pub(crate) fn distance(
         let mut left = own.to_vec();
         let how = (Prediction::Difference, flip);
         subtract_base(level, element.kernel(), how, theirs, &mut left);
-        residual::price(level, element, &left)
+        residual::price(level, element, once(&left[..]))
     };
     // Integers without a sign are those with one, shifted by half their range; or they are not.
     let flips = if element == other { &[false][..] } else { &[true, false] };

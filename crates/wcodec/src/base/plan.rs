@@ -204,7 +204,7 @@ impl Search<'_> {
             let Space { sorted, counter, bytes, in_order, .. } = space;
             self.sort(map, rect, sorted);
             self.fields(plane, rect, bytes);
-            sorted.sort(bytes, in_order);
+            sorted.sort(self.group.level, bytes, in_order);
             let steps = Steps::linear(rect.elements());
             let of_step = sorted.of_steps(steps, &of_class);
             Some((steps.lanes(), counter.count(steps, &of_step, in_order)))

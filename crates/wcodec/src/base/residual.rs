@@ -19,6 +19,8 @@ const WIDE_GAIN: u64 = 200;
 const SYMBOL_BITS: u64 = 6;
 /// Elements whose fields are taken at a time.
 const PIECE: usize = 1 << 12;
+/// So many pieces of a block tell what it takes.
+const PIECES: usize = 8;
 
 /// The partners of a group's elements.
 #[derive(Clone, Copy)]
@@ -50,12 +52,8 @@ pub(crate) fn choose(
     let choices: Vec<Choice> = rects
         .par_iter()
         .map(|&rect| {
-            let gather = |bytes| {
-                let mut out = Vec::new();
-                BlockBytes::new(bytes, first, rect, size).append_to(&mut out);
-                out
-            };
-            Choice::of(level, element, gather(bytes), (&gather(base.bytes), base.flip))
+            let gather = |bytes| BlockBytes::new(bytes, first, rect, size).gathered();
+            Choice::of(level, element, &gather(bytes), (&gather(base.bytes), base.flip))
         })
         .collect();
     let sum = |of: fn(&Choice) -> u64| choices.iter().map(of).sum::<u64>();
@@ -90,20 +88,38 @@ impl Choice {
     fn of(
         level: Level,
         element: ElementType,
-        elements: Vec<u8>,
+        elements: &[u8],
         (base, flip): (&[u8], bool),
     ) -> Choice {
-        let plain = price(level, element, &elements);
+        let kernel = element.kernel();
+        let size = PIECE * element.size();
+        let every = elements.len().div_ceil(size).div_ceil(PIECES);
+        let sample = || elements.chunks(size).zip(base.chunks(size)).step_by(every);
+        let sampled: usize = sample().map(|(own, _)| own.len()).sum();
+        let of_all = |price: u64| {
+            (u128::from(price) * elements.len() as u128 / sampled.max(1) as u128) as u64
+        };
+        let plain = of_all(price(level, element, sample().map(|(own, _)| own)));
         let mut choice = Choice { prediction: None, left: Vec::new(), plain, best: plain };
+        let mut left = Vec::with_capacity(sampled);
         for prediction in [Prediction::Difference, Prediction::Xor] {
-            let mut left = elements.clone();
-            subtract_base(level, element.kernel(), (prediction, flip), base, &mut left);
-            let price = price(level, element, &left);
+            left.clear();
+            for (own, base) in sample() {
+                let start = left.len();
+                left.extend_from_slice(own);
+                subtract_base(level, kernel, (prediction, flip), base, &mut left[start..]);
+            }
+            let price = of_all(price(level, element, left.chunks(size)));
             // Without a prediction, nothing is left to be restored.
             let margin = if choice.prediction.is_none() { price / GAIN } else { 0 };
             if price + margin < choice.best {
-                choice = Choice { prediction: Some(prediction), left, best: price, ..choice };
+                choice = Choice { prediction: Some(prediction), best: price, ..choice };
             }
+        }
+        if let Some(prediction) = choice.prediction {
+            let mut left = elements.to_vec();
+            subtract_base(level, kernel, (prediction, flip), base, &mut left);
+            choice.left = left;
         }
         choice
     }
@@ -150,17 +166,21 @@ pub(crate) fn plane_price<C: Copy + Into<u64>>(counts: &[C; 256], bytes: u64) ->
     (cost::entropy(counts) + table).min(bytes * 8 * BIT)
 }
 
-/// About what elements take, by the entropies of their bytes as planes.
-pub(crate) fn price(level: Level, element: ElementType, bytes: &[u8]) -> u64 {
+/// About what elements take, which come in pieces, by the entropies of their bytes as planes.
+pub(crate) fn price<'a>(
+    level: Level,
+    element: ElementType,
+    pieces: impl Iterator<Item = &'a [u8]> + Clone,
+) -> u64 {
     let kernel = element.kernel();
-    let elements = (bytes.len() / element.size()) as u64;
     let mut fields = Vec::with_capacity(PIECE);
     let mut plane = |shift: u32| {
-        let mut counts = ByteCounts::default();
-        for piece in bytes.chunks(PIECE * element.size()) {
+        let (mut counts, mut elements) = (ByteCounts::default(), 0);
+        for piece in pieces.clone() {
             fields.clear();
             extract_bytes(level, kernel, piece, shift, 8, &mut fields);
             counts.add(&fields);
+            elements += fields.len() as u64;
         }
         plane_price(&counts.counts(), elements)
     };

@@ -455,6 +455,7 @@ fn count_head(
     stats.scaled_elements = if head.has_classes() { elements } else { 0 };
     stats.predicted_elements = if means { elements } else { 0 };
     stats.base_elements = if head.prediction.is_some() { elements } else { 0 };
+    stats.base_class_elements = if head.has_base_classes() { elements } else { 0 };
     let Some(map) = &head.map else {
         stats.tiles_by_predictor[Predictor::None as usize] = stats.tiles;
         return Ok(None);

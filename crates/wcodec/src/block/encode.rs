@@ -437,7 +437,7 @@ fn encode_plane(
                 let (Some(of_plane), Some(sorted)) = (of_base, sorted) else { continue };
                 let (fields, in_order) = (&mut scratch.turned, &mut scratch.sorted);
                 source.in_row_order(fields);
-                sorted.sort(fields, in_order);
+                sorted.sort(group.level, fields, in_order);
                 let steps = Steps::linear(in_order.len());
                 let of_step = of_step.insert(sorted.of_steps(steps, &of_plane.of_class));
                 split_fields(level, &of_plane.tables, (steps, of_step), in_order, ranks, low);
@@ -499,7 +499,10 @@ impl<'a> Open<'a> {
                     stats.scaled_elements = draft.rect.elements() as u64;
                     (Kind::Classes, None)
                 }
-                (_, TableChoice::BaseClasses) => (Kind::BaseClasses, None),
+                (_, TableChoice::BaseClasses) => {
+                    stats.base_class_elements = draft.rect.elements() as u64;
+                    (Kind::BaseClasses, None)
+                }
                 (_, TableChoice::Own(table)) => {
                     stats.table_bytes += table.written_len(width) as u64;
                     let prepared = PreparedTable::new(table.clone())?;

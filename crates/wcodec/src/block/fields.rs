@@ -5,6 +5,7 @@ use super::join_rows;
 use crate::dtype::ElementType;
 use crate::geometry::Rect;
 use crate::scale::{BlockClasses, ClassScan};
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::OnceLock;
 use wcodec_kernels::{
@@ -103,6 +104,18 @@ impl<'a> BlockBytes<'a> {
         let size = element.size();
         let first = &self.bytes[..size.min(self.bytes.len())];
         self.rows().all(|row| row.chunks_exact(size).all(|element| element == first))
+    }
+
+    /// The elements in row-major order.
+    pub(crate) fn gathered(self) -> Cow<'a, [u8]> {
+        match self.rows {
+            1 => Cow::Borrowed(&self.bytes[..self.width]),
+            _ => {
+                let mut out = Vec::with_capacity(self.len());
+                self.append_to(&mut out);
+                Cow::Owned(out)
+            }
+        }
     }
 
     /// Appends the elements in row-major order.

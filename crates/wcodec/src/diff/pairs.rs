@@ -10,6 +10,7 @@ use crate::layer::Layer;
 use crate::options::{Observer, go_on};
 use rayon::prelude::*;
 use std::collections::{HashMap, VecDeque};
+use std::iter::once;
 use std::sync::OnceLock;
 use wcodec_kernels::Level;
 
@@ -154,7 +155,7 @@ impl Matcher<'_> {
 
     /// What the difference may take at most, if one part in `gain` is to be saved of a sample.
     fn most(&self, element: ElementType, own: &[u8], gain: u64) -> u64 {
-        let plain = residual::price(self.level, element, own);
+        let plain = residual::price(self.level, element, once(own));
         plain - plain / gain
     }
 

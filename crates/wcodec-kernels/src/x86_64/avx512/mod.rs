@@ -15,7 +15,7 @@ pub(crate) use bytes::{BytesSpace, decode_bytes};
 pub(crate) use column::decode_columns;
 pub(crate) use fused::decode_fused;
 pub(crate) use merge::Merge;
-pub(crate) use sorted::unsort;
+pub(crate) use sorted::{sort, unsort};
 
 use crate::drive::{Judged, decode_jobs, in_groups};
 use crate::level::Set;

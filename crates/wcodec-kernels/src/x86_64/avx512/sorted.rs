@@ -1,10 +1,48 @@
-//! Elements back from classes to their places.
+//! Elements sorted by class, and back from classes to their places.
 
 use crate::sorted::SortedPlane;
 use std::arch::x86_64::*;
 
 /// Elements of a vector.
 const ELEMENTS: usize = 64;
+
+/// Twin of [`Sorted::sort`](crate::sorted::Sorted): puts bytes of elements that have these `classes` behind those of their
+/// class, whole vectors of them. `next` has the place of the first byte of each class and moves on. Returns how many are
+/// done.
+///
+/// # Safety
+/// `bytes` must be as long as `classes`. Each class must be below the length of `next`, from whose place on `out` has room for
+/// as many bytes as elements have it.
+#[target_feature(enable = "avx512f,avx512bw,avx512vbmi2,bmi2,popcnt")]
+pub(crate) unsafe fn sort(
+    classes: &[u8],
+    next: &mut [usize],
+    bytes: &[u8],
+    out: &mut [u8],
+) -> usize {
+    let (vectors, _) = classes.as_chunks::<ELEMENTS>();
+    let (of_bytes, _) = bytes.as_chunks::<ELEMENTS>();
+    for (classes, bytes) in vectors.iter().zip(of_bytes) {
+        // SAFETY: 64 classes and 64 bytes are read.
+        let (classes, bytes) = unsafe {
+            let classes = _mm512_loadu_si512(classes.as_ptr().cast());
+            (classes, _mm512_loadu_si512(bytes.as_ptr().cast()))
+        };
+        let mut class = _mm512_setzero_si512();
+        for next in &mut *next {
+            let own = _mm512_cmpeq_epi8_mask(classes, class);
+            let (count, together) = (own.count_ones(), _mm512_maskz_compress_epi8(own, bytes));
+            let written = _bzhi_u64(u64::MAX, count);
+            // SAFETY: the caller promises that so many bytes have room there.
+            unsafe {
+                _mm512_mask_storeu_epi8(out.as_mut_ptr().add(*next).cast(), written, together)
+            };
+            *next += count as usize;
+            class = _mm512_add_epi8(class, _mm512_set1_epi8(1));
+        }
+    }
+    vectors.len() * ELEMENTS
+}
 
 /// Twin of [`Sorted::unsort`](crate::sorted::Sorted): puts bytes of planes that are sorted by class to the places of the
 /// elements that have these `classes`, whole vectors of them. `next` has the place of the first byte of each class and, for
