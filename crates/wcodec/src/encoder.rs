@@ -277,7 +277,8 @@ fn matrix_segment(
 /// The same cut, but rows of blocks are whole units of elements that have a context.
 fn in_units(segment: Segment, unit: usize, options: &EncodeOptions) -> Result<Segment> {
     let mut geometry = segment.geometry;
-    if options.block.is_none() && geometry.cols.is_multiple_of(unit as u64) {
+    let whole = geometry.cols > 0 && geometry.cols.is_multiple_of(unit as u64);
+    if options.block.is_none() && whole {
         let cols = u64::from(geometry.block_cols).next_multiple_of(unit as u64);
         geometry.block_cols = cols.min(geometry.cols) as u32;
     }

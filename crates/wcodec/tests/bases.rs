@@ -6,6 +6,7 @@ mod support;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use support::gguf::{self, Gguf, blocks};
 use support::{Rng, Tensor, bf16, int8, safetensors, scaled, tensor};
 use wcodec::{
     Bases, DecodeOptions, Effort, ElementType, EncodeOptions, EncodeStats, ErrorKind, Layer,
@@ -85,6 +86,38 @@ impl MantissaBits for ElementType {
         use ElementType::{Bf16, F8E4M3, F8E5M2, F16, F32, F64};
         matches!(self, Bf16 | F8E4M3 | F8E5M2 | F16 | F32 | F64).then_some(0)
     }
+}
+
+#[test]
+fn layers_of_blocks_are_predicted_byte_by_byte() {
+    let mut rng = Rng::new(44);
+    let (rows, cols) = (300, 1024);
+    let row = cols as usize / 32 * 18;
+    let [same, tuned, other, before] = ["same", "tuned", "other", "other"].map(|name| {
+        let tensor = blocks(&mut rng, "Q4_0", rows, cols);
+        gguf::Tensor { name: name.to_owned(), ..tensor }
+    });
+    let base = Gguf::new(vec![same.clone(), tuned.clone(), before]).build();
+    let mut now = tuned;
+    now.data.iter_mut().filter(|_| rng.below(20) == 0).for_each(|byte| *byte ^= 0x11);
+    let fine = Gguf::new(vec![other.clone(), now.clone(), same]).build();
+    let (alone, _) = encode(&fine, &EncodeOptions::default());
+    let given = bases(&[("base.gguf", &base)]);
+    let (file, stats) = encode(&fine, &with(&given));
+    assert!(file.len() < alone.len() / 2, "{} {}", file.len(), alone.len());
+    assert_eq!(stats.base_elements, 2 * rows * row as u64);
+    assert!(restored(&file, &given) == fine);
+    let reader = open(&file, &given).unwrap();
+    for (rows, blocks) in [(0..300, 0..32), (17..18, 3..9), (250..299, 31..32)] {
+        let columns = blocks.start as u64 * 32..blocks.end as u64 * 32;
+        let found = reader.decode_slice(1, rows.start as u64..rows.end as u64, columns).unwrap();
+        let expected = rows.flat_map(|r| &now.data[r * row..][blocks.start * 18..blocks.end * 18]);
+        assert!(found.iter().eq(expected), "{blocks:?}");
+    }
+    // What has no partner is coded by the fields of its blocks, as ever.
+    let unrelated = Gguf::new(vec![other]).build();
+    let (alone, _) = encode(&unrelated, &EncodeOptions::default());
+    assert_eq!(encode(&unrelated, &with(&given)).0, alone);
 }
 
 #[test]

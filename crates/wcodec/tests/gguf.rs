@@ -110,6 +110,19 @@ fn parts_are_whole_blocks() {
     }
 }
 
+/// So small that all elements lie in the tail.
+#[test]
+fn small_tensors_with_contexts_come_back() {
+    for (name, _, values, bytes) in BLOCKS {
+        let least = 2048u64.div_ceil(bytes);
+        for rows in [1, least.div_ceil(3), least, 2 * least] {
+            let tensor = blocks(&mut Rng::new(5), name, rows, 3 * values);
+            let (coded, _) = round_trip(&Gguf::new(vec![tensor.clone()]).build(), Effort::Default);
+            assert!(open(&coded).decode_layer(0).unwrap() == tensor.data, "{name} {rows}");
+        }
+    }
+}
+
 /// Codes that every block has are told by their places, unless they are none.
 #[test]
 fn pivots_come_back_in_parts_too() {

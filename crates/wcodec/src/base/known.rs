@@ -20,11 +20,14 @@ pub(crate) const MOST_TRIED: usize = 64;
 /// one in this.
 pub(crate) const NAMED_GAIN: u64 = 200;
 pub(crate) const OTHER_GAIN: u64 = 16;
+/// The same for layers of blocks and others whose bytes are predicted: coded as what they are, they become smaller too.
+pub(crate) const BYTES_GAIN: u64 = 3;
 
-/// A layer of elements, and what it is called.
+/// A layer, and what it is called.
 #[derive(Clone, Copy)]
 pub(super) struct Named<'a> {
     pub(super) layer: &'a Layer,
+    /// As what it is predicted.
     pub(super) element: ElementType,
     /// Its first byte in the original.
     pub(super) at: u64,
@@ -34,8 +37,8 @@ pub(super) struct Named<'a> {
     pub(super) name: &'a str,
 }
 
-/// What a layer and its partner must have in common: the type of the elements, but for a sign, and the shape.
-type Form = (ElementType, Vec<u64>);
+/// What a layer and its partner must have in common: the dtype, but for a sign, and the shape.
+type Form = (String, Vec<u64>);
 
 /// What layers are looked for by.
 #[derive(PartialEq, Eq, Hash)]
@@ -48,16 +51,20 @@ enum Key {
 impl Named<'_> {
     /// From the closest to the widest, with what a partner must gain.
     fn keys(&self) -> [(Key, u64); 3] {
-        let element = match self.element {
-            ElementType::U8 => ElementType::I8,
-            element => element,
+        let dtype = match self.element {
+            ElementType::U8 => ElementType::I8.name(),
+            _ => &self.layer.dtype,
         };
-        let form = || (element, self.layer.shape.clone());
+        let form = || (dtype.to_owned(), self.layer.shape.clone());
         let (path, name) = (self.path.to_owned(), self.name.to_owned());
+        let [named, other] = match self.element {
+            ElementType::Bytes => [BYTES_GAIN; 2],
+            _ => [NAMED_GAIN, OTHER_GAIN],
+        };
         [
-            (Key::Path(form(), path, name.clone()), NAMED_GAIN),
-            (Key::Name(form(), name), NAMED_GAIN),
-            (Key::Form(form()), OTHER_GAIN),
+            (Key::Path(form(), path, name.clone()), named),
+            (Key::Name(form(), name), named),
+            (Key::Form(form()), other),
         ]
     }
 }

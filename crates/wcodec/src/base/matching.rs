@@ -104,7 +104,10 @@ impl Matcher {
         (path, name): (&str, &str),
         observer: &dyn Observer,
     ) -> Result<Option<BaseRef>> {
-        let Some(element) = layer.element().filter(|_| layer.bytes > 0) else { return Ok(None) };
+        if layer.bytes == 0 {
+            return Ok(None);
+        }
+        let element = predicted_as(layer);
         self.work.allow(layer.bytes);
         let read_base = |base: u8, at: u64, len: u64| -> Result<Vec<u8>> {
             let base = self.bases.get(usize::from(base));
@@ -116,6 +119,11 @@ impl Matcher {
     }
 }
 
+/// The elements of a layer; of blocks and others that are no elements, the bytes.
+fn predicted_as(layer: &Layer) -> ElementType {
+    layer.element().unwrap_or(ElementType::Bytes)
+}
+
 /// The layers of all bases.
 fn known_layers(bases: &[Arc<OpenBase>]) -> Result<KnownLayers> {
     let mut known = KnownLayers::default();
@@ -123,10 +131,9 @@ fn known_layers(bases: &[Arc<OpenBase>]) -> Result<KnownLayers> {
         let listing = base.content.listing()?.0;
         let files = FileEnds::of(&listing.entries);
         for Located { layer, at, .. } in &listing.layers {
-            if let Some(element) = layer.element() {
-                let (path, name) = files.split(*at, &layer.name);
-                known.add(number, &Named { layer, element, at: *at, path, name });
-            }
+            let (path, name) = files.split(*at, &layer.name);
+            let element = predicted_as(layer);
+            known.add(number, &Named { layer, element, at: *at, path, name });
         }
     }
     Ok(known)

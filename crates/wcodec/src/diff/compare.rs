@@ -5,7 +5,7 @@ use super::side::{Side, element_of};
 use super::tally::{Measured, Parts};
 use super::work::{Outcome, Task, Work};
 use super::{Diff, DiffFile, LayerDiff, Relation};
-use crate::base::known::NAMED_GAIN;
+use crate::base::known::{BYTES_GAIN, NAMED_GAIN};
 use crate::dtype::ElementType;
 use crate::error::Result;
 use crate::layer::Layer;
@@ -114,8 +114,9 @@ fn layer_diff(own: &Located, partner: Partner, a: &Side<'_>, outcome: &Outcome) 
     };
     let difference_bits = if relation == Relation::Identical { 0.0 } else { bits };
     let prediction = if xor < difference { Prediction::Xor } else { Prediction::Difference };
-    // Layers of packed bits are not predicted from bases.
-    let with_base = own.layer.element().map_or(alone, |_| difference_bits.min(alone));
+    // Layers of packed bits are coded by their fields or predicted as bytes.
+    let gain = own.layer.element().map_or(alone / BYTES_GAIN as f64, |_| 0.0);
+    let with_base = if difference_bits < alone - gain { difference_bits } else { alone };
     LayerDiff {
         a: theirs(number),
         relation,

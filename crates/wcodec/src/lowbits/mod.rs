@@ -38,8 +38,10 @@ pub(crate) fn settled(
     (partners, options): (&Partners, &EncodeOptions),
     observer: &dyn Observer,
 ) -> Result<Vec<Option<Structs>>> {
-    let mut settled: Vec<Option<Structs>> =
-        listing.layers.iter().map(|located| located.structs.clone()).collect();
+    let alone = |number: usize| !matches!(partners.of_layers.get(number), Some(Some(_)));
+    let own =
+        |(number, located): (usize, &Located)| located.structs.clone().filter(|_| alone(number));
+    let mut settled: Vec<Option<Structs>> = listing.layers.iter().enumerate().map(own).collect();
     let may_have = matches!(
         listing.kind,
         SourceKind::Safetensors | SourceKind::Onnx | SourceKind::Torch | SourceKind::Archive
@@ -51,7 +53,6 @@ pub(crate) fn settled(
     let options =
         EncodeOptions { products: Some(0), predictors: PredictorSet::NONE, ..options.clone() };
     let search = Search { source, layers: &listing.layers, options, observer };
-    let alone = |number: usize| !matches!(partners.of_layers.get(number), Some(Some(_)));
     let mut kinds: BTreeMap<Kind, Vec<Candidate>> = BTreeMap::new();
     for (number, suggestions) in suggest::suggestions(&listing.layers) {
         if alone(number) {

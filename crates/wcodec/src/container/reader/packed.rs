@@ -11,8 +11,10 @@ use crate::error::{Error, Result, corrupt};
 use crate::geometry::Rect;
 use crate::options::{Observer, Watch};
 use crate::packing::{Layout, Packing, Stream};
+use crate::source::ggml_layout;
 use crate::stats::Stats;
 use rayon::prelude::*;
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::ops::Range;
 
@@ -56,10 +58,13 @@ impl<R: ReadAt> Reader<R> {
             .ok_or_else(|| corrupt!("a packing does not exist"))
     }
 
-    /// The layout of a layer that consists of packings.
-    pub(super) fn layout_of(&self, entry: &LayerEntry) -> Result<Option<&Layout>> {
-        let first = self.parts.packings_of(entry).first();
-        first.map(|part| Ok(self.packing(part.packing)?.1)).transpose()
+    /// The layout of a layer of structs: that of its packings, or that of its dtype where it lies in bytes.
+    pub(super) fn layout_of(&self, entry: &LayerEntry) -> Result<Option<Cow<'_, Layout>>> {
+        if let Some(part) = self.parts.packings_of(entry).first() {
+            return Ok(Some(Cow::Borrowed(self.packing(part.packing)?.1)));
+        }
+        let layout = ggml_layout(&entry.layer.dtype);
+        Ok(layout.filter(|layout| layout.structs(&entry.layer).is_ok()).map(Cow::Owned))
     }
 
     /// The bytes of a layer as an array: element type and shape. That is its own shape where the dtype

@@ -346,7 +346,7 @@ impl<R: ReadAt> Reader<R> {
         let Some(layout) = self.layout_of(entry)? else {
             return Err(refuse(format!("dtype {} has no known size", entry.layer.dtype)));
         };
-        let (shape, spans) = in_structs(layout, shape, spans).map_err(refuse)?;
+        let (shape, spans) = in_structs(&layout, shape, spans).map_err(refuse)?;
         Runs::new(entry.offset, u64::from(layout.bytes), &shape, &spans).map_err(refuse)
     }
 }
