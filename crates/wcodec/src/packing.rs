@@ -214,7 +214,7 @@ impl Layout {
         let mut left = Vec::with_capacity(codes.len());
         let places = Vec::with_capacity(codes.len() / pivots.group);
         let mut streams = vec![places; pivots.pivots.len()];
-        if !pivots.take(&codes, &mut left, &mut streams) {
+        if !pivots.take(level, &codes, &mut left, &mut streams) {
             return Err(corrupt!("a group does not have the code that all others have"));
         }
         streams.insert(0, left);

@@ -4,6 +4,10 @@
 //! code stands is told apart, and the first code takes its place: the codes that are left have one less,
 //! and none that says what is known already.
 
+use crate::Level;
+use crate::level::compiled_for_levels;
+use std::ops::Range;
+
 /// Codes of which nearly every group has one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pivot {
@@ -52,34 +56,94 @@ impl Pivots {
     /// place in each group. `false` if a group has no pivot and no room for what stands in its place; what was
     /// appended is then of no use.
     #[must_use]
-    pub fn take(&self, codes: &[u8], left: &mut Vec<u8>, places: &mut [Vec<u8>]) -> bool {
-        let mut space = [0; MAX_PIVOT_GROUP];
-        let space = &mut space[..self.group];
-        for codes in codes.chunks_exact(self.group) {
-            space.copy_from_slice(codes);
-            for (first, (pivot, places)) in self.pivots.iter().zip(&mut *places).enumerate() {
-                let find = |code: &u8| space[first..].iter().position(|found| found == code);
-                let found = pivot.codes.iter().enumerate().find_map(|(n, c)| Some((n, find(c)?)));
-                let told = match found {
-                    Some((number, place)) => {
-                        space[first + place] = space[first];
-                        number * self.group + first + place
-                    }
-                    None => self.places(pivot) + usize::from(space[first].wrapping_sub(self.bias)),
-                };
-                let Ok(told) = u8::try_from(told) else { return false };
-                places.push(told);
-            }
-            left.extend_from_slice(&space[self.pivots.len()..]);
+    pub fn take(
+        &self,
+        level: Level,
+        codes: &[u8],
+        left: &mut Vec<u8>,
+        places: &mut [Vec<u8>],
+    ) -> bool {
+        let (start, groups) = (left.len(), codes.len() / self.group);
+        left.resize(start + groups * self.left(), 0);
+        let left = &mut left[start..];
+        let mut places: Vec<&mut [u8]> = places
+            .iter_mut()
+            .map(|places| {
+                let start = places.len();
+                places.resize(start + groups, 0);
+                &mut places[start..]
+            })
+            .collect();
+        let mut room = true;
+        let places = &mut places[..];
+        match (self.group, places.len()) {
+            (16, 1) => take::<16, 1>(level, self, codes, left, places, &mut room),
+            (16, 2) => take::<16, 2>(level, self, codes, left, places, &mut room),
+            (32, 1) => take::<32, 1>(level, self, codes, left, places, &mut room),
+            (32, 2) => take::<32, 2>(level, self, codes, left, places, &mut room),
+            (_, 1) => take::<0, 1>(level, self, codes, left, places, &mut room),
+            (_, 2) => take::<0, 2>(level, self, codes, left, places, &mut room),
+            _ => left.copy_from_slice(codes),
         }
-        true
+        room
     }
+}
+
+compiled_for_levels! {
+    /// [`Pivots::take`] of groups of `GROUP` codes, or, if that is 0, of any; clears `room` if a group lacks it.
+    fn take[const GROUP: usize, const PIVOTS: usize](
+        pivots: &Pivots,
+        codes: &[u8],
+        left: &mut [u8],
+        places: &mut [&mut [u8]],
+        room: &mut bool,
+    )[GROUP, PIVOTS] {
+        let group = if GROUP > 0 { GROUP } else { pivots.group };
+        // Behind the codes of a group are some that no place is found among.
+        let mut space = [0; MAX_PIVOT_GROUP];
+        let groups = codes.chunks_exact(group).zip(left.chunks_exact_mut(group - PIVOTS));
+        for (number, (codes, left)) in groups.enumerate() {
+            let space = &mut space[..if GROUP > 0 { GROUP } else { MAX_PIVOT_GROUP }];
+            space[..group].copy_from_slice(codes);
+            for first in 0..PIVOTS {
+                let pivot = &pivots.pivots[first];
+                let instead = space[first];
+                let mut told = pivots.places(pivot) + usize::from(instead.wrapping_sub(pivots.bias));
+                let mut place = first;
+                // The first code that is found counts.
+                for (number, &code) in pivot.codes.iter().enumerate().rev() {
+                    let found = first_place(space, first..group, code);
+                    if found < group {
+                        (told, place) = (number * group + found, found);
+                    }
+                }
+                // Not one byte alone: reading all of them would wait for it.
+                for (at, code) in (0u8..).zip(&mut *space) {
+                    *code = if usize::from(at) == place { instead } else { *code };
+                }
+                *room &= told < 256;
+                places[first][number] = told as u8;
+            }
+            left.copy_from_slice(&space[PIVOTS..group]);
+        }
+    }
+}
+
+/// The first place in a range that has this code; a place behind all if none has.
+#[inline(always)]
+fn first_place(space: &[u8], range: Range<usize>, code: u8) -> usize {
+    let (start, end) = (range.start as u8, range.end as u8);
+    let place = |(place, &found): (u8, &u8)| {
+        let here = found == code && start <= place && place < end;
+        if here { place } else { u8::MAX }
+    };
+    (0u8..).zip(space).map(place).fold(u8::MAX, u8::min).into()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Level, PutPivots};
+    use crate::PutPivots;
     use proptest::prelude::*;
 
     fn pivots(group: usize, codes: &[&[u8]]) -> Pivots {
@@ -94,9 +158,17 @@ mod tests {
                 let codes = &codes[..codes.len() / group * group];
                 let lists: [&[u8]; 2] = [&[11, 10], &[3]];
                 let pivots = pivots(group, &lists[..1 + usize::from(two && group > 2)]);
-                let (mut left, mut places) = (vec![9], vec![vec![]; pivots.pivots.len()]);
-                prop_assert!(pivots.take(codes, &mut left, &mut places));
+                let took = |level| {
+                    let (mut left, mut places) = (vec![9], vec![vec![]; pivots.pivots.len()]);
+                    let room = pivots.take(level, codes, &mut left, &mut places);
+                    (room, left, places)
+                };
+                let (room, left, places) = took(Level::SCALAR);
+                prop_assert!(room);
                 prop_assert_eq!(left.len(), 1 + codes.len() / group * pivots.left());
+                for level in Level::available() {
+                    prop_assert_eq!(&took(level), &(room, left.clone(), places.clone()), "{:?}", level);
+                }
                 let places: Vec<&[u8]> = places.iter().map(Vec::as_slice).collect();
                 for level in Level::available() {
                     let mut back = vec![0; codes.len()];
@@ -131,7 +203,7 @@ mod tests {
         let pivots = pivots(3, &[&[7, 8]]);
         let (mut left, mut places) = (vec![], [vec![]]);
         let codes = [4, 1, 2, 0, 8, 7];
-        assert!(pivots.take(&codes, &mut left, &mut places));
+        assert!(pivots.take(Level::SCALAR, &codes, &mut left, &mut places));
         // No place, and 4 less the bias; the place of the first code before that of the second.
         assert_eq!((left.as_slice(), places[0].as_slice()), (&[1, 2, 8, 0][..], &[7, 2][..]));
         let mut back = [9; 6];
@@ -139,7 +211,7 @@ mod tests {
         assert_eq!(back, codes);
         assert!(pivots.fit_all(7) && !pivots.fit_all(8));
         // -3 less the bias is 250, for which there is no room behind 6 places.
-        assert!(!pivots.take(&[253, 0, 0], &mut left, &mut places));
+        assert!(!pivots.take(Level::SCALAR, &[253, 0, 0], &mut left, &mut places));
     }
 
     #[test]
