@@ -14,7 +14,7 @@ use wcodec_kernels::{ByteCounts, Level};
 /// A layer of fewer groups would pay more for the segments of the places than it can gain.
 const MIN_GROUPS: u64 = 1 << 11;
 /// Bytes looked at at a time.
-const PIECE_BYTES: u64 = 8 << 10;
+const PIECE_BYTES: u64 = 4 << 10;
 /// Pieces, evenly spread over a layer, that tell what pivots gain.
 const SAMPLES: usize = 16;
 /// Bytes that tell whether all groups have room for their pivots are read so many at a time.

@@ -4,10 +4,6 @@
 //! code stands is told apart, and the first code takes its place: the codes that are left have one less,
 //! and none that says what is known already.
 
-use crate::Level;
-use crate::level::compiled_for_levels;
-use std::ops::Range;
-
 /// Codes of which nearly every group has one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pivot {
@@ -56,13 +52,7 @@ impl Pivots {
     /// place in each group. `false` if a group has no pivot and no room for what stands in its place; what was
     /// appended is then of no use.
     #[must_use]
-    pub fn take(
-        &self,
-        level: Level,
-        codes: &[u8],
-        left: &mut Vec<u8>,
-        places: &mut [Vec<u8>],
-    ) -> bool {
+    pub fn take(&self, codes: &[u8], left: &mut Vec<u8>, places: &mut [Vec<u8>]) -> bool {
         let (start, groups) = (left.len(), codes.len() / self.group);
         left.resize(start + groups * self.left(), 0);
         let left = &mut left[start..];
@@ -74,76 +64,101 @@ impl Pivots {
                 &mut places[start..]
             })
             .collect();
-        let mut room = true;
-        let places = &mut places[..];
         match (self.group, places.len()) {
-            (16, 1) => take::<16, 1>(level, self, codes, left, places, &mut room),
-            (16, 2) => take::<16, 2>(level, self, codes, left, places, &mut room),
-            (32, 1) => take::<32, 1>(level, self, codes, left, places, &mut room),
-            (32, 2) => take::<32, 2>(level, self, codes, left, places, &mut room),
-            (_, 1) => take::<0, 1>(level, self, codes, left, places, &mut room),
-            (_, 2) => take::<0, 2>(level, self, codes, left, places, &mut room),
-            _ => left.copy_from_slice(codes),
-        }
-        room
-    }
-}
-
-compiled_for_levels! {
-    /// [`Pivots::take`] of groups of `GROUP` codes, or, if that is 0, of any; clears `room` if a group lacks it.
-    fn take[const GROUP: usize, const PIVOTS: usize](
-        pivots: &Pivots,
-        codes: &[u8],
-        left: &mut [u8],
-        places: &mut [&mut [u8]],
-        room: &mut bool,
-    )[GROUP, PIVOTS] {
-        let group = if GROUP > 0 { GROUP } else { pivots.group };
-        // Behind the codes of a group are some that no place is found among.
-        let mut space = [0; MAX_PIVOT_GROUP];
-        let groups = codes.chunks_exact(group).zip(left.chunks_exact_mut(group - PIVOTS));
-        for (number, (codes, left)) in groups.enumerate() {
-            let space = &mut space[..if GROUP > 0 { GROUP } else { MAX_PIVOT_GROUP }];
-            space[..group].copy_from_slice(codes);
-            for first in 0..PIVOTS {
-                let pivot = &pivots.pivots[first];
-                let instead = space[first];
-                let mut told = pivots.places(pivot) + usize::from(instead.wrapping_sub(pivots.bias));
-                let mut place = first;
-                // The first code that is found counts.
-                for (number, &code) in pivot.codes.iter().enumerate().rev() {
-                    let found = first_place(space, first..group, code);
-                    if found < group {
-                        (told, place) = (number * group + found, found);
-                    }
-                }
-                // Not one byte alone: reading all of them would wait for it.
-                for (at, code) in (0u8..).zip(&mut *space) {
-                    *code = if usize::from(at) == place { instead } else { *code };
-                }
-                *room &= told < 256;
-                places[first][number] = told as u8;
+            (16, 1) => take::<16, 1>(self, codes, left, &mut places),
+            (16, 2) => take::<16, 2>(self, codes, left, &mut places),
+            (32, 1) => take::<32, 1>(self, codes, left, &mut places),
+            (32, 2) => take::<32, 2>(self, codes, left, &mut places),
+            (_, 1) => take::<0, 1>(self, codes, left, &mut places),
+            (_, 2) => take::<0, 2>(self, codes, left, &mut places),
+            _ => {
+                left.copy_from_slice(codes);
+                true
             }
-            left.copy_from_slice(&space[PIVOTS..group]);
         }
     }
 }
 
-/// The first place in a range that has this code; a place behind all if none has.
+/// [`Pivots::take`] of groups of `GROUP` codes, or, if that is 0, of any.
+fn take<const GROUP: usize, const PIVOTS: usize>(
+    pivots: &Pivots,
+    codes: &[u8],
+    left: &mut [u8],
+    places: &mut [&mut [u8]],
+) -> bool {
+    let group = if GROUP > 0 { GROUP } else { pivots.group };
+    let mut room = true;
+    let mut space = [0; MAX_PIVOT_GROUP];
+    let groups = codes.chunks_exact(group).zip(left.chunks_exact_mut(group - PIVOTS));
+    for (number, (codes, left)) in groups.enumerate() {
+        // Codes are looked at where they are: those that were just moved would have to be waited for.
+        let mut whole = codes;
+        if GROUP == 0 {
+            space[..group].copy_from_slice(codes);
+            whole = &space;
+        }
+        left.copy_from_slice(&codes[PIVOTS..]);
+        let mut firsts: [u8; PIVOTS] = std::array::from_fn(|first| codes[first]);
+        let mut moved = [0; PIVOTS];
+        for first in 0..PIVOTS {
+            let pivot = &pivots.pivots[first];
+            let one = firsts[first];
+            let (mut told, mut place) =
+                (pivots.places(pivot) + usize::from(one.wrapping_sub(pivots.bias)), first);
+            // The first code that is found counts.
+            for (number, &code) in pivot.codes.iter().enumerate().rev() {
+                let mut found = places_of(whole, code);
+                for (from, to) in moved[..first].iter().enumerate() {
+                    found = found & !(1 << to) | (found >> from & 1) << to;
+                }
+                found &= u64::MAX >> (64 - group) & u64::MAX << first;
+                if found != 0 {
+                    place = found.trailing_zeros() as usize;
+                    told = number * group + place;
+                }
+            }
+            moved[first] = place;
+            match place.checked_sub(PIVOTS) {
+                Some(place) => left[place] = one,
+                None => firsts[place] = one,
+            }
+            room &= told < 256;
+            places[first][number] = told as u8;
+        }
+    }
+    room
+}
+
+/// A bit for each of up to 64 codes, whether it is this one; the number of codes is a multiple of 16.
 #[inline(always)]
-fn first_place(space: &[u8], range: Range<usize>, code: u8) -> usize {
-    let (start, end) = (range.start as u8, range.end as u8);
-    let place = |(place, &found): (u8, &u8)| {
-        let here = found == code && start <= place && place < end;
-        if here { place } else { u8::MAX }
-    };
-    (0u8..).zip(space).map(place).fold(u8::MAX, u8::min).into()
+fn places_of(codes: &[u8], code: u8) -> u64 {
+    let sixteen = codes.as_chunks::<16>().0.iter().enumerate();
+    sixteen.fold(0, |places, (k, codes)| places | u64::from(places_of_16(codes, code)) << (16 * k))
+}
+
+#[cfg(target_arch = "x86_64")]
+#[inline(always)]
+fn places_of_16(codes: &[u8; 16], code: u8) -> u16 {
+    use std::arch::x86_64::{_mm_cmpeq_epi8, _mm_movemask_epi8, _mm_set_epi64x, _mm_set1_epi8};
+    let [low, high] = [0, 8].map(|at| std::array::from_fn(|k| codes[at + k]));
+    // SAFETY: SSE2 belongs to the baseline of the architecture.
+    unsafe {
+        let codes = _mm_set_epi64x(i64::from_le_bytes(high), i64::from_le_bytes(low));
+        _mm_movemask_epi8(_mm_cmpeq_epi8(codes, _mm_set1_epi8(code.cast_signed()))) as u16
+    }
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+#[inline(always)]
+fn places_of_16(codes: &[u8; 16], code: u8) -> u16 {
+    let place = |(k, &found): (usize, &u8)| u16::from(found == code) << k;
+    codes.iter().enumerate().map(place).fold(0, |places, place| places | place)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::PutPivots;
+    use crate::{Level, PutPivots};
     use proptest::prelude::*;
 
     fn pivots(group: usize, codes: &[&[u8]]) -> Pivots {
@@ -158,17 +173,9 @@ mod tests {
                 let codes = &codes[..codes.len() / group * group];
                 let lists: [&[u8]; 2] = [&[11, 10], &[3]];
                 let pivots = pivots(group, &lists[..1 + usize::from(two && group > 2)]);
-                let took = |level| {
-                    let (mut left, mut places) = (vec![9], vec![vec![]; pivots.pivots.len()]);
-                    let room = pivots.take(level, codes, &mut left, &mut places);
-                    (room, left, places)
-                };
-                let (room, left, places) = took(Level::SCALAR);
-                prop_assert!(room);
+                let (mut left, mut places) = (vec![9], vec![vec![]; pivots.pivots.len()]);
+                prop_assert!(pivots.take(codes, &mut left, &mut places));
                 prop_assert_eq!(left.len(), 1 + codes.len() / group * pivots.left());
-                for level in Level::available() {
-                    prop_assert_eq!(&took(level), &(room, left.clone(), places.clone()), "{:?}", level);
-                }
                 let places: Vec<&[u8]> = places.iter().map(Vec::as_slice).collect();
                 for level in Level::available() {
                     let mut back = vec![0; codes.len()];
@@ -203,7 +210,7 @@ mod tests {
         let pivots = pivots(3, &[&[7, 8]]);
         let (mut left, mut places) = (vec![], [vec![]]);
         let codes = [4, 1, 2, 0, 8, 7];
-        assert!(pivots.take(Level::SCALAR, &codes, &mut left, &mut places));
+        assert!(pivots.take(&codes, &mut left, &mut places));
         // No place, and 4 less the bias; the place of the first code before that of the second.
         assert_eq!((left.as_slice(), places[0].as_slice()), (&[1, 2, 8, 0][..], &[7, 2][..]));
         let mut back = [9; 6];
@@ -211,7 +218,7 @@ mod tests {
         assert_eq!(back, codes);
         assert!(pivots.fit_all(7) && !pivots.fit_all(8));
         // -3 less the bias is 250, for which there is no room behind 6 places.
-        assert!(!pivots.take(Level::SCALAR, &[253, 0, 0], &mut left, &mut places));
+        assert!(!pivots.take(&[253, 0, 0], &mut left, &mut places));
     }
 
     #[test]

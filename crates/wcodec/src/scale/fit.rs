@@ -106,35 +106,50 @@ impl Magnitude {
     }
 }
 
-/// Rows of elements, and what scales their units if they are codes: contexts that fall when scales rise.
+/// Rows of elements.
 struct Rows<'a> {
     level: Level,
     magnitude: Magnitude,
     bytes: &'a [u8],
     size: usize,
     cols: usize,
-    contexts: Option<BlockContexts<'a>>,
+    units: Option<ScaledUnits>,
+}
+
+/// What scales the units of codes.
+struct ScaledUnits {
+    scales: Vec<f32>,
+    /// Units of a row, and codes of a unit.
+    pitch: usize,
+    unit: usize,
+}
+
+impl ScaledUnits {
+    /// Of contexts that fall when scales rise.
+    fn new(BlockContexts { values, pitch, unit }: BlockContexts<'_>) -> ScaledUnits {
+        /// `2^(-k/4)`.
+        const QUARTERS: [f32; 4] = [1.0, 0.840_896_4, 0.707_106_77, 0.594_603_54];
+        let scale = |&context: &i16| {
+            let context = i32::from(context).clamp(-200, 200);
+            let octaves = f32::from_bits(((127 - (context >> 2)) as u32) << 23);
+            QUARTERS[(context & 3) as usize] * octaves
+        };
+        ScaledUnits { scales: values.iter().map(scale).collect(), pitch, unit }
+    }
 }
 
 impl Rows<'_> {
     /// Sets `out` to the magnitudes of some elements of a row.
     fn read(&self, row: usize, cols: Range<usize>, out: &mut [f32]) {
-        /// `2^(-k/4)`.
-        const QUARTERS: [f32; 4] = [1.0, 0.840_896_4, 0.707_106_77, 0.594_603_54];
         let start = row * self.cols;
         let bytes = &self.bytes[(start + cols.start) * self.size..(start + cols.end) * self.size];
         self.magnitude.read(self.level, bytes, out);
-        let Some(BlockContexts { values, pitch, unit }) = self.contexts else { return };
-        let contexts = &values[row * pitch + cols.start / unit..];
+        let Some(ScaledUnits { scales, pitch, unit }) = &self.units else { return };
+        let scales = &scales[row * pitch + cols.start / unit..];
         // The first unit may have begun before.
         let (first, rest) = out.split_at_mut((unit - cols.start % unit).min(cols.len()));
-        let units = std::iter::once(first).chain(rest.chunks_mut(unit));
-        for (codes, &context) in units.zip(contexts) {
-            let context = i32::from(context).clamp(-200, 200);
-            let octaves = f32::from_bits(((127 - (context >> 2)) as u32) << 23);
-            let scale = QUARTERS[(context & 3) as usize] * octaves;
-            codes.iter_mut().for_each(|code| *code *= scale);
-        }
+        let units = std::iter::once(first).chain(rest.chunks_mut(*unit));
+        units.zip(scales).for_each(|(codes, scale)| codes.iter_mut().for_each(|c| *c *= scale));
     }
 }
 
@@ -161,7 +176,8 @@ pub(crate) fn fit(
         return None;
     }
     let (magnitude, size) = (Magnitude::of(element, bytes)?, element.size());
-    let source = Rows { level, magnitude, bytes, size, cols, contexts };
+    let units = contexts.map(ScaledUnits::new);
+    let source = Rows { level, magnitude, bytes, size, cols, units };
     let mut row_scale = vec![1f32; rows];
     let mut col_scale = vec![1f32; cols];
     let mut values = vec![0f32; cols];
