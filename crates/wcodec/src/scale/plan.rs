@@ -25,7 +25,7 @@ const MIN_BLOCK_ELEMENTS: usize = 1 << 11;
 /// What the scan and the products are chosen by: rows of so many blocks, so many elements, but at
 /// least two strips of each block.
 const SAMPLE_BLOCKS: usize = 16;
-const SAMPLE_ELEMENTS: usize = 5 << 15;
+const SAMPLE_ELEMENTS: usize = 5 << 16;
 const SAMPLE_ROWS: usize = 64;
 /// The column scan decodes slower: it must save more than one part in this of all bits.
 const COLUMN_GAIN: u64 = 2000;
