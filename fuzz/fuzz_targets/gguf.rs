@@ -4,11 +4,12 @@
 use libfuzzer_sys::fuzz_target;
 use wcodec::{Effort, EncodeOptions, Limits, Reader, encode_bytes};
 
-fuzz_target!(|bytes: &[u8]| {
+fuzz_target!(|input: (u8, &[u8])| {
+    let (effort, bytes) = input;
     let original = [b"GGUF\x03\0\0\0", bytes].concat();
     let mut options = EncodeOptions::default();
     options.verify = false;
-    options.effort = Effort::Fast;
+    options.effort = [Effort::Fast, Effort::Default, Effort::Max][usize::from(effort % 3)];
     let (coded, _) = encode_bytes(&original, &options, &()).expect("any file encodes");
     let reader = Reader::open(coded.as_slice(), &Limits::default()).expect("it opens");
     let mut back = Vec::new();

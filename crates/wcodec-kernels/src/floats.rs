@@ -4,8 +4,9 @@
 use crate::Level;
 use crate::level::compiled_for_levels;
 
-/// Sums that run side by side, so that a compiler can put them in a vector.
-const SUMS: usize = 16;
+/// Sums that run side by side, so that a compiler can put them in vectors, several of them: one would wait for
+/// itself.
+const SUMS: usize = 64;
 
 /// Larger magnitudes, and what is no number, count as 0: sums stay finite.
 const LARGEST: f32 = 1e30;
@@ -49,6 +50,23 @@ compiled_for_levels! {
     )[] {
         for ((out, byte), col) in out.iter_mut().zip(bytes).zip(weights) {
             *out = (i32::from(byte ^ flip) - i32::from(zero)) as f32 * col * weight;
+        }
+    }
+}
+
+/// Sets each number to the magnitude of `(byte ^ flip) - zero`.
+///
+/// # Panics
+/// If there is not a byte for each number.
+pub fn byte_magnitudes(level: Level, bytes: &[u8], (flip, zero): (u8, u8), out: &mut [f32]) {
+    assert!(bytes.len() == out.len(), "a byte for each number");
+    distances(level, bytes, flip, zero, out);
+}
+
+compiled_for_levels! {
+    fn distances[](bytes: &[u8], flip: u8, zero: u8, out: &mut [f32])[] {
+        for (out, byte) in out.iter_mut().zip(bytes) {
+            *out = f32::from((byte ^ flip).abs_diff(zero));
         }
     }
 }
@@ -143,7 +161,7 @@ compiled_for_levels! {
     }
 }
 
-/// The sum of the products of two lists, summed in 16 parts.
+/// The sum of the products of two lists, summed in 64 parts.
 #[must_use]
 pub fn dot(level: Level, a: &[f32], b: &[f32]) -> f32 {
     let mut sum = 0.0;
@@ -154,18 +172,39 @@ pub fn dot(level: Level, a: &[f32], b: &[f32]) -> f32 {
 compiled_for_levels! {
     fn sum_products[](a: &[f32], b: &[f32], out: &mut f32)[] {
         let mut sums = [0f32; SUMS];
-        let (a_steps, a_rest) = a.as_chunks::<SUMS>();
-        let (b_steps, b_rest) = b.as_chunks::<SUMS>();
-        for (a, b) in a_steps.iter().zip(b_steps) {
+        let add = |sums: &mut [f32; SUMS], a: &[f32; SUMS], b: &[f32; SUMS]| {
             for k in 0..SUMS {
                 sums[k] += a[k] * b[k];
             }
+        };
+        let (a_steps, a_rest) = a.as_chunks();
+        let (b_steps, b_rest) = b.as_chunks();
+        a_steps.iter().zip(b_steps).for_each(|(a, b)| add(&mut sums, a, b));
+        if !a_rest.is_empty() {
+            add(&mut sums, &padded(a_rest), &padded(b_rest));
         }
-        for (sum, (a, b)) in sums.iter_mut().zip(a_rest.iter().zip(b_rest)) {
-            *sum += a * b;
-        }
-        *out = sums.iter().sum();
+        *out = total(&sums);
     }
+}
+
+/// Zeros behind some numbers: sums that are indexed by a variable would not stay in registers.
+#[inline(always)]
+fn padded(numbers: &[f32]) -> [f32; SUMS] {
+    let mut padded = [0.0; SUMS];
+    padded[..numbers.len()].copy_from_slice(numbers);
+    padded
+}
+
+/// The sum of all.
+#[inline(always)]
+fn total(sums: &[f32; SUMS]) -> f32 {
+    const QUARTER: usize = SUMS / 4;
+    let (q, s) = (QUARTER, sums);
+    let sums: [f32; QUARTER] =
+        std::array::from_fn(|k| (s[k] + s[k + q]) + (s[k + 2 * q] + s[k + 3 * q]));
+    let sums: [f32; 4] =
+        std::array::from_fn(|k| (sums[k] + sums[k + 4]) + (sums[k + 8] + sums[k + 12]));
+    (sums[0] + sums[1]) + (sums[2] + sums[3])
 }
 
 /// Adds `factor` times each number of `from` to `to`.
@@ -181,7 +220,7 @@ compiled_for_levels! {
     }
 }
 
-/// The sum of `min(values * weights * weight, most)`, in 16 parts.
+/// The sum of `min(values * weights * weight, most)`, in 64 parts.
 #[must_use]
 pub fn dot_clipped(level: Level, values: &[f32], weights: &[f32], weight: f32, most: f32) -> f32 {
     let mut sum = 0.0;
@@ -191,22 +230,20 @@ pub fn dot_clipped(level: Level, values: &[f32], weights: &[f32], weight: f32, m
 
 compiled_for_levels! {
     fn sum_clipped[](values: &[f32], weights: &[f32], weight: f32, most: f32, out: &mut f32)[] {
-        let clipped = |value: f32, col: f32| {
-            let x = value * col * weight;
-            if x < most { x } else { most }
-        };
         let mut sums = [0f32; SUMS];
-        let (steps, rest) = values.as_chunks::<SUMS>();
-        let (weight_steps, weight_rest) = weights.as_chunks::<SUMS>();
-        for (values, weights) in steps.iter().zip(weight_steps) {
+        let add = |sums: &mut [f32; SUMS], values: &[f32; SUMS], weights: &[f32; SUMS]| {
             for k in 0..SUMS {
-                sums[k] += clipped(values[k], weights[k]);
+                let x = values[k] * weights[k] * weight;
+                sums[k] += if x < most { x } else { most };
             }
+        };
+        let (steps, rest) = values.as_chunks();
+        let (weight_steps, weight_rest) = weights.as_chunks();
+        steps.iter().zip(weight_steps).for_each(|(v, w)| add(&mut sums, v, w));
+        if !rest.is_empty() {
+            add(&mut sums, &padded(rest), &padded(weight_rest));
         }
-        for (sum, (value, col)) in sums.iter_mut().zip(rest.iter().zip(weight_rest)) {
-            *sum += clipped(*value, *col);
-        }
-        *out = sums.iter().sum();
+        *out = total(&sums);
     }
 }
 
@@ -272,7 +309,10 @@ mod tests {
             let weights: Vec<f32> = (0..bytes.len()).map(|k| 0.3 + (k % 17) as f32 * 0.07).collect();
             let results = |level| {
                 let mut values = vec![0.0; bytes.len()];
+                byte_magnitudes(level, &bytes, (flip, zero), &mut values);
+                let distances = values.clone();
                 weigh_bytes(level, &bytes, (flip, zero), (&weights, factor), &mut values);
+                assert!(values.iter().zip(&weights).zip(&distances).all(|((v, w), m)| (m * w * factor).abs() == v.abs()));
                 let sum = dot(level, &values, &weights);
                 let clipped = dot_clipped(level, &values, &weights, factor, 20.0);
                 add_clipped(level, &mut values, &weights, &weights, factor, 0.5);

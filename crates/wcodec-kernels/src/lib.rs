@@ -45,7 +45,8 @@ pub use element::{Element, Transform};
 pub use encode_table::EncodeTable;
 pub use fields::{extract, extract_bytes, field_range, varying_bits};
 pub use floats::{
-    Float, add_clipped, add_scaled, dot, dot_clipped, magnitudes, weigh_bytes, weigh_floats,
+    Float, add_clipped, add_scaled, byte_magnitudes, dot, dot_clipped, magnitudes, weigh_bytes,
+    weigh_floats,
 };
 pub use level::Level;
 pub use low::pack_low_bits;

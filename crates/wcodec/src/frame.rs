@@ -2,25 +2,31 @@
 
 use crate::error::{Result, corrupt};
 use std::cell::RefCell;
+use zstd::bulk::Compressor;
+
+thread_local! {
+    /// Making a compressor takes longer than compressing a small piece with it.
+    static COMPRESSOR: RefCell<Option<Compressor<'static>>> = const { RefCell::new(None) };
+}
 
 /// Compresses into one frame.
 pub(crate) fn compress(bytes: &[u8], level: i32) -> Result<Vec<u8>> {
-    Ok(zstd::bulk::compress(bytes, level)?)
-}
-
-thread_local! {
-    /// Making a context takes longer than compressing a small sample with it.
-    static QUICK: RefCell<Option<zstd::bulk::Compressor<'static>>> = const { RefCell::new(None) };
+    COMPRESSOR.with_borrow_mut(|kept| {
+        let mut compressor = match kept.take() {
+            Some(compressor) => compressor,
+            None => Compressor::new(level)?,
+        };
+        compressor.set_compression_level(level)?;
+        // One that failed is not used again.
+        let frame = compressor.compress(bytes)?;
+        *kept = Some(compressor);
+        Ok(frame)
+    })
 }
 
 /// Bytes that a quick compression takes; `None` if it fails.
 pub(crate) fn quick_len(bytes: &[u8]) -> Option<usize> {
-    QUICK.with_borrow_mut(|quick| {
-        if quick.is_none() {
-            *quick = zstd::bulk::Compressor::new(1).ok();
-        }
-        quick.as_mut()?.compress(bytes).ok().map(|frame| frame.len())
-    })
+    compress(bytes, 1).ok().map(|frame| frame.len())
 }
 
 /// Decompresses `frame`, which must be one frame and fill `out`.

@@ -20,8 +20,8 @@ pub(crate) const MAX_FIELDS: usize = 16;
 pub(crate) const MAX_PIECES: usize = 8;
 pub(crate) const MAX_AXES: usize = 4;
 
-/// Bytes of structs whose pivots are put back at a time.
-const SCATTER_BYTES: usize = 8 << 10;
+/// Bytes of structs whose pivots are taken out or put back at a time.
+const AT_ONCE: usize = 8 << 10;
 
 /// What a struct of a fixed size consists of.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -208,14 +208,25 @@ impl Layout {
     ) -> Result<Vec<Vec<u8>>> {
         let len = self.bytes as usize;
         let Field { bits, pivots, .. } = &self.fields[field];
-        let mut codes = vec![0; structs.len() / len * bits.bytes()];
-        gather_codes(level, len, structs, bits, &mut codes);
-        let Some(pivots) = pivots else { return Ok(vec![codes]) };
-        let mut left = Vec::with_capacity(codes.len());
-        let places = Vec::with_capacity(codes.len() / pivots.group);
-        let mut streams = vec![places; pivots.pivots.len()];
-        if !pivots.take(&codes, &mut left, &mut streams) {
-            return Err(corrupt!("a group does not have the code that all others have"));
+        let count = structs.len() / len;
+        let Some(pivots) = pivots else {
+            let mut codes = vec![0; count * bits.bytes()];
+            gather_codes(level, len, structs, bits, &mut codes);
+            return Ok(vec![codes]);
+        };
+        let groups = count * (bits.codes / pivots.group);
+        let mut left = Vec::with_capacity(groups * pivots.left());
+        let places = |_| Vec::with_capacity(groups);
+        let mut streams: Vec<Vec<u8>> = (0..pivots.pivots.len()).map(places).collect();
+        // Of so few structs that their codes stay in the first-level cache.
+        let at_once = (AT_ONCE / len).max(1);
+        let mut codes = vec![0; at_once.min(count) * bits.bytes()];
+        for structs in structs.chunks(at_once * len) {
+            let codes = &mut codes[..structs.len() / len * bits.bytes()];
+            gather_codes(level, len, structs, bits, codes);
+            if !pivots.take(codes, &mut left, &mut streams) {
+                return Err(corrupt!("a group does not have the code that all others have"));
+            }
         }
         streams.insert(0, left);
         Ok(streams)
@@ -236,7 +247,7 @@ impl Layout {
         }
         let put: Vec<Option<PutPivots>> =
             self.fields.iter().map(|field| field.pivots.as_ref().map(PutPivots::new)).collect();
-        let at_once = (SCATTER_BYTES / len).max(1);
+        let at_once = (AT_ONCE / len).max(1);
         let bytes: Vec<usize> = self.streams().iter().map(Stream::bytes).collect();
         // Codes with their pivots, of so few structs that the first-level cache holds them.
         let mut space = vec![Vec::new(); self.fields.len()];

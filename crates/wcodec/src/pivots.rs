@@ -9,12 +9,12 @@ use crate::source::Located;
 use rayon::prelude::*;
 use std::borrow::Cow;
 use std::ops::Range;
-use wcodec_kernels::Level;
+use wcodec_kernels::{ByteCounts, Level};
 
 /// A layer of fewer groups would pay more for the segments of the places than it can gain.
 const MIN_GROUPS: u64 = 1 << 11;
 /// Bytes looked at at a time.
-const PIECE_BYTES: u64 = 64 << 10;
+const PIECE_BYTES: u64 = 4 << 10;
 /// Pieces, evenly spread over a layer, that tell what pivots gain.
 const SAMPLES: usize = 16;
 /// Bytes that tell whether all groups have room for their pivots are read so many at a time.
@@ -115,9 +115,9 @@ fn pays(layout: &mut Layout, field: usize, structs: &[u8]) -> Result<bool> {
 /// The entropy of streams of bytes.
 fn price(streams: &[Vec<u8>]) -> u64 {
     let entropy = |stream: &Vec<u8>| {
-        let mut counts = [0u32; 256];
-        stream.iter().for_each(|&code| counts[usize::from(code)] += 1);
-        cost::entropy(&counts)
+        let mut counts = ByteCounts::default();
+        counts.add(stream);
+        cost::entropy(&counts.counts())
     };
     streams.iter().map(entropy).sum()
 }

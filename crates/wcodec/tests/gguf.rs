@@ -163,7 +163,9 @@ fn contexts_come_back_in_parts_too() {
         assert!(coded.len() + coded.len() / 100 < fast.len(), "{} {}", coded.len(), fast.len());
         let reader = open(&coded);
         let elements = reader.layer_stats(0).unwrap();
-        assert_eq!((elements.elements, elements.scaled_elements), (700 * 1536, 700 * 1536));
+        assert_eq!(elements.elements, 700 * 1536);
+        // A block may be smaller with a table of its own.
+        assert!(elements.scaled_elements >= 700 * 1536 / 10 * 9, "{}", elements.scaled_elements);
         let row = 1536 / values * bytes;
         for (rows, structs) in [(0..700, 0..6), (100..130, 1..3), (699..700, 2..6), (3..400, 5..6)]
         {

@@ -53,27 +53,106 @@ impl Pivots {
     /// appended is then of no use.
     #[must_use]
     pub fn take(&self, codes: &[u8], left: &mut Vec<u8>, places: &mut [Vec<u8>]) -> bool {
-        let mut space = [0; MAX_PIVOT_GROUP];
-        let space = &mut space[..self.group];
-        for codes in codes.chunks_exact(self.group) {
-            space.copy_from_slice(codes);
-            for (first, (pivot, places)) in self.pivots.iter().zip(&mut *places).enumerate() {
-                let find = |code: &u8| space[first..].iter().position(|found| found == code);
-                let found = pivot.codes.iter().enumerate().find_map(|(n, c)| Some((n, find(c)?)));
-                let told = match found {
-                    Some((number, place)) => {
-                        space[first + place] = space[first];
-                        number * self.group + first + place
-                    }
-                    None => self.places(pivot) + usize::from(space[first].wrapping_sub(self.bias)),
-                };
-                let Ok(told) = u8::try_from(told) else { return false };
-                places.push(told);
+        let (start, groups) = (left.len(), codes.len() / self.group);
+        left.resize(start + groups * self.left(), 0);
+        let left = &mut left[start..];
+        let mut places: Vec<&mut [u8]> = places
+            .iter_mut()
+            .map(|places| {
+                let start = places.len();
+                places.resize(start + groups, 0);
+                &mut places[start..]
+            })
+            .collect();
+        match (self.group, places.len()) {
+            (16, 1) => take::<16, 1>(self, codes, left, &mut places),
+            (16, 2) => take::<16, 2>(self, codes, left, &mut places),
+            (32, 1) => take::<32, 1>(self, codes, left, &mut places),
+            (32, 2) => take::<32, 2>(self, codes, left, &mut places),
+            (_, 1) => take::<0, 1>(self, codes, left, &mut places),
+            (_, 2) => take::<0, 2>(self, codes, left, &mut places),
+            _ => {
+                left.copy_from_slice(codes);
+                true
             }
-            left.extend_from_slice(&space[self.pivots.len()..]);
         }
-        true
     }
+}
+
+/// [`Pivots::take`] of groups of `GROUP` codes, or, if that is 0, of any.
+fn take<const GROUP: usize, const PIVOTS: usize>(
+    pivots: &Pivots,
+    codes: &[u8],
+    left: &mut [u8],
+    places: &mut [&mut [u8]],
+) -> bool {
+    let group = if GROUP > 0 { GROUP } else { pivots.group };
+    let mut room = true;
+    let mut space = [0; MAX_PIVOT_GROUP];
+    let groups = codes.chunks_exact(group).zip(left.chunks_exact_mut(group - PIVOTS));
+    for (number, (codes, left)) in groups.enumerate() {
+        // Codes are looked at where they are: those that were just moved would have to be waited for.
+        let mut whole = codes;
+        if GROUP == 0 {
+            space[..group].copy_from_slice(codes);
+            whole = &space;
+        }
+        left.copy_from_slice(&codes[PIVOTS..]);
+        let mut firsts: [u8; PIVOTS] = std::array::from_fn(|first| codes[first]);
+        let mut moved = [0; PIVOTS];
+        for first in 0..PIVOTS {
+            let pivot = &pivots.pivots[first];
+            let one = firsts[first];
+            let (mut told, mut place) =
+                (pivots.places(pivot) + usize::from(one.wrapping_sub(pivots.bias)), first);
+            // The first code that is found counts.
+            for (number, &code) in pivot.codes.iter().enumerate().rev() {
+                let mut found = places_of(whole, code);
+                for (from, to) in moved[..first].iter().enumerate() {
+                    found = found & !(1 << to) | (found >> from & 1) << to;
+                }
+                found &= u64::MAX >> (64 - group) & u64::MAX << first;
+                if found != 0 {
+                    place = found.trailing_zeros() as usize;
+                    told = number * group + place;
+                }
+            }
+            moved[first] = place;
+            match place.checked_sub(PIVOTS) {
+                Some(place) => left[place] = one,
+                None => firsts[place] = one,
+            }
+            room &= told < 256;
+            places[first][number] = told as u8;
+        }
+    }
+    room
+}
+
+/// A bit for each of up to 64 codes, whether it is this one; the number of codes is a multiple of 16.
+#[inline(always)]
+fn places_of(codes: &[u8], code: u8) -> u64 {
+    let sixteen = codes.as_chunks::<16>().0.iter().enumerate();
+    sixteen.fold(0, |places, (k, codes)| places | u64::from(places_of_16(codes, code)) << (16 * k))
+}
+
+#[cfg(target_arch = "x86_64")]
+#[inline(always)]
+fn places_of_16(codes: &[u8; 16], code: u8) -> u16 {
+    use std::arch::x86_64::{_mm_cmpeq_epi8, _mm_movemask_epi8, _mm_set_epi64x, _mm_set1_epi8};
+    let [low, high] = [0, 8].map(|at| std::array::from_fn(|k| codes[at + k]));
+    // SAFETY: SSE2 belongs to the baseline of the architecture.
+    unsafe {
+        let codes = _mm_set_epi64x(i64::from_le_bytes(high), i64::from_le_bytes(low));
+        _mm_movemask_epi8(_mm_cmpeq_epi8(codes, _mm_set1_epi8(code.cast_signed()))) as u16
+    }
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+#[inline(always)]
+fn places_of_16(codes: &[u8; 16], code: u8) -> u16 {
+    let place = |(k, &found): (usize, &u8)| u16::from(found == code) << k;
+    codes.iter().enumerate().map(place).fold(0, |places, place| places | place)
 }
 
 #[cfg(test)]

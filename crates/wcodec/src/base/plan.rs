@@ -207,7 +207,8 @@ impl Search<'_> {
             sorted.sort(self.group.level, bytes, in_order);
             let steps = Steps::linear(rect.elements());
             let of_step = sorted.of_steps(steps, &of_class);
-            Some((steps.lanes(), counter.count(steps, &of_step, in_order)))
+            counter.add(steps, &of_step, in_order);
+            Some((steps.lanes(), counter.take()))
         };
         let blocks: Vec<Option<(usize, BlockCounts)>> =
             self.predicted().map_init(Space::default, count).collect();

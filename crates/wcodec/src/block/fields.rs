@@ -9,7 +9,8 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::OnceLock;
 use wcodec_kernels::{
-    FieldCounts, Level, extract, extract_bytes, field_range, map_bytes, pack_bits, to_coding_order,
+    ByteCounts, FieldCounts, Level, extract, extract_bytes, field_range, map_bytes, pack_bits,
+    to_coding_order,
 };
 
 /// Memory to be used again.
@@ -197,6 +198,17 @@ impl FieldSource<'_> {
     /// How often each field occurs.
     pub(super) fn counts(&self, space: &mut FieldSpace) -> Vec<u32> {
         let &FieldSource { level, element, bytes, shift, width } = self;
+        if element.size() == 1 {
+            // From bytes to fields by one table.
+            let mut of_bytes = ByteCounts::default();
+            bytes.rows().for_each(|row| of_bytes.add(row));
+            let mut counts = vec![0; 1 << width];
+            let fields = fields_of_bytes(element, shift, width);
+            for (field, count) in fields.into_iter().zip(of_bytes.counts()) {
+                counts[usize::from(field)] += count;
+            }
+            return counts;
+        }
         for row in bytes.rows() {
             space.counts.add(level, element.kernel(), row, shift, width);
         }

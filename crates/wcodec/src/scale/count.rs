@@ -12,17 +12,17 @@ pub(crate) type Counts = [u32; 256];
 /// The counts of a block, of the tables that it takes.
 pub(crate) type BlockCounts = Vec<(u8, Box<Counts>)>;
 
-/// Counts of all blocks.
-pub(crate) fn summed(blocks: &[BlockCounts]) -> Vec<Counts> {
+/// The sums of counts, of all tables.
+pub(crate) fn summed<'a>(parts: impl IntoIterator<Item = &'a BlockCounts>) -> Vec<Counts> {
     let mut sum = vec![[0u32; 256]; MAX_CLASSES];
-    for (table, counts) in blocks.iter().flatten() {
+    for (table, counts) in parts.into_iter().flatten() {
         let sum = &mut sum[usize::from(*table)];
         sum.iter_mut().zip(&**counts).for_each(|(sum, count)| *sum += count);
     }
     sum
 }
 
-/// Counts fields of a block by table.
+/// Counts fields of blocks by table.
 pub(crate) struct Counter {
     /// Two small counters for a value: the same value twice in a row does not wait, and all of them stay in
     /// the first caches.
@@ -31,28 +31,30 @@ pub(crate) struct Counter {
     counts: [Option<Box<Counts>>; MAX_CLASSES],
     /// The tables that were counted since then, a bit each.
     touched: u64,
+    /// The steps that were.
+    steps: usize,
 }
 
 impl Default for Counter {
     fn default() -> Counter {
         let counts = std::array::from_fn(|_| None);
-        Counter { few: vec![[[0; 2]; 256]; MAX_CLASSES], counts, touched: 0 }
+        Counter { few: vec![[[0; 2]; 256]; MAX_CLASSES], counts, touched: 0, steps: 0 }
     }
 }
 
 impl Counter {
     /// Counts the fields of a block, which lie in the order of the steps, by the table of each step.
-    pub(crate) fn count(&mut self, steps: Steps, of_step: &[u8], fields: &[u8]) -> BlockCounts {
-        for (number, (&table, step)) in of_step.iter().zip(steps.chunks(fields)).enumerate() {
-            if number % FEW_STEPS == 0 {
+    pub(crate) fn add(&mut self, steps: Steps, of_step: &[u8], fields: &[u8]) {
+        for (&table, step) in of_step.iter().zip(steps.chunks(fields)) {
+            if self.steps == FEW_STEPS {
                 self.flush();
             }
-            self.add(usize::from(table) % MAX_CLASSES, step);
+            self.steps += 1;
+            self.add_step(usize::from(table) % MAX_CLASSES, step);
         }
-        self.take()
     }
 
-    fn add(&mut self, table: usize, fields: &[u8]) {
+    fn add_step(&mut self, table: usize, fields: &[u8]) {
         self.touched |= 1 << table;
         let few = &mut self.few[table];
         let (pairs, rest) = fields.as_chunks::<2>();
@@ -72,11 +74,11 @@ impl Counter {
                 *few = [0; 2];
             }
         }
-        self.touched = 0;
+        (self.touched, self.steps) = (0, 0);
     }
 
-    /// What was counted; the next block begins anew.
-    fn take(&mut self) -> BlockCounts {
+    /// What was counted; what comes next begins anew.
+    pub(crate) fn take(&mut self) -> BlockCounts {
         self.flush();
         let counts = (0u8..).zip(&mut self.counts);
         counts.filter_map(|(table, counts)| Some((table, counts.take()?))).collect()

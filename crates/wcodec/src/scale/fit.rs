@@ -6,8 +6,9 @@
 use super::{MAX_CLASSES, MAX_FACTORS};
 use crate::context::BlockContexts;
 use crate::dtype::ElementType;
+use std::ops::Range;
 use wcodec_kernels::{
-    Float, Level, add_clipped, dot_clipped, magnitudes, weigh_bytes, weigh_floats,
+    Float, Level, add_clipped, byte_magnitudes, dot_clipped, magnitudes, weigh_bytes, weigh_floats,
 };
 
 /// Columns that the scale of a row is taken from, in pieces of `PIECE`.
@@ -17,6 +18,8 @@ const PIECE: usize = 64;
 const SAMPLE_ROWS: usize = 512;
 /// Alternations of rows and columns.
 const ROUNDS: usize = 2;
+/// All rounds but the last look at one row in so many of these, and at one piece of a row.
+const ROUGH: usize = 4;
 /// The inverse of a smaller scale would make sums infinite.
 const SMALLEST: f32 = 1.0 / 1e30;
 /// In the last round, elements count as at most so many times what their row and column suggest: a few
@@ -34,7 +37,7 @@ pub(crate) struct Factors {
 pub(super) enum Magnitude {
     /// Integers of a byte: bits to flip, and what is then 0.
     Byte(u8, u8),
-    /// Of other bytes.
+    /// Of other bytes, with their signs.
     Table(Box<[f32; 256]>),
     Float(Float),
 }
@@ -50,7 +53,8 @@ impl Magnitude {
         let float = |byte: u8, bits: u32| {
             let (exponent, mantissa) = ((byte & 0x7f) >> bits, byte & ((1 << bits) - 1));
             let significand = u64::from(mantissa) | u64::from(exponent > 0) << bits;
-            (significand << exponent.saturating_sub(1)) as f32
+            let magnitude = (significand << exponent.saturating_sub(1)) as f32;
+            if byte >> 7 != 0 { -magnitude } else { magnitude }
         };
         Some(match element {
             I8 | U8 => {
@@ -81,9 +85,7 @@ impl Magnitude {
             }
             Magnitude::Table(table) => {
                 for ((out, &byte), col) in out.iter_mut().zip(bytes).zip(weights) {
-                    let value = table[usize::from(byte)];
-                    let value = if byte >> 7 != 0 { -value } else { value };
-                    *out = value * col * weight;
+                    *out = table[usize::from(byte)] * col * weight;
                 }
             }
             &Magnitude::Float(float) => {
@@ -95,42 +97,60 @@ impl Magnitude {
     /// Sets `out` to the magnitudes of these elements.
     fn read(&self, level: Level, bytes: &[u8], out: &mut [f32]) {
         match self {
-            &Magnitude::Byte(flip, zero) => {
-                for (out, &byte) in out.iter_mut().zip(bytes) {
-                    *out = (i32::from(byte ^ flip) - i32::from(zero)).abs() as f32;
-                }
-            }
+            &Magnitude::Byte(flip, zero) => byte_magnitudes(level, bytes, (flip, zero), out),
             Magnitude::Table(table) => {
-                out.iter_mut().zip(bytes).for_each(|(out, &b)| *out = table[usize::from(b)]);
+                out.iter_mut().zip(bytes).for_each(|(out, &b)| *out = table[usize::from(b)].abs());
             }
             &Magnitude::Float(float) => magnitudes(level, float, bytes, out),
         }
     }
 }
 
-/// Codes of a byte as the weights that they stand for: floats of 32 bits, scaled by what contexts that fall when
-/// scales rise tell.
-pub(super) fn weights(
-    element: ElementType,
-    bytes: &[u8],
+/// Rows of elements.
+struct Rows<'a> {
+    level: Level,
+    magnitude: Magnitude,
+    bytes: &'a [u8],
+    size: usize,
     cols: usize,
-    contexts: BlockContexts<'_>,
-) -> Vec<u8> {
-    /// `2^(-k/4)`.
-    const QUARTERS: [f32; 4] = [1.0, 0.840_896_4, 0.707_106_77, 0.594_603_54];
-    let BlockContexts { values, pitch, unit } = contexts;
-    let (flip, zero) = byte_number(element, bytes);
-    let mut out = Vec::with_capacity(4 * bytes.len());
-    for (row, contexts) in bytes.chunks_exact(cols).zip(values.chunks(pitch)) {
-        for (codes, &context) in row.chunks_exact(unit).zip(contexts) {
+    units: Option<ScaledUnits>,
+}
+
+/// What scales the units of codes.
+struct ScaledUnits {
+    scales: Vec<f32>,
+    /// Units of a row, and codes of a unit.
+    pitch: usize,
+    unit: usize,
+}
+
+impl ScaledUnits {
+    /// Of contexts that fall when scales rise.
+    fn new(BlockContexts { values, pitch, unit }: BlockContexts<'_>) -> ScaledUnits {
+        /// `2^(-k/4)`.
+        const QUARTERS: [f32; 4] = [1.0, 0.840_896_4, 0.707_106_77, 0.594_603_54];
+        let scale = |&context: &i16| {
             let context = i32::from(context).clamp(-200, 200);
             let octaves = f32::from_bits(((127 - (context >> 2)) as u32) << 23);
-            let scale = QUARTERS[(context & 3) as usize] * octaves;
-            let number = |code: u8| i32::from(code ^ flip) - i32::from(zero);
-            out.extend(codes.iter().flat_map(|&c| (number(c) as f32 * scale).to_le_bytes()));
-        }
+            QUARTERS[(context & 3) as usize] * octaves
+        };
+        ScaledUnits { scales: values.iter().map(scale).collect(), pitch, unit }
     }
-    out
+}
+
+impl Rows<'_> {
+    /// Sets `out` to the magnitudes of some elements of a row.
+    fn read(&self, row: usize, cols: Range<usize>, out: &mut [f32]) {
+        let start = row * self.cols;
+        let bytes = &self.bytes[(start + cols.start) * self.size..(start + cols.end) * self.size];
+        self.magnitude.read(self.level, bytes, out);
+        let Some(ScaledUnits { scales, pitch, unit }) = &self.units else { return };
+        let scales = &scales[row * pitch + cols.start / unit..];
+        // The first unit may have begun before.
+        let (first, rest) = out.split_at_mut((unit - cols.start % unit).min(cols.len()));
+        let units = std::iter::once(first).chain(rest.chunks_mut(*unit));
+        units.zip(scales).for_each(|(codes, scale)| codes.iter_mut().for_each(|c| *c *= scale));
+    }
 }
 
 /// What integers of a byte become numbers by: bits to flip, and what is then 0.
@@ -144,66 +164,69 @@ fn byte_number(element: ElementType, bytes: &[u8]) -> (u8, u8) {
 }
 
 /// Fits factors to `rows` rows of `cols` elements, to all of them if `whole`; `None` if there is nothing
-/// to fit.
+/// to fit. Codes that have contexts count as the weights that they stand for.
 pub(crate) fn fit(
     level: Level,
-    element: ElementType,
-    bytes: &[u8],
-    rows: usize,
-    cols: usize,
+    (element, bytes): (ElementType, &[u8]),
+    contexts: Option<BlockContexts<'_>>,
+    (rows, cols): (usize, usize),
     whole: bool,
 ) -> Option<Factors> {
     if rows.max(cols) as u64 > MAX_FACTORS || rows.min(cols) == 0 {
         return None;
     }
-    let magnitude = Magnitude::of(element, bytes)?;
-    let row_bytes = cols * element.size();
-    let every = if whole { 1 } else { rows.div_ceil(SAMPLE_ROWS) };
-    let pieces = if whole { std::iter::once(0..cols).collect() } else { pieces(cols) };
-    let size = element.size();
+    let (magnitude, size) = (Magnitude::of(element, bytes)?, element.size());
+    let units = contexts.map(ScaledUnits::new);
+    let source = Rows { level, magnitude, bytes, size, cols, units };
     let mut row_scale = vec![1f32; rows];
     let mut col_scale = vec![1f32; cols];
     let mut values = vec![0f32; cols];
     for round in 0..ROUNDS {
-        let most = if round + 1 == ROUNDS { OUTLIER } else { f32::MAX };
+        let last = round + 1 == ROUNDS;
+        let most = if last { OUTLIER } else { f32::MAX };
+        let rough = if last { 1 } else { ROUGH };
+        let (every, pieces) = match whole {
+            true => (1, std::iter::once(0..cols).collect()),
+            false => (rows.div_ceil(SAMPLE_ROWS / rough), pieces(cols, SAMPLE_COLS / rough)),
+        };
         // Before the first column scales are known, elements are compared with 1.
         let weights: Vec<f32> = col_scale.iter().map(|&scale| inverse(scale)).collect();
         let mut sums = vec![0f32; cols];
         for row in (0..rows).step_by(every) {
             let weight = inverse(row_scale[row]);
-            magnitude.read(level, &bytes[row * row_bytes..][..row_bytes], &mut values);
+            source.read(row, 0..cols, &mut values);
             add_clipped(level, &mut sums, &values, &weights, weight, most);
         }
         let count = rows.div_ceil(every) as f32;
         col_scale.iter_mut().zip(&sums).for_each(|(scale, sum)| *scale *= sum / count);
-        let weights: Vec<f32> = col_scale.iter().map(|&scale| inverse(scale)).collect();
-        for (scale, row) in row_scale.iter_mut().zip(bytes.chunks_exact(row_bytes)) {
-            let weight = inverse(*scale);
-            let mut sum = 0.0;
+        let of_pieces = pieces.iter().flat_map(|piece| &col_scale[piece.clone()]);
+        let weights: Vec<f32> = of_pieces.map(|&scale| inverse(scale)).collect();
+        let values = &mut values[..weights.len()];
+        for (row, scale) in row_scale.iter_mut().enumerate() {
+            let mut rest = &mut *values;
             for piece in &pieces {
-                let values = &mut values[..piece.len()];
-                magnitude.read(level, &row[piece.start * size..piece.end * size], values);
-                sum += dot_clipped(level, values, &weights[piece.clone()], weight, most);
+                let (values, behind) = rest.split_at_mut(piece.len());
+                source.read(row, piece.clone(), values);
+                rest = behind;
             }
-            let count: usize = pieces.iter().map(ExactSizeIterator::len).sum();
-            *scale *= sum / count as f32;
+            let sum = dot_clipped(level, values, &weights, inverse(*scale), most);
+            *scale *= sum / weights.len() as f32;
         }
     }
     Some(Factors { rows: quantised(&row_scale), cols: quantised(&col_scale) })
 }
 
-/// Evenly spaced pieces of a row.
-fn pieces(cols: usize) -> Vec<std::ops::Range<usize>> {
-    if cols <= SAMPLE_COLS {
+/// Evenly spaced pieces of a row, of so many elements in all.
+fn pieces(cols: usize, most: usize) -> Vec<Range<usize>> {
+    if cols <= most {
         return std::iter::once(0..cols).collect();
     }
-    let count = SAMPLE_COLS / PIECE;
-    (0..count)
-        .map(|k| {
-            let start = (cols - PIECE) * k / (count - 1);
-            start..start + PIECE
-        })
-        .collect()
+    let count = most / PIECE;
+    let piece = |k: usize| {
+        let start = (cols - PIECE) * k / (count - 1).max(1);
+        start..start + PIECE
+    };
+    (0..count).map(piece).collect()
 }
 
 /// What scales by this much; 0 for what has no scale.
@@ -250,7 +273,8 @@ mod tests {
     #[test]
     fn factors_of_a_product_are_found() {
         let (rows, cols) = (300, 700);
-        let (r, c) = (|i: usize| i % 9, |j: usize| j % 7);
+        // Of row scales whose mean is not between two quarter octaves.
+        let (r, c) = (|i: usize| i % 10, |j: usize| j % 7);
         let bytes: Vec<u8> = (0..rows * cols)
             .flat_map(|k| {
                 let (i, j) = (k / cols, k % cols);
@@ -261,7 +285,7 @@ mod tests {
             })
             .collect();
         let Factors { rows: found_rows, cols: found_cols } =
-            fit(Level::SCALAR, ElementType::F32, &bytes, rows, cols, false).unwrap();
+            fit(Level::SCALAR, (ElementType::F32, &bytes), None, (rows, cols), false).unwrap();
         assert!(found_rows.iter().enumerate().all(|(i, &f)| usize::from(f).abs_diff(r(i)) <= 1));
         assert!(found_cols.iter().enumerate().all(|(j, &f)| usize::from(f).abs_diff(c(j)) <= 1));
         let exact = found_rows.iter().enumerate().filter(|&(i, &f)| usize::from(f) == r(i));
@@ -273,9 +297,9 @@ mod tests {
         for bits in [0u32, 1, 0x7f7f_ffff, 0x7f80_0000, 0x7fc0_0000, 0xffff_ffff] {
             let bytes = bits.to_le_bytes().repeat(64 * 64);
             let Factors { rows, cols } =
-                fit(Level::SCALAR, ElementType::F32, &bytes, 64, 64, true).unwrap();
+                fit(Level::SCALAR, (ElementType::F32, &bytes), None, (64, 64), true).unwrap();
             assert!(rows.iter().chain(&cols).all(|&f| f == rows[0]));
         }
-        assert_eq!(fit(Level::SCALAR, ElementType::I64, &[0; 512], 8, 8, false), None);
+        assert_eq!(fit(Level::SCALAR, (ElementType::I64, &[0; 512]), None, (8, 8), false), None);
     }
 }

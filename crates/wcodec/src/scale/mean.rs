@@ -19,12 +19,16 @@ use wcodec_kernels::{
 const SAMPLE: usize = 1 << 19;
 const SAMPLE_ROWS: usize = 512;
 const ROUNDS: usize = 3;
+/// Rounds that find more products when the first is known.
+const ROUNDS_MORE: usize = 3;
 /// What the largest product comes to where only signs count: all that the factors can hold.
 const SIGN_RANGE: f32 = 250.0;
 /// The sign of a mean tells 2 / pi of what the mean does, if means are spread normally.
 const SIGN_PRICE: f64 = std::f64::consts::FRAC_PI_2;
 /// About what a factor takes, in bits.
 const FACTOR_BITS: f64 = 7.0;
+/// Times so much a product must save: scales that follow the weights save some of it without.
+const DOUBT: f64 = 1.5;
 /// A first product that saves less than one bit in so many elements ends the search.
 const FIRST_GAIN: f64 = 200.0;
 
@@ -184,7 +188,7 @@ pub(crate) fn fit(
     }
     let energy: f64 = sample.chunks_exact(cols).map(|row| weighed.energy(row)).sum();
     // One product first: most layers have none.
-    let first = subspace(level, &sample, cols, 1);
+    let first = subspace(level, &sample, cols, start(cols, 0..1), ROUNDS);
     let gain = |energies: &[f64]| -> f64 {
         saved(energies[0] / energy.max(f64::MIN_POSITIVE)) * (count * cols) as f64
     };
@@ -192,8 +196,12 @@ pub(crate) fn fit(
     if gain(&energies(level, &sample, cols, &first)) < enough + FACTOR_BITS * count as f64 {
         return Vec::new();
     }
-    let basis =
-        if most > 1 { subspace(level, &sample, cols, most.min(cols).min(count)) } else { first };
+    let basis = if most > 1 {
+        let others = start(cols, 1..most.min(cols).min(count));
+        subspace(level, &sample, cols, [first, others].concat(), ROUNDS_MORE)
+    } else {
+        first
+    };
     // The row factors, and what each product takes off.
     let mut row_factors = vec![vec![0f32; rows]; basis.len()];
     let mut taken = vec![0f64; basis.len()];
@@ -208,7 +216,7 @@ pub(crate) fn fit(
             factors[row] = factor;
         }
     }
-    let mut price = FACTOR_BITS * (rows + cols) as f64;
+    let mut price = FACTOR_BITS * DOUBT * (rows + cols) as f64;
     if element.mantissa().is_some() {
         price *= SIGN_PRICE;
     }
@@ -248,16 +256,25 @@ fn saved(part: f64) -> f64 {
     0.721_347_5 * (part + part * part / 2.0 + part * part * part / 3.0)
 }
 
-/// About the first right singular vectors of the sample, of length 1.
-fn subspace(level: Level, sample: &[f32], cols: usize, count: usize) -> Vec<Vec<f32>> {
-    // Begins somewhere: a multiplicative hash, as good as random.
-    let start = |k: usize, j: usize| {
+/// Vectors to begin with: a multiplicative hash, as good as random.
+fn start(cols: usize, numbers: Range<usize>) -> Vec<Vec<f32>> {
+    let number = |k: usize, j: usize| {
         let hash = ((k * cols + j) as u32).wrapping_mul(0x9e37_79b9).wrapping_add(0x85eb_ca6b);
         (hash.wrapping_mul(0xc2b2_ae35) >> 8) as f32 / (1 << 23) as f32 - 1.0
     };
-    let mut basis: Vec<Vec<f32>> =
-        (0..count).map(|k| (0..cols).map(|j| start(k, j)).collect()).collect();
-    for _ in 0..ROUNDS {
+    numbers.map(|k| (0..cols).map(|j| number(k, j)).collect()).collect()
+}
+
+/// About the first right singular vectors of the sample, of length 1, from what they begin with.
+fn subspace(
+    level: Level,
+    sample: &[f32],
+    cols: usize,
+    mut basis: Vec<Vec<f32>>,
+    rounds: usize,
+) -> Vec<Vec<f32>> {
+    let count = basis.len();
+    for _ in 0..rounds {
         let mut next = vec![vec![0f32; cols]; count];
         for row in sample.chunks_exact(cols) {
             for (next, vector) in next.iter_mut().zip(&basis) {

@@ -29,8 +29,15 @@ pub(crate) fn numbered(merged: &[Merged]) -> impl Iterator<Item = u8> {
 /// The least price of fields with these counts under one table, and the low bits that it leaves
 /// alone. `part` scales what is stored once.
 pub(crate) fn price(counts: &Counts, part: impl Fn(u64) -> u64) -> (u64, u32) {
-    let mut folded = counts.to_vec();
-    let total: u64 = counts.iter().map(|&count| u64::from(count)).sum();
+    // Those that occur, in whole groups of all low bits: codes of 4 bits have few.
+    let occur = |count: &u32| *count > 0;
+    let (Some(first), Some(last)) = (counts.iter().position(occur), counts.iter().rposition(occur))
+    else {
+        return (0, 0);
+    };
+    let whole = (1 << MAX_LOW) - 1;
+    let mut folded = counts[first & !whole..=last | whole].to_vec();
+    let total: u64 = folded.iter().map(|&count| u64::from(count)).sum();
     let mut best = (u64::MAX, MAX_LOW);
     for low in 0..=MAX_LOW {
         if low > 0 {
@@ -46,7 +53,7 @@ pub(crate) fn price(counts: &Counts, part: impl Fn(u64) -> u64) -> (u64, u32) {
             best = (bits, low);
         }
     }
-    if total == 0 { (0, 0) } else { best }
+    best
 }
 
 /// Lets neighbouring classes share a table unless that makes them larger, by more than this is `worth`.

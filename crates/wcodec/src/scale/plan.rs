@@ -1,7 +1,7 @@
 //! Choosing scale classes for a group: with which scan and which predicted means, if at all.
 
 use super::count::{BlockCounts, Counter, Counts, added, summed};
-use super::fit::{Factors, fit, weights};
+use super::fit::{Factors, fit};
 use super::mean::{self, ColumnMeans, Mean, Use};
 use super::merge::{Merged, merge, numbered, price};
 use super::{BlockClasses, ClassScan, MAX_CLASSES, ScaleClasses, factors};
@@ -16,7 +16,7 @@ use crate::options::ScaleOptions;
 use crate::version::FORMAT_VERSION;
 use rayon::prelude::*;
 use std::collections::{BTreeSet, HashMap};
-use wcodec_kernels::{EncodeTable, Level, Scan, Steps, map_steps, pack_low_bits};
+use wcodec_kernels::{EncodeTable, Level, Steps, map_steps, pack_low_bits};
 
 /// Fewer elements than this cannot pay for factors and tables.
 const MIN_ELEMENTS: usize = 1 << 14;
@@ -33,6 +33,8 @@ const COLUMN_GAIN: u64 = 2000;
 const CONTEXT_GAIN: u64 = 2000;
 /// and predicted signs.
 const SIGN_GAIN: u64 = 500;
+/// Means that save more than one part in this are worth it with any scan.
+const CLEAR_GAIN: u64 = 256;
 /// Signs that save more than one part in this need no second look.
 const SURE_GAIN: u64 = 64;
 /// One part in this of the elements may lie in blocks whose fields do not fit.
@@ -212,17 +214,38 @@ impl View<'_> {
         FieldSource { level: self.level, element: self.element, bytes, shift, width }
     }
 
+    /// Adds the fields of a block by the tables of `classes`.
+    fn add_counts(
+        &self,
+        classes: &ScaleClasses,
+        (rect, width): (Rect, u32),
+        (counter, space, fields): &mut (Counter, FieldSpace, Vec<u8>),
+    ) {
+        let of_block = self.block_classes(classes, rect).unwrap_or_default();
+        let source = self.field_source(rect, width);
+        source.in_coding_order(classes.scan, rect.cols, &of_block, space, fields);
+        let steps = Steps::of(classes.scan.kernel(), rect.rows, rect.cols);
+        counter.add(steps, &of_block.of_step, fields);
+    }
+
     /// Fields of each of these blocks by the tables of `classes`.
-    fn count(&self, classes: &ScaleClasses, rects: &[Rect], width: u32) -> Vec<BlockCounts> {
-        let of_block = |(counter, space, fields): &mut (Counter, FieldSpace, Vec<u8>),
-                        &rect: &Rect| {
-            let of_block = self.block_classes(classes, rect).unwrap_or_default();
-            let source = self.field_source(rect, width);
-            source.in_coding_order(classes.scan, rect.cols, &of_block, space, fields);
-            let steps = Steps::of(classes.scan.kernel(), rect.rows, rect.cols);
-            counter.count(steps, &of_block.of_step, fields)
+    fn counts(&self, classes: &ScaleClasses, rects: &[Rect], width: u32) -> Vec<BlockCounts> {
+        let of_block = |space: &mut (Counter, _, _), &rect: &Rect| {
+            self.add_counts(classes, (rect, width), space);
+            space.0.take()
         };
         rects.par_iter().map_init(Default::default, of_block).collect()
+    }
+
+    /// Fields of all of these blocks by the tables of `classes`.
+    fn count_all(&self, classes: &ScaleClasses, rects: &[Rect], width: u32) -> Vec<Counts> {
+        let counters = rects.par_iter().fold(Default::default, |mut space, &rect| {
+            self.add_counts(classes, (rect, width), &mut space);
+            space
+        });
+        let parts: Vec<BlockCounts> =
+            counters.map(|mut space: (Counter, _, _)| space.0.take()).collect();
+        summed(&parts)
     }
 
     /// Chooses classes; `None` if they cannot gain.
@@ -238,7 +261,7 @@ impl View<'_> {
         let Plane { width, base, rects } = plane;
         let bytes = residual.as_deref().unwrap_or(self.bytes);
         let view = View { bytes, tops: None, signs, ..*self };
-        let counts = view.count(&classes, &rects, width);
+        let counts = view.counts(&classes, &rects, width);
         let merged = merge(summed(&counts), |bits| bits, 0);
         let mut plan = ScalePlan::new(classes, (width, base), &merged)?;
         let prices = rects.iter().zip(&counts).map(|(&rect, counts)| {
@@ -253,11 +276,15 @@ impl View<'_> {
     fn find(&self, options: ScaleOptions) -> Option<Found> {
         let body = self.elements() * self.element.size();
         let fit = |bytes: &[u8]| {
-            fit(self.level, self.element, &bytes[..body], self.rows, self.cols, options.whole)
+            let elements = (self.element, &bytes[..body]);
+            fit(self.level, elements, None, (self.rows, self.cols), options.whole)
         };
         let factors = fit(self.bytes)?;
-        let Tried { one_table, classes, plane } =
-            self.try_classes(&factors, Vec::new(), options)?;
+        let of = Use::of(self.element, FORMAT_VERSION.1).filter(|_| options.products > 0);
+        let means = of.map_or(Vec::new(), |_| {
+            let bytes = &self.bytes[..body];
+            mean::fit(self.level, self.element, bytes, &factors, options.products)
+        });
         let found = |(bits, classes), plane| Found {
             bits,
             classes,
@@ -266,28 +293,39 @@ impl View<'_> {
             signs: false,
             doubtful: false,
         };
-        let mut best = classes.map(|classes| found(classes, plane));
-        let of = Use::of(self.element, FORMAT_VERSION.1).filter(|_| options.products > 0);
-        let means = of.map_or(Vec::new(), |_| {
-            let bytes = &self.bytes[..body];
-            mean::fit(self.level, self.element, bytes, &factors, options.products)
-        });
+        let mut with_means = None;
         if !means.is_empty() {
             let residual = self.residual(&means);
             let signs = of == Some(Use::Sign);
             let view = View { bytes: &residual, tops: None, signs, ..*self };
             // Signs do not change magnitudes.
-            let factors = if signs { Some(factors) } else { fit(&residual) };
-            let tried = factors.and_then(|factors| view.try_classes(&factors, means, options));
-            let least = best.as_ref().map_or(u64::MAX, |found| found.bits);
-            if let Some(Tried { plane, classes: Some(classes), .. }) = tried
-                && classes.0 < least
+            let refit = if signs { None } else { fit(&residual) };
+            let factors = refit.as_ref().unwrap_or(&factors);
+            if let Some(tried) = view.try_classes(factors, means, None, options)
+                && let Some(classes) = tried.classes
             {
-                let doubtful = signs && classes.0 + classes.0 / SURE_GAIN > least;
-                let found = found(classes, plane);
-                best = Some(Found { residual: Some(residual), signs, doubtful, ..found });
+                let found = found(classes, tried.plane);
+                with_means = Some(Found { residual: Some(residual), signs, ..found });
             }
         }
+        // If means win by much against the same scan without them, no other can win.
+        let scan = with_means.as_ref().map(|found| found.classes.scan);
+        let mut tried = self.try_classes(&factors, Vec::new(), scan, options)?;
+        let least = |tried: &Tried| tried.classes.as_ref().map_or(u64::MAX, |(bits, _)| *bits);
+        if let Some(Found { bits, .. }) = with_means
+            && bits + bits / CLEAR_GAIN > least(&tried)
+        {
+            tried = self.try_classes(&factors, Vec::new(), None, options)?;
+            with_means.take_if(|found| found.bits >= least(&tried));
+        }
+        let (one_table, least) = (tried.one_table, least(&tried));
+        let best = match with_means {
+            Some(found) => {
+                let doubtful = found.signs && found.bits + found.bits / SURE_GAIN > least;
+                Some(Found { doubtful, ..found })
+            }
+            None => tried.classes.map(|classes| found(classes, tried.plane)),
+        };
         best.filter(|found| found.bits < one_table)
     }
 
@@ -303,11 +341,13 @@ impl View<'_> {
         residual
     }
 
-    /// The best classes of these factors, by sampled blocks; `None` if no plane can have classes.
+    /// The best classes of these factors, by sampled blocks, all of them or those of one scan; `None` if no plane can
+    /// have classes.
     fn try_classes(
         &self,
         factors: &Factors,
         means: Vec<Mean>,
+        only: Option<ClassScan>,
         options: ScaleOptions,
     ) -> Option<Tried> {
         let plane = self.plane()?;
@@ -323,15 +363,21 @@ impl View<'_> {
         let below = self.elements() as u64 * u64::from(self.element.bits() - plane.width) * BIT;
         let all_bits = self.elements() as u64 * u64::from(self.element.bits()) * BIT;
         let mut tried = Tried { one_table: u64::MAX, classes: None, plane };
-        let wanted = |&(scan, _): &(Scan, _)| options.scan.is_none_or(|only| only == scan);
-        let scans = [(Scan::Row, ClassScan::Row), (Scan::Column, ClassScan::Column)];
-        let scans = scans.iter().filter(|scan| wanted(scan));
+        let wanted = |scan: ClassScan| {
+            only.is_none_or(|only| only == scan)
+                && options.scan.is_none_or(|only| only == scan.kernel())
+        };
+        let scans = [ClassScan::Row, ClassScan::Column].into_iter().filter(|&scan| wanted(scan));
         let by_factors =
-            scans.map(|&(_, scan)| (unmerged(factors, means.clone(), scan), overhead(sides)));
-        let by_contexts = self.classes_of_contexts(&sample, &means, options).into_iter();
+            scans.map(|scan| (unmerged(factors, means.clone(), scan), overhead(sides)));
+        let by_contexts = match wanted(ClassScan::Context) && options.scan.is_none() {
+            true => self.classes_of_contexts(&sample, &means, options),
+            false => Vec::new(),
+        };
+        let by_contexts = by_contexts.into_iter();
         let by_contexts = by_contexts.map(|(classes, factors)| (classes, overhead(factors)));
         for (classes, overhead) in by_factors.chain(by_contexts) {
-            let counts = summed(&self.count(&classes, &sample, tried.plane.width));
+            let counts = self.count_all(&classes, &sample, tried.plane.width);
             let one = counts.iter().fold([0; 256], |sum, part| added(&sum, part));
             tried.one_table = all(price(&one, part).0) + below;
             let merged = merge(counts, part, 0);
@@ -362,16 +408,14 @@ impl View<'_> {
     ) -> Vec<(ScaleClasses, u64)> {
         let (start, stride) = (self.base, self.cols as u64);
         let whole = Rect { start, stride, rows: self.rows, cols: self.cols };
-        let contexts = self.block_contexts(whole).filter(|_| options.scan.is_none());
+        let contexts = self.block_contexts(whole);
         let (Some(contexts), Some(GroupContexts { fall, .. })) = (contexts, self.contexts) else {
             return Vec::new();
         };
         let factors = |rows| Factors { rows, cols: vec![0; self.cols] };
         let of_weights = || {
-            let codes = &self.bytes[..self.elements()];
-            let weights = weights(self.element, codes, self.cols, contexts);
-            let (rows, cols) = (self.rows, self.cols);
-            fit(self.level, ElementType::F32, &weights, rows, cols, options.whole)
+            let codes = (self.element, &self.bytes[..self.elements()]);
+            fit(self.level, codes, Some(contexts), (self.rows, self.cols), options.whole)
         };
         let mut tried = vec![(factors(vec![0; self.rows]), 0)];
         if fall && let Some(found) = of_weights() {
