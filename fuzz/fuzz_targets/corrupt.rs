@@ -47,7 +47,9 @@ fuzz_target!(|input: Input<'_>| {
     let mut bases = Bases::new();
     if let Some(distance) = input.base {
         let mut base = data.to_vec();
-        base.iter_mut().step_by(usize::from(distance).max(1)).for_each(|b| *b = b.wrapping_add(1));
+        for (k, byte) in base.iter_mut().enumerate().step_by(usize::from(distance).max(1)) {
+            *byte = byte.wrapping_add((noise(k) >> 4) as u8);
+        }
         // Cut in another way, so that blocks want parts of several of the base.
         let file_block = options.block;
         options.block = file_block.map(|(rows, cols)| (cols, rows));
