@@ -3,7 +3,7 @@
 use crate::container::commit::location;
 use crate::container::entries::{check_path, path_order};
 use crate::error::{Error, Result};
-use crate::file::{open, open_file};
+use crate::file::{open_file, open_regular};
 use crate::limits::Limits;
 use crate::stamp::Stamp;
 use std::fs::{File, Metadata};
@@ -45,7 +45,7 @@ impl Found {
 
     /// Opens the file, if it is as it was found.
     pub(crate) fn open(&self) -> Result<File> {
-        let file = open(&self.place)?;
+        let file = open_regular(&self.place)?;
         let same = file.metadata().and_then(|meta| self.check(&meta));
         same.map_err(|e| Error::from(e).in_file(&self.place))?;
         Ok(file)
