@@ -41,7 +41,7 @@ impl ReadAt for Source {
     }
 }
 
-fn limits(max_size: Option<u64>) -> Limits {
+pub(crate) fn limits(max_size: Option<u64>) -> Limits {
     let mut limits = Limits::default();
     limits.max_original = max_size;
     limits
@@ -257,11 +257,13 @@ pub(crate) fn decode_checkpoint<'py>(
     output: PathBuf,
     bases: Vec<PathBuf>,
     threads: Option<usize>,
+    max_size: Option<u64>,
     overwrite: bool,
     progress: Option<Py<PyAny>>,
 ) -> PyResult<Bound<'py, PyAny>> {
     let mut options = DecodeOptions::default();
     options.threads = threads;
+    options.limits = limits(max_size);
     options.force = overwrite;
     let (input, output): (&Path, &Path) = (&input, &output);
     let stats = call(py, None, progress, |observer| {

@@ -37,8 +37,8 @@ impl Target for Vec<u8> {
     }
 }
 
-/// Largest container for an original of this size; the encoder falls back to storing bytes as
-/// they are before it exceeds this.
+/// Largest container for a single file of this size; the encoder falls back to storing bytes as
+/// they are before it exceeds this. Archives may have 512 bytes and twice the path more for each of their files.
 #[must_use]
 pub fn max_encoded_len(original: u64) -> u64 {
     original + original / 1000 + 4096

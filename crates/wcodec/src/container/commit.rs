@@ -29,7 +29,12 @@ impl AtomicFile {
     /// If the target exists and `force` is not set, if it is not a regular file, or if no
     /// temporary file can be made beside it.
     pub fn create(target: &Path, force: bool) -> Result<AtomicFile> {
-        AtomicFile::begin(target, force, None)
+        AtomicFile::begin(target, force, (0o666, None))
+    }
+
+    /// As [`AtomicFile::create`]. On Unix only those of the group and of the others may read it whose bits `readers` has.
+    pub(crate) fn create_for(target: &Path, force: bool, readers: u32) -> Result<AtomicFile> {
+        AtomicFile::begin(target, force, (0o600 | readers | readers >> 1, None))
     }
 
     /// As [`AtomicFile::create`]. On Unix the file gets the permission bits of `source`, which it is made of, and
@@ -38,10 +43,12 @@ impl AtomicFile {
     /// # Errors
     /// As [`AtomicFile::create`], or if the permissions of `source` cannot be read.
     pub fn create_like(target: &Path, force: bool, source: &File) -> Result<AtomicFile> {
-        AtomicFile::begin(target, force, mode_of(source)?)
+        AtomicFile::begin(target, force, (0o600, mode_of(source)?))
     }
 
-    fn begin(target: &Path, force: bool, mode: Option<u32>) -> Result<AtomicFile> {
+    /// The permission bits are those that the file is made with, which the process's umask lowers, and those that it
+    /// appears with if they are others.
+    fn begin(target: &Path, force: bool, (made, mode): (u32, Option<u32>)) -> Result<AtomicFile> {
         let place = |e: Error| e.in_file(target);
         if target.as_os_str().as_encoded_bytes().last().is_some_and(|&b| is_separator(b.into())) {
             return Err(place(Error::argument("is the name of a folder, expected that of a file")));
@@ -62,11 +69,8 @@ impl AtomicFile {
         let mut builder = tempfile::Builder::new();
         builder.prefix(".wcodec-").suffix(".tmp");
         #[cfg(unix)]
-        {
-            // As a file opened the usual way; the process's umask applies.
-            let mode = if mode.is_some() { 0o600 } else { 0o666 };
-            builder.permissions(Permissions::from_mode(mode));
-        }
+        builder.permissions(Permissions::from_mode(made));
+        let _ = made;
         let temp = builder.tempfile_in(parent(target)).map_err(|e| place(e.into()))?;
         let (file, temp) = temp.into_parts();
         Ok(AtomicFile { file: OutputFile::new(file, target), temp, force, mode })

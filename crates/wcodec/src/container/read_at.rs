@@ -187,3 +187,17 @@ fn fill<R: ReadAt + ?Sized>(source: &R, at: u64, len: u64, buffer: &mut Vec<u8>)
     buffer.resize(len, 0);
     source.read_exact_at(buffer, at)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_was_cut_is_told_so() {
+        let file = tempfile::tempfile().unwrap();
+        file.set_len(7).unwrap();
+        let error = file.read_exact_at(&mut [0; 4], 4).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof);
+        assert_eq!(error.to_string(), "changed while it was read");
+    }
+}

@@ -1,6 +1,6 @@
 //! The files of a folder as one original.
 
-use super::walk::{Found, walk};
+use super::walk::{ANYBODY, Found, walk};
 use crate::container::entries::Entry;
 use crate::container::footer::SourceKind;
 use crate::container::read_at::ReadAt;
@@ -84,6 +84,11 @@ impl Joined {
             listing.layers.push(located);
         }
         Ok(of_file.kind)
+    }
+
+    /// Who may read all of it: permission bits of the group and the others.
+    pub(super) fn readers(&self) -> u32 {
+        self.found.iter().fold(ANYBODY, |readers, found| readers & found.readers)
     }
 
     /// Checks that no file was changed since the folder was looked through.

@@ -32,7 +32,8 @@ use std::time::Instant;
 
 /// Encodes a folder into one file, an archive: layers that several files have are stored once. It holds the
 /// files with their paths and whether they may be executed, and folders that hold nothing. Symbolic links
-/// are followed. The output appears as [`encode_file`](crate::encode_file)'s does; a `.wcodec` file in the folder
+/// are followed. The output appears as [`encode_file`](crate::encode_file)'s does, and on Unix nobody may
+/// read it who may not read all of the folder; a `.wcodec` file in the folder
 /// that it replaces is left out.
 ///
 /// # Errors
@@ -48,7 +49,7 @@ pub fn encode_archive(
 ) -> Result<EncodeStats> {
     let joined = Joined::of(folder, Some(output))?;
     options.bases.check_output(output)?;
-    let mut file = AtomicFile::create(output, options.force)?;
+    let mut file = AtomicFile::create_for(output, options.force, joined.readers())?;
     let stats = encode_joined(&joined, file.file(), options, observer)?;
     file.commit()?;
     Ok(stats)
