@@ -31,9 +31,11 @@ fn spawn(args: &[&str], folder: &Path) -> Child {
 #[test]
 fn data_that_nobody_reads_is_a_failure() {
     let folder = folder();
+    std::fs::create_dir(folder.path().join("in")).unwrap();
+    std::fs::write(folder.path().join("in/model"), model()).unwrap();
     for args in [
         &["encode", "model.safetensors", "-o", "-"][..],
-        &["encode", ".", "--archive", "-o", "-"],
+        &["encode", "in", "--archive", "-o", "-"],
         &["decode", "m.wcodec", "-o", "-"],
         &["extract", "m.wcodec", "conv1.weight", "-o", "-"],
     ] {
@@ -42,7 +44,7 @@ fn data_that_nobody_reads_is_a_failure() {
         let output = child.wait_with_output().unwrap();
         fails(&output, 1, "wcodec: standard output: ");
     }
-    assert_eq!(files(folder.path()), ["m.wcodec", "model.safetensors"]);
+    assert_eq!(files(folder.path()), ["in", "m.wcodec", "model.safetensors"]);
 }
 
 #[test]
@@ -222,9 +224,9 @@ fn an_archive_is_for_those_who_may_read_all_of_the_folder() {
     }
 }
 
-/// Runs the command where no file may have more than 50 KiB.
+/// Runs the command where no file may have more than 32 KiB.
 fn run_in_little_room(args: &str, folder: &Path) -> std::process::Output {
-    let command = format!("trap '' XFSZ; ulimit -f 100; exec \"$0\" {args}");
+    let command = format!("trap '' XFSZ; ulimit -f 64; exec \"$0\" {args}");
     let mut sh = Command::new("sh");
     sh.args(["-c", &command, env!("CARGO_BIN_EXE_wcodec")]).env("TMPDIR", folder.join("tmp"));
     sh.current_dir(folder).output().unwrap()
