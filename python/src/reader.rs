@@ -251,6 +251,7 @@ fn slice_of<'a>(array: &'a mut PyReadwriteArray1<'_, u8>) -> PyResult<&'a mut [u
 
 /// Restores the original file, or the folder that an archive holds.
 #[pyfunction]
+#[allow(clippy::too_many_arguments, reason = "those of the function in Python")]
 pub(crate) fn decode_checkpoint<'py>(
     py: Python<'py>,
     input: PathBuf,
