@@ -1,7 +1,7 @@
 //! What differs between two checkpoints or folders.
 
 use crate::call::call;
-use crate::reader::bases;
+use crate::reader::{bases, limits};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
 use std::path::PathBuf;
@@ -21,10 +21,12 @@ pub(crate) fn diff<'py>(
     b: PathBuf,
     bases: Vec<PathBuf>,
     threads: Option<usize>,
+    max_size: Option<u64>,
     progress: Option<Py<PyAny>>,
 ) -> PyResult<Bound<'py, PyAny>> {
     let mut options = DecodeOptions::default();
     options.threads = threads;
+    options.limits = limits(max_size);
     let found = call(py, None, progress, |observer| {
         options.bases = self::bases(&bases)?;
         if wcodec::are_folders(&a, &b, &options.limits) {

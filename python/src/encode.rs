@@ -120,7 +120,8 @@ pub(crate) fn encode_tensors<'py>(
         call(py, Some(&output), None, |observer| {
             options.bases.check_output(&output)?;
             let mut file = AtomicFile::create(&output, true)?;
-            wcodec::encode_to(&source, file.file(), &options, observer)?;
+            let source = (output.as_path(), &source);
+            wcodec::encode_to(source, file.file(), &options, observer)?;
             file.commit()
         })?;
         return Ok(None);

@@ -72,7 +72,9 @@ fn system(py: Python<'_>, io: &io::Error, error: &Error) -> PyErr {
     };
     let text = py.import("os").and_then(|os| os.call_method1("strerror", (number,)));
     match (text, error.file()) {
-        (Ok(text), Some(file)) => PyOSError::new_err((number, text.unbind(), file.to_path_buf())),
+        (Ok(text), Some(file)) => {
+            PyOSError::new_err((number, text.unbind(), file.as_os_str().to_owned()))
+        }
         (Ok(text), None) => PyOSError::new_err((number, text.unbind())),
         (Err(failed), _) => failed,
     }

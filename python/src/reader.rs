@@ -1,7 +1,6 @@
 //! Reading `.wcodec` files.
 
 use crate::call::call;
-use crate::errors::to_python;
 use crate::stats;
 use numpy::PyReadwriteArray1;
 use pyo3::exceptions::PyValueError;
@@ -11,7 +10,7 @@ use pyo3::types::PyBytes;
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
-use wcodec::{Bases, DecodeOptions, Error, ErrorKind, Limits, ReadAt, SourceKind, Span};
+use wcodec::{Bases, DecodeOptions, ErrorKind, Limits, ReadAt, SourceKind, Span};
 
 /// Where the bytes of a `.wcodec` file are.
 enum Source {
@@ -42,7 +41,7 @@ impl ReadAt for Source {
     }
 }
 
-fn limits(max_size: Option<u64>) -> Limits {
+pub(crate) fn limits(max_size: Option<u64>) -> Limits {
     let mut limits = Limits::default();
     limits.max_original = max_size;
     limits
@@ -85,12 +84,12 @@ pub(crate) struct Reader {
 impl Reader {
     fn new(
         py: Python<'_>,
-        source: Source,
+        source: impl FnOnce() -> wcodec::Result<Source> + Send,
         path: Option<PathBuf>,
         max: Option<u64>,
         bases: &[PathBuf],
     ) -> PyResult<Reader> {
-        let reader = call(py, path.as_deref(), None, |_| open(source, max, bases))?;
+        let reader = call(py, path.as_deref(), None, |_| open(source()?, max, bases))?;
         Ok(Reader { reader, path })
     }
 }
@@ -105,8 +104,8 @@ impl Reader {
         max_size: Option<u64>,
         bases: Vec<PathBuf>,
     ) -> PyResult<Reader> {
-        let file = File::open(&path).map_err(|e| to_python(py, &Error::from(e).in_file(&path)))?;
-        Reader::new(py, Source::File(file), Some(path), max_size, &bases)
+        let file = || wcodec::open_regular(&path).map(Source::File);
+        Reader::new(py, file, Some(path.clone()), max_size, &bases)
     }
 
     /// Opens a file that lies in memory; it is not copied.
@@ -117,7 +116,7 @@ impl Reader {
         max_size: Option<u64>,
         bases: Vec<PathBuf>,
     ) -> PyResult<Reader> {
-        Reader::new(py, Source::Bytes(data), None, max_size, &bases)
+        Reader::new(py, || Ok(Source::Bytes(data)), None, max_size, &bases)
     }
 
     /// Name, dtype, shape and bytes of each layer, in the order of the file.
@@ -252,17 +251,20 @@ fn slice_of<'a>(array: &'a mut PyReadwriteArray1<'_, u8>) -> PyResult<&'a mut [u
 
 /// Restores the original file, or the folder that an archive holds.
 #[pyfunction]
+#[allow(clippy::too_many_arguments, reason = "those of the function in Python")]
 pub(crate) fn decode_checkpoint<'py>(
     py: Python<'py>,
     input: PathBuf,
     output: PathBuf,
     bases: Vec<PathBuf>,
     threads: Option<usize>,
+    max_size: Option<u64>,
     overwrite: bool,
     progress: Option<Py<PyAny>>,
 ) -> PyResult<Bound<'py, PyAny>> {
     let mut options = DecodeOptions::default();
     options.threads = threads;
+    options.limits = limits(max_size);
     options.force = overwrite;
     let (input, output): (&Path, &Path) = (&input, &output);
     let stats = call(py, None, progress, |observer| {

@@ -36,6 +36,7 @@ def test_bases_are_given_wherever_files_are_read(pair):
     arrays = [
         wcodec.decode_checkpoint(coded, base=base),
         wcodec.numpy.load_file(coded, base=base),
+        wcodec.numpy.load(coded.read_bytes(), base=base),
         dict(wcodec.open(coded, base=base)),
         dict(pickle.loads(pickle.dumps(wcodec.open(coded, base=base)))),
         dict(wcodec.Reader.from_bytes(coded.read_bytes(), base=base)),

@@ -1,7 +1,9 @@
 """Damaged files and wrong arguments: an exception that says what and where, and never a crash."""
 
+import errno
 import os
 import random
+import signal
 import struct
 from contextlib import suppress
 
@@ -94,7 +96,7 @@ def test_unknown_names():
         with pytest.raises(KeyError) as caught:
             ask("v")
         assert isinstance(caught.value, wcodec.WcodecError)
-        assert str(caught.value) == "the file: there is no layer 'v'"
+        assert str(caught.value) == "the file in memory: there is no layer 'v'"
 
 
 def test_errors_of_the_system(tmp_path):
@@ -109,7 +111,7 @@ def test_errors_of_the_system(tmp_path):
     ):
         with pytest.raises(FileNotFoundError) as caught:
             use(missing)
-        assert str(caught.value.filename) == str(missing)
+        assert caught.value.filename == str(missing)
     for use in (wcodec.open, wcodec.numpy.load_file, wcodec.decode_checkpoint):
         with pytest.raises(IsADirectoryError):
             use(tmp_path)
@@ -118,6 +120,74 @@ def test_errors_of_the_system(tmp_path):
     with pytest.raises(FileNotFoundError):
         wcodec.numpy.save_file({"a": np.zeros(3)}, tmp_path / "no" / "folder")
     assert not list(tmp_path.iterdir())
+
+
+def test_errors_of_writing_name_what_was_written(tmp_path):
+    resource = pytest.importorskip("resource")
+    model, coded, out = tmp_path / "model", tmp_path / "m.wcodec", tmp_path / "out"
+    model.write_bytes(np.random.default_rng(1).bytes(1 << 17))
+    wcodec.encode_checkpoint(model, coded)
+    ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    limit = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 16, limit[1]))
+    try:
+        for use in (
+            lambda: wcodec.encode_checkpoint(model, out),
+            lambda: wcodec.decode_checkpoint(coded, out),
+        ):
+            with pytest.raises(OSError) as caught:
+                use()
+            assert caught.value.errno == errno.EFBIG
+            assert caught.value.filename == str(out)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+        signal.signal(signal.SIGXFSZ, ignored)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["m.wcodec", "model"]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="the system has no pipes by name")
+def test_pipes_are_refused_and_not_waited_for(tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    for use in (wcodec.open, lambda path: wcodec.encode_checkpoint(path, tmp_path / "out")):
+        with pytest.raises(ValueError, match="pipe: not a regular file"):
+            use(pipe)
+
+
+def test_sizes_are_limited_wherever_files_are_read(tmp_path):
+    coded = tmp_path / "w.wcodec"
+    wcodec.numpy.save_file({"w": weights((64, 64))}, coded)
+    data = coded.read_bytes()
+    for use in (
+        lambda most: wcodec.open(coded, max_size=most),
+        lambda most: wcodec.safe_open(coded, "np", max_size=most),
+        lambda most: wcodec.decode_checkpoint(coded, max_size=most),
+        lambda most: wcodec.decode_checkpoint(coded, tmp_path / "out", max_size=most),
+        lambda most: wcodec.numpy.load_file(coded, max_size=most),
+        lambda most: wcodec.numpy.load(data, max_size=most),
+        lambda most: wcodec.diff(coded, coded, max_size=most),
+    ):
+        with pytest.raises(wcodec.LimitError, match="the limit is 1000"):
+            use(1000)
+        use(1 << 20)
+
+
+def test_a_dtype_that_numpy_lacks_is_told_with_its_layer(tmp_path):
+    header = b'{"odd":{"dtype":"F4","shape":[8],"data_offsets":[0,4]}}'
+    (tmp_path / "m").write_bytes(struct.pack("<Q", len(header)) + header + bytes(4))
+    coded = tmp_path / "m.wcodec"
+    wcodec.encode_checkpoint(tmp_path / "m", coded)
+    with pytest.raises(wcodec.UnsupportedError) as caught:
+        wcodec.numpy.load_file(coded)
+    assert str(caught.value).startswith(f'{coded}: layer "odd": dtype F4 is not one of NumPy')
+    assert (caught.value.file, caught.value.layer) == (str(coded), "odd")
+
+
+def test_a_reader_is_equal_to_itself_alone(tmp_path):
+    coded = wcodec.encode_layer_numpy(weights((4, 4)))[0]
+    first, second = wcodec.Reader.from_bytes(coded), wcodec.Reader.from_bytes(memoryview(coded))
+    assert first == first and first != second
+    assert len({first, second}) == 2
 
 
 ARRAY = np.zeros((4, 4), np.float32)

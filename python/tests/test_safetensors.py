@@ -142,6 +142,12 @@ def test_frameworks_and_devices(tmp_path):
         wcodec.safe_open(path, "tf")
     with pytest.raises(ValueError, match="device is 'cuda', expected 'cpu'"):
         wcodec.safe_open(path, "np", device="cuda")
+
+    class Device:
+        def __str__(self):
+            return "cpu"
+
+    assert wcodec.safe_open(path, "np", device=Device()).keys() == ["a"]
     file = wcodec.safe_open(path, framework="np", backend="pread")
     file.__exit__(None, None, None)
     for use in (file.keys, file.metadata, lambda: file.get_tensor("a")):

@@ -67,14 +67,20 @@ pub(crate) struct EncodeArgs {
     pub(crate) archive: bool,
     #[command(flatten)]
     pub(crate) codec: CodecArgs,
-    #[command(flatten)]
-    pub(crate) bases: BaseArgs,
+    /// Checkpoint to predict from, itself or its .wcodec file, without which the output cannot be decoded then;
+    /// may be given several times
+    #[arg(long = "base", value_name = "PATH")]
+    pub(crate) bases: Vec<PathBuf>,
+    /// Folder in which bases are looked for that those of --base have in turn, beside those that WCODEC_BASE_PATH
+    /// lists; may be given several times
+    #[arg(long = "base-path", value_name = "FOLDER", requires = "bases")]
+    pub(crate) folders: Vec<PathBuf>,
     #[command(flatten)]
     pub(crate) run: RunArgs,
     /// Do not decode and compare what was written
     #[arg(long)]
     pub(crate) no_verify: bool,
-    /// Replace an existing file, or an empty folder
+    /// Replace an existing file, or an empty folder; write to a terminal
     #[arg(long)]
     pub(crate) force: bool,
 }
@@ -168,11 +174,10 @@ pub(crate) struct RunArgs {
     pub(crate) quiet: bool,
 }
 
-/// Where bases are.
+/// Where the bases of files that are read are.
 #[derive(Debug, ClapArgs)]
 pub(crate) struct BaseArgs {
-    /// Checkpoint to predict from, or that the file was predicted from, itself or its .wcodec file;
-    /// may be given several times
+    /// Checkpoint that the file was predicted from, itself or its .wcodec file; may be given several times
     #[arg(long = "base", value_name = "PATH")]
     pub(crate) bases: Vec<PathBuf>,
     /// Folder in which bases are looked for, beside those that WCODEC_BASE_PATH lists; may be given
@@ -183,8 +188,9 @@ pub(crate) struct BaseArgs {
 
 #[derive(Debug, ClapArgs)]
 pub(crate) struct LimitArgs {
-    /// Largest original size to accept, in bytes [default: 12000 times the file, or 1 GiB]
-    #[arg(long, value_name = "BYTES")]
+    /// Largest original size to accept, in bytes; 10G and 10GiB are 10 x 2^30, 10GB is 10 x 10^9
+    /// [default: 12000 times the file, or 1 GiB]
+    #[arg(long, value_name = "BYTES", value_parser = parse_size)]
     pub(crate) max_size: Option<u64>,
 }
 
@@ -204,14 +210,14 @@ pub(crate) struct DecodeArgs {
     pub(crate) bases: BaseArgs,
     #[command(flatten)]
     pub(crate) limits: LimitArgs,
-    /// Replace an existing file, or an empty folder
+    /// Replace an existing file, or an empty folder; write to a terminal
     #[arg(long)]
     pub(crate) force: bool,
 }
 
 #[derive(Debug, ClapArgs)]
 pub(crate) struct InfoArgs {
-    /// File to look at
+    /// File to look at, `-` for standard input
     #[arg(required_unless_present = "system")]
     pub(crate) input: Option<PathBuf>,
     /// Show what this machine offers instead: instruction sets, threads, versions
@@ -234,7 +240,7 @@ pub(crate) struct InfoArgs {
 
 #[derive(Debug, ClapArgs)]
 pub(crate) struct VerifyArgs {
-    /// File to check, or folder that encode made, each .wcodec file of it
+    /// File to check, `-` for standard input; or folder that encode made, each .wcodec file of it
     pub(crate) input: PathBuf,
     #[command(flatten)]
     pub(crate) bases: BaseArgs,
@@ -268,30 +274,30 @@ pub(crate) struct ExtractArgs {
     pub(crate) input: PathBuf,
     /// Name of the layer
     pub(crate) layer: String,
-    /// Rows (first dimension), from A up to and not including B
-    #[arg(long, value_name = "A:B", value_parser = parse_range)]
-    pub(crate) rows: Option<Range<u64>>,
-    /// Columns (all other dimensions), from A up to and not including B
-    #[arg(long, value_name = "A:B", value_parser = parse_range)]
-    pub(crate) cols: Option<Range<u64>>,
+    /// Rows (first dimension), from A up to and not including B; without A from the first, without B to the last
+    #[arg(long, value_name = "A:B", value_parser = parse_part)]
+    pub(crate) rows: Option<Part>,
+    /// Columns (all other dimensions), in the same way
+    #[arg(long, value_name = "A:B", value_parser = parse_part)]
+    pub(crate) cols: Option<Part>,
     /// Write the numbers that GGUF's blocks stand for, by ggml's definition, as 32-bit floats
     #[arg(long)]
     pub(crate) dequantize: bool,
-    /// File to write, `-` for standard output [default: LAYER.npy]
+    /// File to write, `-` for standard output [default: LAYER.npy, with _ for what is not for a file's name]
     #[arg(short, long)]
     pub(crate) output: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) bases: BaseArgs,
     #[command(flatten)]
     pub(crate) limits: LimitArgs,
-    /// Replace an existing file
+    /// Replace an existing file; write to a terminal
     #[arg(long)]
     pub(crate) force: bool,
 }
 
 #[derive(Debug, ClapArgs)]
 pub(crate) struct BenchArgs {
-    /// File to measure
+    /// File to measure, `-` for standard input
     pub(crate) input: PathBuf,
     #[command(flatten)]
     pub(crate) codec: CodecArgs,
@@ -352,10 +358,45 @@ fn parse_predictors(text: &str) -> Result<PredictorSet, String> {
     names.map(predictor).collect()
 }
 
-fn parse_range(text: &str) -> Result<Range<u64>, String> {
+/// A part of some rows or columns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Part {
+    start: u64,
+    /// `None` for that of the whole.
+    end: Option<u64>,
+}
+
+impl Part {
+    /// The rows or columns that these are of so many.
+    pub(crate) fn of(self, all: u64) -> Range<u64> {
+        self.start..self.end.unwrap_or(all)
+    }
+}
+
+fn parse_part(text: &str) -> Result<Part, String> {
+    let end = |text: &str| match text {
+        "" => Some(None),
+        text => text.parse().ok().map(Some),
+    };
     text.split_once(':')
-        .and_then(|(a, b)| Some(a.parse().ok()?..b.parse().ok()?))
-        .ok_or_else(|| "expected A:B, as in 0:128".to_owned())
+        .and_then(|(a, b)| Some(Part { start: end(a)?.unwrap_or(0), end: end(b)? }))
+        .ok_or_else(|| "expected A:B, A: or :B, as in 0:128".to_owned())
+}
+
+fn parse_size(text: &str) -> Result<u64, String> {
+    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let unit = unit.to_ascii_uppercase();
+    let (letter, base) = match unit.strip_suffix("IB").or(unit.strip_suffix('B')) {
+        None => (&*unit, 1024u64),
+        Some(letter) if unit.ends_with("IB") => (letter, 1024),
+        Some(letter) => (letter, 1000),
+    };
+    let power = ["", "K", "M", "G", "T"].into_iter().position(|known| known == letter);
+    let power = power.filter(|&power| power > 0 || unit.is_empty() || unit == "B");
+    let size = power.zip(number.parse::<u64>().ok());
+    size.and_then(|(power, number)| number.checked_mul(base.checked_pow(power as u32)?))
+        .ok_or_else(|| "expected a number of bytes, or one as in 500M, 10GiB or 10GB".to_owned())
 }
 
 #[cfg(test)]
@@ -369,13 +410,36 @@ mod tests {
     }
 
     #[test]
+    fn sizes_have_units() {
+        let sizes = [
+            ("1000", 1000),
+            ("7B", 7),
+            ("10k", 10 << 10),
+            ("500M", 500 << 20),
+            ("10G", 10 << 30),
+            ("10gib", 10 << 30),
+            ("10GB", 10_000_000_000),
+            ("2TiB", 2 << 40),
+        ];
+        for (text, size) in sizes {
+            assert_eq!(parse_size(text), Ok(size), "{text}");
+        }
+        for bad in ["", "G", "-1", "1.5G", "1X", "1iB", "1GG", "1 G", "99999999999T"] {
+            assert!(parse_size(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
     fn values_are_parsed_or_refused() {
         assert_eq!(parse_tile("1x300"), Ok(TileConfig { rows: 1, cols: 300 }));
         assert!(
             parse_tile("0x3").is_err() && parse_tile("3").is_err() && parse_tile("ax3").is_err()
         );
-        assert_eq!(parse_range("3:9"), Ok(3..9));
-        assert!(parse_range("3-9").is_err() && parse_range("-3:9").is_err());
+        let parts = ["3:9", "3:", ":9", ":"].map(|text| parse_part(text).unwrap().of(12));
+        assert_eq!(parts, [3..9, 3..12, 0..9, 0..12]);
+        for bad in ["3-9", "-3:9", "3", "", "3:9:1", "a:"] {
+            assert!(parse_part(bad).is_err(), "{bad}");
+        }
         assert_eq!(
             parse_predictors("top, avg").unwrap(),
             [Predictor::Top, Predictor::Average].into_iter().collect()

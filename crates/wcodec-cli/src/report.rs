@@ -4,7 +4,7 @@ use comfy_table::{CellAlignment, Table, presets};
 use serde_json::{Value, json};
 use std::io::{ErrorKind, Write as _};
 use std::path::Path;
-use wcodec::{Layer, Predictor, Result, Stats};
+use wcodec::{Error, Layer, Predictor, Result, Stats};
 
 /// Totals as JSON.
 pub(crate) fn stats_json(stats: &Stats) -> Value {
@@ -33,24 +33,37 @@ pub(crate) fn stats_json(stats: &Stats) -> Value {
     })
 }
 
-/// One line: sizes, ratio, time.
-fn summary(stats: &Stats) -> String {
-    let seconds = stats.elapsed.as_secs_f64();
-    format!(
-        "{} -> {} bytes ({:.2} %), {:.2} s, {:.2} GB/s",
-        stats.original_bytes,
-        stats.coded_bytes,
-        100.0 * stats.ratio(),
-        seconds,
-        gbps(stats.original_bytes, seconds),
-    )
+/// What became of a file.
+#[derive(Clone, Copy)]
+pub(crate) enum Done {
+    Encoded,
+    Decoded,
+}
+
+/// One line: sizes, what part of the original the coded one is, time.
+fn summary(done: Done, stats: &Stats) -> String {
+    let (original, seconds) = (stats.original_bytes, stats.elapsed.as_secs_f64());
+    let (from, to) = match done {
+        Done::Encoded => (original, stats.coded_bytes),
+        Done::Decoded => (stats.coded_bytes, original),
+    };
+    let share = match original {
+        0 => String::new(),
+        _ => format!(" ({:.2} %)", 100.0 * stats.ratio()),
+    };
+    format!("{from} -> {to} bytes{share}, {seconds:.2} s, {:.2} GB/s", gbps(original, seconds))
 }
 
 /// Tells how a file was made: on standard output, or on standard error if the file went there.
-pub(crate) fn finished(path: &Path, stats: &Stats, json: bool, to_stdout: bool) -> Result<()> {
+pub(crate) fn finished(
+    done: Done,
+    (path, stats): (&Path, &Stats),
+    json: bool,
+    to_stdout: bool,
+) -> Result<()> {
     let text = match json {
         true => format!("{:#}", stats_json(stats)),
-        false => format!("{}: {}", path.display(), summary(stats)),
+        false => format!("{}: {}", name(path), summary(done, stats)),
     };
     if to_stdout {
         tell(&text);
@@ -111,7 +124,12 @@ pub(crate) fn table(header: &[&str], rows: &[Vec<String>]) -> String {
     table.trim_fmt()
 }
 
-/// Text without control characters, which would reach the terminal: names come from files.
+/// A path as it is printed.
+pub(crate) fn name(path: &Path) -> String {
+    printable(&path.to_string_lossy())
+}
+
+/// Text without control characters, which would reach the terminal, or break a line: names come from files.
 fn printable(text: &str) -> String {
     let escape = |c: char| match c.is_control() {
         true => c.escape_default().to_string(),
@@ -131,6 +149,16 @@ pub(crate) fn print(text: &str) -> Result<()> {
 /// Prints JSON to standard output.
 pub(crate) fn print_json(value: &Value) -> Result<()> {
     print(&format!("{value:#}"))
+}
+
+/// Tells of a failure, in one line.
+pub(crate) fn error(error: &Error) {
+    tell(&format!("wcodec: {}", printable(&error.to_string())));
+}
+
+/// Tells of something that is no failure, in one line.
+pub(crate) fn warn(message: &str) {
+    tell(&format!("wcodec: warning: {}", printable(message)));
 }
 
 /// Prints to standard error. Where that is closed there is nobody left to tell.

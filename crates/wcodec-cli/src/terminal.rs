@@ -80,7 +80,7 @@ impl Observer for Terminal {
     }
 
     fn warn(&self, message: &str) {
-        self.bar.suspend(|| report::tell(&format!("wcodec: warning: {message}")));
+        self.bar.suspend(|| report::warn(message));
     }
 
     fn cancelled(&self) -> bool {

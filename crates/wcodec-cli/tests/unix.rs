@@ -31,9 +31,11 @@ fn spawn(args: &[&str], folder: &Path) -> Child {
 #[test]
 fn data_that_nobody_reads_is_a_failure() {
     let folder = folder();
+    std::fs::create_dir(folder.path().join("in")).unwrap();
+    std::fs::write(folder.path().join("in/model"), model()).unwrap();
     for args in [
         &["encode", "model.safetensors", "-o", "-"][..],
-        &["encode", ".", "--archive", "-o", "-"],
+        &["encode", "in", "--archive", "-o", "-"],
         &["decode", "m.wcodec", "-o", "-"],
         &["extract", "m.wcodec", "conv1.weight", "-o", "-"],
     ] {
@@ -42,7 +44,7 @@ fn data_that_nobody_reads_is_a_failure() {
         let output = child.wait_with_output().unwrap();
         fails(&output, 1, "wcodec: standard output: ");
     }
-    assert_eq!(files(folder.path()), ["m.wcodec", "model.safetensors"]);
+    assert_eq!(files(folder.path()), ["in", "m.wcodec", "model.safetensors"]);
 }
 
 #[test]
@@ -195,12 +197,169 @@ fn forced() -> wcodec::EncodeOptions {
 }
 
 #[test]
+fn a_layer_has_the_permissions_of_its_file() {
+    let folder = folder();
+    set(&folder.path().join("m.wcodec"), 0o600);
+    ok(&wcodec(&["extract", "m.wcodec", "conv1.weight", "-o", "x.npy"], folder.path()));
+    assert_eq!(mode(&folder.path().join("x.npy")), 0o600);
+}
+
+#[test]
+fn an_archive_is_for_those_who_may_read_all_of_the_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    std::fs::create_dir_all(at("in/inner")).unwrap();
+    std::fs::write(at("in/model"), model()).unwrap();
+    std::fs::write(at("in/inner/text"), b"text").unwrap();
+    std::fs::write(at("usual"), b"").unwrap();
+    let usual = mode(&at("usual"));
+    for (path, private, open) in
+        [("in", 0o700, 0o755), ("in/inner", 0o700, 0o755), ("in/model", 0o600, 0o644)]
+    {
+        for (given, expected) in [(private, usual & 0o600), (open, usual)] {
+            set(&at(path), given);
+            ok(&wcodec(&["encode", "in", "--archive", "--force"], folder.path()));
+            assert_eq!(mode(&at("in.wcodec")), expected, "{path} {given:o}");
+        }
+    }
+}
+
+/// Runs the command where no file may have more than 32 KiB.
+fn run_in_little_room(args: &str, folder: &Path) -> std::process::Output {
+    let command = format!("trap '' XFSZ; ulimit -f 64; exec \"$0\" {args}");
+    let mut sh = Command::new("sh");
+    sh.args(["-c", &command, env!("CARGO_BIN_EXE_wcodec")]).env("TMPDIR", folder.join("tmp"));
+    sh.current_dir(folder).output().unwrap()
+}
+
+#[test]
+fn what_could_not_be_written_is_named() {
+    let folder = folder();
+    let at = folder.path();
+    std::fs::create_dir_all(at.join("in")).unwrap();
+    std::fs::create_dir_all(at.join("tmp")).unwrap();
+    std::fs::write(at.join("in/model"), model()).unwrap();
+    ok(&wcodec(&["encode", "in", "--archive", "-o", "a.wcodec"], at));
+    ok(&wcodec(&["encode", "in", "-o", "coded"], at));
+    let tmp = at.join("tmp");
+    let tmp = tmp.to_str().unwrap();
+    for (args, name) in [
+        ("encode model.safetensors -o x", "x"),
+        ("encode in --archive -o x", "x"),
+        ("encode in -o x", "x/model.wcodec"),
+        ("decode m.wcodec -o x", "x"),
+        ("decode a.wcodec -o x", "x/model"),
+        ("decode a.wcodec --file model -o x", "x"),
+        ("decode coded -o x", "x/model"),
+        ("extract m.wcodec conv1.weight -o x", "x"),
+        ("encode model.safetensors -o -", tmp),
+        ("decode - < m.wcodec", tmp),
+    ] {
+        fails(&run_in_little_room(args, at), 1, &format!("wcodec: {name}: File too large"));
+    }
+    assert!(!at.join("x").exists());
+    let mut demo = Command::new(env!("CARGO_BIN_EXE_wcodec"));
+    let demo = demo.arg("demo").env("TMPDIR", at.join("nowhere")).output().unwrap();
+    fails(&demo, 1, "nowhere: ");
+}
+
+#[test]
+fn pipes_by_path_are_refused_and_not_waited_for() {
+    let folder = folder();
+    let at = folder.path();
+    assert!(Command::new("mkfifo").arg(at.join("pipe")).status().unwrap().success());
+    for args in [
+        &["encode", "pipe"][..],
+        &["estimate", "pipe"],
+        &["verify", "pipe"],
+        &["info", "pipe"],
+        &["decode", "pipe", "-o", "x"],
+        &["bench", "pipe"],
+        &["diff", "pipe", "model.safetensors"],
+        &["encode", "model.safetensors", "--base", "pipe"],
+    ] {
+        let child = spawn(args, at);
+        assert_eq!(code(child), Some(2), "{args:?}");
+    }
+    fails(&wcodec(&["encode", "pipe"], at), 2, "pipe: not a regular file");
+}
+
+#[test]
+fn bench_reads_standard_input() {
+    let folder = folder();
+    let pipe = std::fs::File::open(folder.path().join("model.safetensors")).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_wcodec"));
+    let command = command.args(["bench", "-", "--runs", "1", "--json"]).stdin(pipe);
+    assert!(ok(&command.output().unwrap()).contains("322652"));
+}
+
+#[test]
+fn a_signal_ends_a_comparison_that_waits_for_its_input() {
+    let folder = folder();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_wcodec"));
+    command.args(["diff", "-", "model.safetensors"]).current_dir(folder.path());
+    let child = command.stdin(Stdio::piped()).spawn().unwrap();
+    std::thread::sleep(Duration::from_millis(300));
+    signal(&child, "-INT");
+    // Ended by the signal itself: nothing was begun.
+    assert_eq!(code(child), None);
+}
+
+/// The memory that a process may see of the system has files that tell no size.
+#[cfg(target_os = "linux")]
+#[test]
+fn files_that_hold_more_than_their_size_are_refused() {
+    let folder = folder();
+    let at = folder.path();
+    fails(&wcodec(&["encode", "/proc/cpuinfo", "-o", "x"], at), 1, "holds more than the 0 bytes");
+    std::fs::create_dir(at.join("in")).unwrap();
+    std::os::unix::fs::symlink("/proc/cpuinfo", at.join("in/cpuinfo")).unwrap();
+    for args in [&["encode", "in", "--archive"][..], &["encode", "in", "-o", "x"]] {
+        fails(&wcodec(args, at), 1, "in/cpuinfo: holds more than the 0 bytes");
+    }
+    assert_eq!(files(at), ["in", "m.wcodec", "model.safetensors"]);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn data_goes_to_a_terminal_only_by_force() {
+    let folder = folder();
+    let run = |args: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_wcodec"));
+        // The master of a terminal is one too.
+        let terminal = std::fs::File::options().read(true).write(true).open("/dev/ptmx").unwrap();
+        command.args(args).current_dir(folder.path()).stdout(terminal).output().unwrap()
+    };
+    for args in [
+        &["encode", "model.safetensors", "-o", "-"][..],
+        &["encode", ".", "--archive", "-o", "-"],
+        &["decode", "m.wcodec", "-o", "-"],
+        &["extract", "m.wcodec", "conv1.weight", "-o", "-"],
+    ] {
+        fails(&run(args), 2, "standard output: is a terminal");
+    }
+    let small = ["extract", "m.wcodec", "conv1.weight", "--rows", ":1", "--cols", ":9", "-o", "-"];
+    ok(&run(&[&small[..], &["--force"]].concat()));
+}
+
+#[test]
+fn a_link_that_leads_nowhere_has_its_name() {
+    let folder = folder();
+    let at = folder.path();
+    std::os::unix::fs::symlink("nowhere", at.join("link")).unwrap();
+    fails(&wcodec(&["encode", "missing", "-o", "link"], at), 1, "missing: ");
+    fails(&wcodec(&["encode", "model.safetensors", "-o", "link"], at), 2, "link: file exists");
+    ok(&wcodec(&["encode", "model.safetensors", "-o", "link", "--force"], at));
+    assert!(at.join("link").symlink_metadata().unwrap().is_file(), "the link itself is replaced");
+    assert_eq!(files(at), ["link", "m.wcodec", "model.safetensors"]);
+}
+
+#[test]
 fn what_is_made_of_a_pipe_or_a_folder_has_the_usual_permissions() {
     let folder = tempfile::tempdir().unwrap();
     let at = |name: &str| folder.path().join(name);
     std::fs::create_dir(at("in")).unwrap();
     std::fs::write(at("in/model"), model()).unwrap();
-    set(&at("in/model"), 0o600);
     std::fs::write(at("usual"), b"").unwrap();
     let usual = mode(&at("usual"));
     ok(&wcodec(&["encode", "in", "--archive", "-o", "a.wcodec"], folder.path()));

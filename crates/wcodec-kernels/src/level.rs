@@ -1,5 +1,6 @@
 //! Which instruction set the inner loops use.
 
+use std::ffi::OsString;
 use std::sync::OnceLock;
 
 /// Environment variable that lowers [`Level::detect`]; it cannot raise it.
@@ -94,6 +95,14 @@ impl Level {
     pub fn detect() -> Level {
         static LEVEL: OnceLock<Level> = OnceLock::new();
         *LEVEL.get_or_init(|| Level::at_most(std::env::var(VARIABLE).ok().as_deref()))
+    }
+
+    /// What `WCODEC_LEVEL` says, if no level of this machine has that name: it lowers nothing then.
+    #[must_use]
+    pub fn unknown() -> Option<OsString> {
+        let name = std::env::var_os(VARIABLE)?;
+        let known = Level::available().any(|level| name.as_os_str() == level.name());
+        (!known).then_some(name)
     }
 
     /// The best level not above the one named; a name that this machine's levels do not have

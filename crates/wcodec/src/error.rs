@@ -113,6 +113,24 @@ impl Error {
         self.0.file.as_deref()
     }
 
+    /// Whether it tells of a `.wcodec` file that is damaged, or none at all.
+    #[must_use]
+    pub fn is_damage(&self) -> bool {
+        match self.kind() {
+            ErrorKind::Truncated { .. }
+            | ErrorKind::TrailingBytes { .. }
+            | ErrorKind::NotWcodec
+            | ErrorKind::Corrupt(_)
+            | ErrorKind::Checksum { .. } => true,
+            ErrorKind::Unsupported { .. }
+            | ErrorKind::Limit { .. }
+            | ErrorKind::Base(_)
+            | ErrorKind::Argument(_)
+            | ErrorKind::Interrupted
+            | ErrorKind::Io(_) => false,
+        }
+    }
+
     /// Names the file, unless one is named already.
     #[must_use]
     pub fn in_file(mut self, path: &Path) -> Error {
@@ -165,7 +183,18 @@ impl From<ErrorKind> for Error {
 
 impl From<std::io::Error> for Error {
     fn from(error: std::io::Error) -> Error {
-        ErrorKind::Io(error).into()
+        error.downcast::<Error>().unwrap_or_else(|error| ErrorKind::Io(error).into())
+    }
+}
+
+/// An error and its place go unharmed through what knows errors of [`std::io`] only.
+impl From<Error> for std::io::Error {
+    fn from(error: Error) -> std::io::Error {
+        let kind = match error.kind() {
+            ErrorKind::Io(error) => error.kind(),
+            _ => std::io::ErrorKind::Other,
+        };
+        std::io::Error::new(kind, error)
     }
 }
 

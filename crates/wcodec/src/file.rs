@@ -1,20 +1,21 @@
 //! Whole files and single layers: what most callers need.
 
 use crate::base::matching::Partners;
-use crate::container::commit::{AtomicFile, check_kept, reserve};
+use crate::container::commit::{AtomicFile, check_kept};
 use crate::container::footer::SourceKind;
+use crate::container::output::OutputFile;
 use crate::container::read_at::ReadAt;
 use crate::container::reader::Reader;
 use crate::encoder::{self, Cut};
 use crate::error::{Error, ErrorKind, Result};
 use crate::layer::Layer;
 use crate::limits::Limits;
-use crate::options::{DecodeOptions, EncodeOptions, Observer, with_threads};
+use crate::options::{DecodeOptions, EncodeOptions, Observer, Quiet, with_threads};
 use crate::source::{self, Listing, Located};
 use crate::stamp::Stamp;
 use crate::stats::{DecodeStats, EncodeStats};
 use std::fs::File;
-use std::io::{BufWriter, Seek as _, Write};
+use std::io::{BufWriter, Write};
 use std::path::Path;
 use std::time::Instant;
 
@@ -23,10 +24,9 @@ pub(crate) trait Target: Write + ReadAt {
     fn clear(&mut self) -> std::io::Result<()>;
 }
 
-impl Target for File {
+impl Target for OutputFile {
     fn clear(&mut self) -> std::io::Result<()> {
-        self.set_len(0)?;
-        self.rewind()
+        OutputFile::clear(self)
     }
 }
 
@@ -37,8 +37,8 @@ impl Target for Vec<u8> {
     }
 }
 
-/// Largest container for an original of this size; the encoder falls back to storing bytes as
-/// they are before it exceeds this.
+/// Largest container for a single file of this size; the encoder falls back to storing bytes as
+/// they are before it exceeds this. Archives may have 512 bytes and twice the path more for each of their files.
 #[must_use]
 pub fn max_encoded_len(original: u64) -> u64 {
     original + original / 1000 + 4096
@@ -105,23 +105,15 @@ pub(crate) fn encode_listed<T: Target + Send>(
     })
 }
 
-/// Passes on the wish to stop, but no progress: that was shown while encoding.
-struct Quiet<'a>(&'a dyn Observer);
-
-impl Observer for Quiet<'_> {
-    fn cancelled(&self) -> bool {
-        self.0.cancelled()
-    }
-}
-
 fn encode_found<T: Target + Send>(
+    path: &Path,
     source: &impl ReadAt,
     target: &mut T,
     options: &EncodeOptions,
     observer: &dyn Observer,
 ) -> Result<EncodeStats> {
     let before = Stamp::of_source(source)?;
-    let (listing, warning) = source::list(source)?;
+    let (listing, warning) = source::list_named(path, source)?;
     if let Some(warning) = warning {
         observer.warn(&warning);
     }
@@ -143,28 +135,28 @@ pub fn encode_file(
     options: &EncodeOptions,
     observer: &dyn Observer,
 ) -> Result<EncodeStats> {
-    let source = open(input)?;
+    let source = open_regular(input)?;
     check_input(input, output)?;
     options.bases.check_output(output)?;
     let mut file = AtomicFile::create_like(output, options.force, &source)?;
-    let stats =
-        encode_found(&source, file.file(), options, observer).map_err(|e| e.in_file(input))?;
+    let stats = encode_to((input, &source), file.file(), options, observer)?;
     file.commit()?;
     Ok(stats)
 }
 
-/// Encodes what `source` holds into an empty file that can be read back, as [`encode_file`] does
-/// between two paths. For pipes: spool the input, encode, copy the result.
+/// Encodes what the source holds into an empty file that can be read back, as [`encode_file`] does
+/// between two paths. The path is what errors of reading call the source, and what it is by its ending. For pipes: spool the
+/// input, encode, copy the result.
 ///
 /// # Errors
 /// As [`encode_file`].
 pub fn encode_to(
-    source: &impl ReadAt,
-    output: &mut File,
+    (path, source): (&Path, &impl ReadAt),
+    output: &mut OutputFile,
     options: &EncodeOptions,
     observer: &dyn Observer,
 ) -> Result<EncodeStats> {
-    encode_found(source, output, options, observer)
+    encode_found(path, source, output, options, observer).map_err(|e| e.in_file(path))
 }
 
 /// Encodes a file that lies in memory.
@@ -191,7 +183,7 @@ pub fn encode_bytes_into(
     options: &EncodeOptions,
     observer: &dyn Observer,
 ) -> Result<EncodeStats> {
-    encode_found(&original, out, options, observer)
+    encode_found(Path::new(""), &original, out, options, observer)
 }
 
 /// Encodes one layer into a `.wcodec` file of its own. [`max_encoded_len`] bounds it if name and
@@ -282,7 +274,7 @@ pub fn decode_file(
     options: &DecodeOptions,
     observer: &dyn Observer,
 ) -> Result<DecodeStats> {
-    let source = open(input)?;
+    let source = open_regular(input)?;
     check_input(input, output)?;
     let mut file = AtomicFile::create_like(output, options.force, &source)?;
     let stats = decode_to(&source, file.file(), options, observer).map_err(|e| e.in_file(input))?;
@@ -297,7 +289,7 @@ pub fn decode_file(
 /// As [`decode_file`].
 pub fn decode_to(
     source: &impl ReadAt,
-    out: &mut File,
+    out: &mut OutputFile,
     options: &DecodeOptions,
     observer: &dyn Observer,
 ) -> Result<DecodeStats> {
@@ -308,7 +300,7 @@ pub fn decode_to(
         if reader.source_kind() == SourceKind::Archive {
             return Err(Error::argument("an archive; it is decoded into a folder"));
         }
-        reserve(out, reader.original_len())?;
+        out.reserve(reader.original_len())?;
         let mut stats = reader.restore(out, observer)?;
         stats.elapsed = started.elapsed();
         Ok(stats)
@@ -334,6 +326,21 @@ pub fn verify(
     })
 }
 
+/// All damage of the `.wcodec` file that `source` holds, as [`Reader::find_damage`] tells of it.
+///
+/// # Errors
+/// As [`decode_file`], if the file cannot even be opened.
+pub fn find_damage(
+    source: &impl ReadAt,
+    options: &DecodeOptions,
+    observer: &dyn Observer,
+) -> Result<Vec<Error>> {
+    with_threads(options.threads, || {
+        let (limits, bases) = (&options.limits, &options.bases);
+        Reader::open_observed(source, limits, bases, observer)?.find_damage(observer)
+    })
+}
+
 /// Checks every hash of a file by decoding it.
 ///
 /// # Errors
@@ -343,7 +350,7 @@ pub fn verify_file(
     options: &DecodeOptions,
     observer: &dyn Observer,
 ) -> Result<DecodeStats> {
-    verify(&open(input)?, options, observer).map_err(|e| e.in_file(input))
+    verify(&open_regular(input)?, options, observer).map_err(|e| e.in_file(input))
 }
 
 /// Opens a `.wcodec` file for reading layers and slices.
@@ -351,7 +358,7 @@ pub fn verify_file(
 /// # Errors
 /// As [`Reader::open`].
 pub fn open_file(input: &Path, limits: &Limits) -> Result<Reader<File>> {
-    Reader::open(open(input)?, limits).map_err(|e| e.in_file(input))
+    Reader::open(open_regular(input)?, limits).map_err(|e| e.in_file(input))
 }
 
 /// Fails if a file that appears as `output` would replace `input`.
@@ -362,11 +369,26 @@ pub fn check_input(input: &Path, output: &Path) -> Result<()> {
     check_kept(output, [(input, "its own input")].into_iter())
 }
 
-pub(crate) fn open(path: &Path) -> Result<File> {
-    let place = |e: std::io::Error| Error::from(e).in_file(path);
-    let file = File::open(path).map_err(place)?;
-    if file.metadata().map_err(place)?.is_dir() {
-        return Err(Error::argument("is a folder, expected a file").in_file(path));
-    }
-    Ok(file)
+/// Opens a file that can be read at positions. It waits for nothing: folders, pipes and devices are refused before they
+/// are opened.
+///
+/// # Errors
+/// If the file cannot be opened, is not a regular one, or holds more than its size tells, as those do that a system makes up.
+pub fn open_regular(path: &Path) -> Result<File> {
+    let open = || {
+        let meta = std::fs::metadata(path)?;
+        if !meta.is_file() {
+            let what =
+                if meta.is_dir() { "is a folder, expected a file" } else { "not a regular file" };
+            return Err(Error::argument(what));
+        }
+        let file = File::open(path)?;
+        let size = file.size()?;
+        if file.read_exact_at(&mut [0], size).is_ok() {
+            let text = format!("holds more than the {size} bytes that its size tells");
+            return Err(std::io::Error::other(text).into());
+        }
+        Ok(file)
+    };
+    open().map_err(|e| e.in_file(path))
 }

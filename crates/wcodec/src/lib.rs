@@ -96,6 +96,7 @@ pub use base::bases::Bases;
 pub use container::commit::AtomicFile;
 pub use container::entries::Entry;
 pub use container::footer::SourceKind;
+pub use container::output::OutputFile;
 pub use container::read_at::ReadAt;
 pub use container::reader::{Reader, Span};
 pub use dequantize::{block_size, dequantize};
@@ -108,8 +109,8 @@ pub use error::{Error, ErrorKind, Result};
 pub use estimate::{Estimate, Expected, estimate, estimate_folder};
 pub use file::{
     check_input, decode_file, decode_layer, decode_layer_into, decode_to, encode_bytes,
-    encode_bytes_into, encode_file, encode_layer, encode_layer_from, encode_to, max_encoded_len,
-    open_file, verify, verify_file,
+    encode_bytes_into, encode_file, encode_layer, encode_layer_from, encode_to, find_damage,
+    max_encoded_len, open_file, open_regular, verify, verify_file,
 };
 pub use folder::{
     check_file_name, decode_archive, decode_archive_from, decode_folder, encode_archive,

@@ -178,6 +178,15 @@ pub trait Observer: Sync {
 /// An observer that looks away.
 impl Observer for () {}
 
+/// Passes on the wish to stop, but no progress: that was shown already.
+pub(crate) struct Quiet<'a>(pub(crate) &'a dyn Observer);
+
+impl Observer for Quiet<'_> {
+    fn cancelled(&self) -> bool {
+        self.0.cancelled()
+    }
+}
+
 /// Fails if it is time to stop.
 pub(crate) fn go_on(observer: &dyn Observer) -> Result<()> {
     if observer.cancelled() { Err(ErrorKind::Interrupted.into()) } else { Ok(()) }

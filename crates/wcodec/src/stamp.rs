@@ -5,6 +5,10 @@ use std::fs::Metadata;
 use std::io;
 use std::time::SystemTime;
 
+pub(crate) fn changed(kind: io::ErrorKind) -> io::Error {
+    io::Error::new(kind, "changed while it was read")
+}
+
 /// What tells that a file is another one, or was written to.
 #[derive(PartialEq, Eq)]
 pub(crate) struct Stamp {
@@ -42,7 +46,7 @@ impl Stamp {
     pub(crate) fn check(&self, now: &Stamp) -> io::Result<()> {
         match self == now {
             true => Ok(()),
-            false => Err(io::Error::other("changed while it was read")),
+            false => Err(changed(io::ErrorKind::Other)),
         }
     }
 }

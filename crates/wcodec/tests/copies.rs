@@ -52,7 +52,10 @@ fn a_layer_that_occurs_twice_costs_nothing() {
     assert!(slice == rows);
     let all: Vec<u8> = reader.decode_range(200_000..400_000).unwrap();
     assert!(all == twice[200_000..400_000]);
-    let expected = estimate(&twice, &EncodeOptions::default(), &()).unwrap().total.expected_bytes;
+    let expected = estimate(("".as_ref(), &twice), &EncodeOptions::default(), &())
+        .unwrap()
+        .total
+        .expected_bytes;
     assert!(expected.abs_diff(coded.len() as u64) < 500, "{expected} {}", coded.len());
 }
 

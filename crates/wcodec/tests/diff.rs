@@ -277,3 +277,33 @@ fn the_result_does_not_depend_on_threads_and_the_call_can_be_stopped() {
     let stopped = wcodec::diff((Path::new("a"), &a), (Path::new("b"), &b), &options, &Stop);
     assert!(matches!(stopped.unwrap_err().kind(), ErrorKind::Interrupted));
 }
+
+/// Bytes that are counted as they are read.
+struct Counted<'a>(&'a [u8], std::sync::atomic::AtomicUsize);
+
+impl wcodec::ReadAt for Counted<'_> {
+    fn size(&self) -> std::io::Result<u64> {
+        self.0.size()
+    }
+
+    fn read_exact_at(&self, buffer: &mut [u8], at: u64) -> std::io::Result<()> {
+        self.1.fetch_add(buffer.len(), std::sync::atomic::Ordering::Relaxed);
+        self.0.read_exact_at(buffer, at)
+    }
+}
+
+#[test]
+fn small_layers_of_one_block_are_decoded_together() {
+    let rng = &mut Rng::new(3);
+    let name = |number: usize| format!("layer {number}");
+    let tensors = (0..1000).map(|n| tensor(&name(n), "F32", &[8, 8], rng.bytes(256)));
+    let file = safetensors(&tensors.collect::<Vec<_>>());
+    let coded = encode(&file);
+    let counted = Counted(&coded, 0.into());
+    let (a, b) = ((Path::new("a"), &counted as _), (Path::new("b"), &file as _));
+    let found = wcodec::diff(a, b, &DecodeOptions::default(), &()).unwrap();
+    assert!(found.identical() && found.layers.len() == 1000);
+    // Threads may each decode it, time and again at most.
+    let read = counted.1.into_inner();
+    assert!(read < 100 * coded.len(), "{read} of {} bytes", coded.len());
+}

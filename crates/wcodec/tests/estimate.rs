@@ -3,10 +3,16 @@
 
 mod support;
 
+use std::path::Path;
 use support::{Rng, bf16, safetensors, scaled, tensor, with_means};
 use wcodec::{
-    Effort, ElementType, EncodeOptions, ErrorKind, Observer, SourceKind, encode_bytes, estimate,
+    Effort, ElementType, EncodeOptions, ErrorKind, Estimate, Observer, Result, SourceKind,
+    encode_bytes,
 };
+
+fn estimate(file: &[u8], options: &EncodeOptions, observer: &dyn Observer) -> Result<Estimate> {
+    wcodec::estimate((Path::new("model"), &file), options, observer)
+}
 
 fn model() -> Vec<u8> {
     let rng = &mut Rng::new(7);
@@ -25,7 +31,7 @@ fn small_files_are_estimated_as_they_are_encoded() {
     for effort in [Effort::Fast, Effort::Default] {
         let mut options = EncodeOptions::default();
         options.effort = effort;
-        let estimate = estimate(&&file[..], &options, &()).unwrap();
+        let estimate = estimate(&file, &options, &()).unwrap();
         let (_, stats) = encode_bytes(&file, &options, &()).unwrap();
         assert_eq!(estimate.source, SourceKind::Safetensors);
         assert_eq!(estimate.total.original_bytes, file.len() as u64);
@@ -49,12 +55,12 @@ fn small_files_are_estimated_as_they_are_encoded() {
 #[test]
 fn bytes_of_no_structure_are_estimated_too() {
     let options = EncodeOptions::default();
-    let random = estimate(&Rng::new(3).bytes(100_000).as_slice(), &options, &()).unwrap();
+    let random = estimate(&Rng::new(3).bytes(100_000), &options, &()).unwrap();
     assert!(!random.total.worth_it() && random.layers.is_empty());
     let text = b"neither tensors nor arrays\n".repeat(9999);
-    let text = estimate(&text.as_slice(), &options, &()).unwrap();
+    let text = estimate(&text, &options, &()).unwrap();
     assert!(text.total.worth_it() && text.source == SourceKind::Opaque);
-    let empty = estimate(&&[][..], &options, &()).unwrap();
+    let empty = estimate(&[], &options, &()).unwrap();
     assert!(!empty.total.worth_it() && empty.total.ratio() >= 1.0);
 }
 
@@ -70,9 +76,9 @@ fn the_estimate_does_not_depend_on_threads_and_can_be_stopped() {
     let totals = [1, 2, 5].map(|threads| {
         let mut options = EncodeOptions::default();
         options.threads = Some(threads);
-        estimate(&&file[..], &options, &()).unwrap().total
+        estimate(&file, &options, &()).unwrap().total
     });
     assert!(totals.iter().all(|total| *total == totals[0]));
-    let stopped = estimate(&&file[..], &EncodeOptions::default(), &Stop).unwrap_err();
+    let stopped = estimate(&file, &EncodeOptions::default(), &Stop).unwrap_err();
     assert!(matches!(stopped.kind(), ErrorKind::Interrupted));
 }

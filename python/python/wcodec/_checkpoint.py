@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from . import _wcodec
 from ._options import (
     Base,
+    Data,
     Path,
     TileSize,
     any_path,
@@ -79,6 +80,7 @@ def decode_checkpoint(
     threads: int | None = None,
     progress: Progress = None,
     base: Base = None,
+    max_size: int | None = None,
 ) -> dict[str, NDArray[Any]]: ...
 
 
@@ -90,6 +92,7 @@ def decode_checkpoint(
     threads: int | None = None,
     progress: Progress = None,
     base: Base = None,
+    max_size: int | None = None,
     overwrite: bool = False,
 ) -> DecodeStats: ...
 
@@ -101,6 +104,7 @@ def decode_checkpoint(
     threads: int | None = None,
     progress: Progress = None,
     base: Base = None,
+    max_size: int | None = None,
     overwrite: bool = False,
 ) -> DecodeStats | dict[str, NDArray[Any]]:
     """Restores the original file or folder byte for byte, or decodes its layers into arrays.
@@ -114,7 +118,7 @@ def decode_checkpoint(
         threads: for a file one per core without it; arrays are always decoded by the threads that
             all calls share.
         progress: True shows a bar; a function is called with the bytes done and their total.
-        base: as in :func:`wcodec.open`.
+        base, max_size: as in :func:`wcodec.open`.
         overwrite: replace an existing file, or an empty folder.
 
     Raises:
@@ -130,8 +134,10 @@ def decode_checkpoint(
         check_new(target, overwrite)
         with reporting(progress, "decode") as report:
             bases = base_paths(base)
-            return _wcodec.decode_checkpoint(source, target, bases, threads, overwrite, report)
-    with Reader(source, base=base) as reader:
+            return _wcodec.decode_checkpoint(
+                source, target, bases, threads, max_size, overwrite, report
+            )
+    with Reader(source, base=base, max_size=max_size) as reader:
         return reader._decode_all("np", progress)
 
 
@@ -161,7 +167,7 @@ def encode_layer_numpy(
     return _wcodec.encode_layer("array", code, array.shape, memory_of(array), chosen)
 
 
-def decode_layer_numpy(data: bytes) -> NDArray[Any]:
+def decode_layer_numpy(data: Data) -> NDArray[Any]:
     """Decodes what :func:`encode_layer_numpy` made.
 
     Raises:

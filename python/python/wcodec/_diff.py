@@ -110,6 +110,7 @@ def diff(
     threads: int | None = None,
     progress: Progress = None,
     base: Base = None,
+    max_size: int | None = None,
 ) -> Diff:
     """Compares two checkpoints layer by layer: files of any format that :func:`wcodec.encode_checkpoint` knows, or
     ``.wcodec`` files of them, whose originals then count; or two folders, file by file.
@@ -122,6 +123,7 @@ def diff(
         b: the file or folder that is compared.
         threads: one per core without it. The result does not depend on it.
         progress: True shows a bar; a function is called with the bytes done and their total.
+        max_size: the largest original of a ``.wcodec`` file to accept, as in :func:`wcodec.open`.
         base: as in :func:`wcodec.open`; A and B are bases of each other anyway.
 
     Raises:
@@ -133,4 +135,4 @@ def diff(
     first, second = any_path("a", a), any_path("b", b)
     bases = base_paths(base)
     with reporting(progress, "diff") as report:
-        return _wcodec.diff(first, second, bases, threads, report)
+        return _wcodec.diff(first, second, bases, threads, max_size, report)

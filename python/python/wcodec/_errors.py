@@ -54,7 +54,7 @@ class MissingBaseError(WcodecError):
 
 
 class UnknownLayerError(WcodecError, KeyError):
-    """There is no layer of this name."""
+    """There is no layer, or file of an archive, of this name."""
 
     # KeyError would quote the text.
     __str__ = Exception.__str__

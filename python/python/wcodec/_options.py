@@ -11,6 +11,7 @@ from typing import Union
 TileSize = Union[int, tuple[int, int]]
 Path = Union[str, "os.PathLike[str]"]
 Base = Union[Path, Sequence[Path], None]
+Data = Union[bytes, bytearray, memoryview]
 
 
 @dataclass(frozen=True)

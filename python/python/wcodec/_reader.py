@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import ItemsView, Iterator, Mapping, ValuesView
+from collections.abc import ItemsView, Iterator, Mapping, Sequence, ValuesView
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 
 from . import _wcodec
 from ._errors import CorruptError, UnknownLayerError, UnsupportedError
-from ._frameworks import BITS, WIDTHS, framework
+from ._frameworks import BITS, WIDTHS, Framework, framework
 from ._index import select
-from ._options import Base, Path, base_paths, file_path
+from ._options import Base, Data, Path, base_paths, file_path
 from ._progress import Progress, reporting
 from ._stats import Stats
 
@@ -58,10 +58,14 @@ class Reader(Mapping[str, NDArray[Any]]):
     path: str | None
     layers: dict[str, Layer]
 
+    # What is open is itself alone; that of a mapping would decode all of both.
+    __eq__ = object.__eq__
+    __hash__ = object.__hash__
+
     def __init__(
         self,
         path: Path | None,
-        data: bytes | None = None,
+        data: Data | None = None,
         max_size: int | None = None,
         base: Base = None,
     ) -> None:
@@ -77,20 +81,24 @@ class Reader(Mapping[str, NDArray[Any]]):
             )
         else:
             self.path = None
-            self._native = _wcodec.Reader.from_bytes(data, max_size, self._bases)
+            whole = data if isinstance(data, (bytes, bytearray)) else bytes(data)
+            self._native = _wcodec.Reader.from_bytes(whole, max_size, self._bases)
         rows = self._native.layers()
         self._numbers = {row[0]: number for number, row in enumerate(rows)}
         self.layers = {row[0]: Layer(row[0], row[1], tuple(row[2]), row[3]) for row in rows}
 
     @classmethod
-    def from_bytes(cls, data: bytes, *, max_size: int | None = None, base: Base = None) -> Reader:
-        """Opens a ``.wcodec`` file that lies in memory, without copying it.
+    def from_bytes(cls, data: Data, *, max_size: int | None = None, base: Base = None) -> Reader:
+        """Opens a ``.wcodec`` file that lies in memory; ``bytes`` are not copied.
 
         Raises:
             As :func:`wcodec.open`.
         """
-        whole = data if isinstance(data, (bytes, bytearray)) else bytes(memoryview(data))
-        return cls(None, whole, max_size, base)
+        return cls(None, data, max_size, base)
+
+    @property
+    def _where(self) -> str:
+        return "the file in memory" if self.path is None else self.path
 
     @property
     def _open(self) -> _wcodec.Reader:
@@ -146,7 +154,7 @@ class Reader(Mapping[str, NDArray[Any]]):
         for number, name in self._open.files():
             if name == path:
                 return self._open.read_file(number)
-        raise KeyError(path)
+        raise UnknownLayerError(f"{self._where}: there is no file {path!r}")
 
     @property
     def original_bytes(self) -> int:
@@ -218,8 +226,7 @@ class Reader(Mapping[str, NDArray[Any]]):
         try:
             return self._numbers[name]
         except KeyError:
-            where = "the file" if self.path is None else self.path
-            raise UnknownLayerError(f"{where}: there is no layer {name!r}") from None
+            raise UnknownLayerError(f"{self._where}: there is no layer {name!r}") from None
 
     def __getitem__(self, name: str) -> NDArray[Any]:
         array: NDArray[Any] = self._decode([name], "np")[0]
@@ -269,9 +276,8 @@ class Reader(Mapping[str, NDArray[Any]]):
     def _check_structure(self) -> None:
         """Refuses an original of no known structure: it has no tensors to give, though bytes."""
         if self.source == "opaque":
-            where = "the file in memory" if self.path is None else self.path
             text = (
-                f"{where} holds bytes of no known structure, expected tensors; "
+                f"{self._where} holds bytes of no known structure, expected tensors; "
                 "decode_checkpoint restores the original"
             )
             raise UnsupportedError(text, file=self.path)
@@ -292,21 +298,30 @@ class Reader(Mapping[str, NDArray[Any]]):
             self._check_size(layer)
         tensors, wanted = [], []
         for number, layer in zip(numbers, layers):
-            tensor, memory = target._empty(layer.dtype, layer.shape)
+            tensor, memory = self._empty(target, layer, layer.shape)
             tensors.append(tensor)
             wanted.append((number, memory))
         with reporting(progress, "decode") as report:
             native.decode_into(wanted, report)
         return tensors
 
+    def _empty(
+        self, target: Framework, layer: Layer, shape: Sequence[int]
+    ) -> tuple[Any, NDArray[np.uint8]]:
+        """A new tensor for a layer or a part of it, and its memory."""
+        try:
+            return target._empty(layer.dtype, shape)
+        except UnsupportedError as error:
+            text = f'{self._where}: layer "{layer.name}": {error}'
+            raise UnsupportedError(text, file=self.path, layer=layer.name) from None
+
     def _check_size(self, layer: Layer) -> None:
         """Refuses a shape that the bytes are not of, before there is memory for it: of dtypes that the codec does not
         know a file may claim any."""
         bits = BITS.get(layer.dtype)
         if bits is not None and math.prod(layer.shape) * bits != 8 * layer.nbytes:
-            where = "" if self.path is None else f"{self.path}: "
             text = (
-                f'{where}layer "{layer.name}": {layer.nbytes} bytes of {layer.dtype} are not of '
+                f'{self._where}: layer "{layer.name}": {layer.nbytes} bytes of {layer.dtype} are not of '
                 f"shape {layer.shape}"
             )
             raise CorruptError(text, file=self.path, layer=layer.name)
@@ -320,7 +335,7 @@ class Reader(Mapping[str, NDArray[Any]]):
             whole = self._decode([name], kind)[0]
             return whole if chosen.is_all(layer.shape) else whole[key]
         target = framework(kind)
-        tensor, memory = target._empty(layer.dtype, chosen.shape)
+        tensor, memory = self._empty(target, layer, chosen.shape)
         self._open.decode_part_into(number, chosen.spans, memory)
         return target._flip(tensor, chosen.flipped) if chosen.flipped else tensor
 

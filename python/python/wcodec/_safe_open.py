@@ -22,7 +22,7 @@ class safe_open:
             ``"torch"``, ``"pytorch"`` and ``"flax"`` too).
         device: the device of the tensors; other than ``"cpu"`` for PyTorch alone.
         backend: accepted for safetensors' sake; it does not matter here.
-        base: as in :func:`wcodec.open`.
+        base, max_size: as in :func:`wcodec.open`.
 
     Raises:
         OSError, WcodecError: as :func:`wcodec.open`.
@@ -38,13 +38,14 @@ class safe_open:
         *,
         backend: str = "mmap",
         base: Base = None,
+        max_size: int | None = None,
     ) -> None:
         _framework(framework)
-        if device != "cpu" and framework not in ("pt", "torch", "pytorch"):
+        if str(device) != "cpu" and framework not in ("pt", "torch", "pytorch"):
             raise ValueError(f"device is {device!r}, expected 'cpu' for framework {framework!r}")
         self._framework = framework
         self._device = device
-        self._reader = Reader(filename, base=base)
+        self._reader = Reader(filename, base=base, max_size=max_size)
         self._reader._check_structure()
 
     def __enter__(self) -> safe_open:
@@ -60,8 +61,8 @@ class safe_open:
 
     def __reduce__(self) -> tuple[Any, ...]:
         assert self._reader.path is not None
-        base = self._reader.__reduce__()[1][-1]
-        make = functools.partial(safe_open, base=base)
+        _, _, max_size, base = self._reader.__reduce__()[1]
+        make = functools.partial(safe_open, base=base, max_size=max_size)
         return (make, (os.path.abspath(self._reader.path), self._framework, self._device))
 
     def keys(self) -> list[str]:

@@ -66,6 +66,7 @@ def decode_checkpoint(
     output: _Path,
     bases: Sequence[_Path],
     threads: int | None,
+    max_size: int | None,
     overwrite: bool,
     progress: _Progress,
 ) -> Stats: ...
@@ -74,6 +75,7 @@ def diff(
     b: _Path,
     bases: Sequence[_Path],
     threads: int | None,
+    max_size: int | None,
     progress: _Progress,
 ) -> Diff: ...
 def encode_checkpoint(

@@ -1,4 +1,7 @@
-"""JAX: the functions of ``safetensors.flax``, for ``.wcodec`` files. Arrays pass through NumPy."""
+"""JAX: the functions of ``safetensors.flax``, for ``.wcodec`` files. Arrays pass through NumPy.
+
+Elements of 64 bits become 32 wide, as in every array of JAX, unless ``jax_enable_x64`` is set.
+"""
 
 from __future__ import annotations
 
@@ -10,17 +13,19 @@ from jax import Array
 from numpy.typing import NDArray
 
 from . import numpy as _numpy
-from ._options import Base, Path
+from ._options import Base, Data, Path
 
 
-def load_file(filename: Path, *, backend: str = "mmap", base: Base = None) -> dict[str, Array]:
+def load_file(
+    filename: Path, *, backend: str = "mmap", base: Base = None, max_size: int | None = None
+) -> dict[str, Array]:
     """Decodes all tensors of a ``.wcodec`` file; see :func:`wcodec.numpy.load_file`."""
-    return _to_jax(_numpy.load_file(filename, base=base))
+    return _to_jax(_numpy.load_file(filename, base=base, max_size=max_size))
 
 
-def load(data: bytes) -> dict[str, Array]:
+def load(data: Data, *, base: Base = None, max_size: int | None = None) -> dict[str, Array]:
     """Decodes all tensors of a ``.wcodec`` file that lies in memory; see :func:`wcodec.numpy.load`."""
-    return _to_jax(_numpy.load(data))
+    return _to_jax(_numpy.load(data, base=base, max_size=max_size))
 
 
 def save_file(

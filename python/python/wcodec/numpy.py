@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from . import _wcodec
 from ._errors import UnsupportedError
 from ._frameworks import NAMES
-from ._options import Base, Path, file_path, options
+from ._options import Base, Data, Path, file_path, options
 from ._reader import Reader
 
 #: dtypes by NumPy's names, and those of ml_dtypes.
@@ -24,30 +24,34 @@ _CODES = {name: code for code, name in NAMES.items()}
 
 
 def load_file(
-    filename: Path, *, backend: str = "mmap", base: Base = None
+    filename: Path, *, backend: str = "mmap", base: Base = None, max_size: int | None = None
 ) -> dict[str, NDArray[Any]]:
     """Decodes all tensors of a ``.wcodec`` file.
 
     Args:
         filename: the file.
         backend: accepted for safetensors' sake; it does not matter here.
-        base: as in :func:`wcodec.open`.
+        base, max_size: as in :func:`wcodec.open`.
 
     Raises:
         OSError: the file cannot be read.
         WcodecError: it is damaged, or holds a dtype that NumPy does not have.
     """
-    with Reader(filename, base=base) as reader:
+    with Reader(filename, base=base, max_size=max_size) as reader:
         return reader._decode_all("np")
 
 
-def load(data: bytes) -> dict[str, NDArray[Any]]:
+def load(data: Data, *, base: Base = None, max_size: int | None = None) -> dict[str, NDArray[Any]]:
     """Decodes all tensors of a ``.wcodec`` file that lies in memory.
+
+    Args:
+        data: the file.
+        base, max_size: as in :func:`wcodec.open`.
 
     Raises:
         WcodecError: it is damaged, or holds a dtype that NumPy does not have.
     """
-    with Reader.from_bytes(data) as reader:
+    with Reader.from_bytes(data, base=base, max_size=max_size) as reader:
         return reader._decode_all("np")
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from . import _wcodec
 from ._errors import UnsupportedError
 from ._frameworks import NAMES
-from ._options import Base, Path, file_path, options
+from ._options import Base, Data, Path, file_path, options
 from ._reader import Reader
 from .numpy import check_name, pairs
 
@@ -27,6 +27,7 @@ def load_file(
     *,
     backend: str = "mmap",
     base: Base = None,
+    max_size: int | None = None,
 ) -> dict[str, torch.Tensor]:
     """Decodes all tensors of a ``.wcodec`` file.
 
@@ -34,23 +35,27 @@ def load_file(
         filename: the file.
         device: where the tensors are to be.
         backend: accepted for safetensors' sake; it does not matter here.
-        base: as in :func:`wcodec.open`.
+        base, max_size: as in :func:`wcodec.open`.
 
     Raises:
         OSError: the file cannot be read.
         WcodecError: it is damaged, or holds a dtype that this PyTorch does not have.
     """
-    with Reader(filename, base=base) as reader:
+    with Reader(filename, base=base, max_size=max_size) as reader:
         return _load(reader, device)
 
 
-def load(data: bytes) -> dict[str, torch.Tensor]:
+def load(data: Data, *, base: Base = None, max_size: int | None = None) -> dict[str, torch.Tensor]:
     """Decodes all tensors of a ``.wcodec`` file that lies in memory.
+
+    Args:
+        data: the file.
+        base, max_size: as in :func:`wcodec.open`.
 
     Raises:
         WcodecError: it is damaged, or holds a dtype that this PyTorch does not have.
     """
-    with Reader.from_bytes(data) as reader:
+    with Reader.from_bytes(data, base=base, max_size=max_size) as reader:
         return _load(reader, "cpu")
 
 

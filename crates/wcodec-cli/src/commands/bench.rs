@@ -4,6 +4,7 @@
 //! verifying it. Decoding gives every layer, with the checksum of every block; a file without
 //! layers is restored as a whole, with its BLAKE3.
 
+use super::stream::Input;
 use crate::args::BenchArgs;
 use crate::report::{self, gbps};
 use rayon::prelude::*;
@@ -30,11 +31,11 @@ struct Measured {
 }
 
 pub(super) fn run(args: &BenchArgs) -> Result<()> {
-    let original = std::fs::read(&args.input).map_err(|e| Error::from(e).in_file(&args.input))?;
+    let original = Input::open(&args.input)?.bytes()?;
     let mut options = super::encode_options(&args.codec);
     options.verify = false;
     for path in &args.bases {
-        let base = std::fs::read(path).map_err(|e| Error::from(e).in_file(path))?;
+        let base = Input::open(path)?.bytes()?;
         options.bases.add_source(&path.to_string_lossy(), base);
     }
     let all = measure(&original, &options, args)?;
@@ -83,7 +84,7 @@ pub(super) fn run(args: &BenchArgs) -> Result<()> {
     ];
     report::print(&format!(
         "{}: level {level}, medians of {} runs\n{}",
-        args.input.display(),
+        report::name(&args.input),
         args.runs,
         report::table(&header, &rows)
     ))

@@ -2,7 +2,7 @@
 
 use super::stream::{Input, Output, is_stream, output_path};
 use crate::args::DecodeArgs;
-use crate::report;
+use crate::report::{self, Done};
 use crate::terminal::Terminal;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -12,7 +12,7 @@ pub(super) fn run(mut args: DecodeArgs) -> Result<()> {
     let mut options = DecodeOptions::default();
     options.threads = args.run.threads;
     options.limits = super::limits(&args.limits);
-    options.bases = super::bases(&args.bases)?;
+    options.bases = super::bases(&args.bases.bases, &args.bases.folders)?;
     options.force = args.force;
     if args.input.is_dir() {
         return folder(args, &options);
@@ -42,7 +42,7 @@ pub(super) fn run(mut args: DecodeArgs) -> Result<()> {
             let decode = wcodec::decode_archive_from(&input.file, &output, &options, &terminal);
             let stats = decode.map_err(|e| input.place(e))?;
             terminal.finish();
-            report::finished(&output, &stats, args.run.json, false)
+            report::finished(Done::Decoded, (&output, &stats), args.run.json, false)
         }
         (Some(_), false) => Err(refuse("no archive, so it has no files", &args.input)),
         (path, _) => {
@@ -55,7 +55,7 @@ pub(super) fn run(mut args: DecodeArgs) -> Result<()> {
             let to_stdout = target.is_stdout();
             target.commit(&terminal)?;
             terminal.finish();
-            report::finished(&output, &stats, args.run.json, to_stdout)
+            report::finished(Done::Decoded, (&output, &stats), args.run.json, to_stdout)
         }
     }
 }
@@ -95,5 +95,5 @@ fn folder(args: DecodeArgs, options: &DecodeOptions) -> Result<()> {
     let stats = wcodec::decode_folder(&args.input, &output, options, &terminal)
         .map_err(|e| e.in_file(&args.input))?;
     terminal.finish();
-    report::finished(&output, &stats, args.run.json, false)
+    report::finished(Done::Decoded, (&output, &stats), args.run.json, false)
 }

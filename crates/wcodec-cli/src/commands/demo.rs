@@ -1,7 +1,6 @@
 //! `wcodec demo`: the whole way, on a small trained model that comes with the program.
 
 use crate::report::{self, gbps};
-use std::io::Write as _;
 use std::time::Instant;
 use wcodec::{DecodeOptions, EncodeOptions, Error, ErrorKind, Result};
 
@@ -18,13 +17,13 @@ const MODELS: [(&str, &[u8]); 2] = [
 ];
 
 pub(super) fn run() -> Result<()> {
-    let folder = tempfile::tempdir()?;
+    let folder = tempfile::tempdir().map_err(|e| Error::from(e).in_file(&std::env::temp_dir()))?;
     let mut rows = Vec::new();
     for (name, model) in MODELS {
         let path = folder.path().join(name);
         let coded = folder.path().join(format!("{name}.wcodec"));
         let restored = folder.path().join("restored");
-        std::fs::File::create(&path)?.write_all(model)?;
+        std::fs::write(&path, model).map_err(|e| Error::from(e).in_file(&path))?;
 
         let encoded = wcodec::encode_file(&path, &coded, &EncodeOptions::default(), &())?;
         let started = Instant::now();
@@ -33,7 +32,7 @@ pub(super) fn run() -> Result<()> {
         let mut options = DecodeOptions::default();
         options.force = true;
         let decoded = wcodec::decode_file(&coded, &restored, &options, &())?;
-        if std::fs::read(&restored)? != model {
+        if std::fs::read(&restored).map_err(|e| Error::from(e).in_file(&restored))? != model {
             let text = format!("{name} did not come back byte for byte");
             return Err(Error::from(ErrorKind::Corrupt(text)));
         }

@@ -2,7 +2,7 @@
 
 use super::stream::{Input, Output, is_stream, output_path};
 use crate::args::EncodeArgs;
-use crate::report;
+use crate::report::{self, Done};
 use crate::terminal::Terminal;
 use std::path::{Path, PathBuf};
 use wcodec::{EncodeOptions, Error, ErrorKind, Result};
@@ -11,7 +11,7 @@ pub(super) fn run(args: EncodeArgs) -> Result<()> {
     let mut options = super::encode_options(&args.codec);
     options.threads = args.run.threads;
     options.verify = !args.no_verify;
-    options.bases = super::bases(&args.bases)?;
+    options.bases = super::bases(&args.bases, &args.folders)?;
     match (args.input.is_dir(), args.archive) {
         (true, true) => archive(args, options),
         (true, false) => folder(args, options),
@@ -42,12 +42,12 @@ fn file(args: EncodeArgs, options: &EncodeOptions) -> Result<()> {
     // Signals are caught before there is anything that they could leave behind.
     let terminal = Terminal::new(args.run.quiet)?;
     let mut target = Output::create_like(&output, args.force, &input)?;
-    let stats = wcodec::encode_to(&input.file, target.file(), options, &terminal)
-        .map_err(|e| input.place(e))?;
+    let source = (&*input.name, &input.file);
+    let stats = wcodec::encode_to(source, target.file(), options, &terminal)?;
     let to_stdout = target.is_stdout();
     target.commit(&terminal)?;
     terminal.finish();
-    report::finished(&output, &stats, args.run.json, to_stdout)
+    report::finished(Done::Encoded, (&output, &stats), args.run.json, to_stdout)
 }
 
 fn archive(args: EncodeArgs, mut options: EncodeOptions) -> Result<()> {
@@ -56,17 +56,17 @@ fn archive(args: EncodeArgs, mut options: EncodeOptions) -> Result<()> {
     let terminal = Terminal::new(args.run.quiet)?;
     let place = |e: Error| e.in_file(&args.input);
     if is_stream(&output) {
-        let mut target = Output::create(&output, false)?;
+        let mut target = Output::create(&output, args.force)?;
         let encode = wcodec::encode_archive_to(&args.input, target.file(), &options, &terminal);
         let stats = encode.map_err(place)?;
         target.commit(&terminal)?;
-        return report::finished(&output, &stats, args.run.json, true);
+        return report::finished(Done::Encoded, (&output, &stats), args.run.json, true);
     }
     // The output may lie in the folder, which is looked through before there is one.
     let encode = wcodec::encode_archive(&args.input, &output, &options, &terminal);
     let stats = encode.map_err(place)?;
     terminal.finish();
-    report::finished(&output, &stats, args.run.json, false)
+    report::finished(Done::Encoded, (&output, &stats), args.run.json, false)
 }
 
 fn folder(args: EncodeArgs, mut options: EncodeOptions) -> Result<()> {
@@ -77,5 +77,5 @@ fn folder(args: EncodeArgs, mut options: EncodeOptions) -> Result<()> {
     let stats = wcodec::encode_folder(&args.input, &output, &options, &terminal)
         .map_err(|e| e.in_file(&args.input))?;
     terminal.finish();
-    report::finished(&output, &stats, args.run.json, false)
+    report::finished(Done::Encoded, (&output, &stats), args.run.json, false)
 }

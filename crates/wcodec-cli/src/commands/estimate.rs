@@ -20,8 +20,7 @@ pub(super) fn run(args: &EstimateArgs) -> Result<()> {
     }
     let input = Input::open(&args.input)?;
     let terminal = Terminal::new(args.run.quiet)?;
-    let estimate =
-        wcodec::estimate(&input.file, &options, &terminal).map_err(|e| input.place(e))?;
+    let estimate = wcodec::estimate((&*input.name, &input.file), &options, &terminal)?;
     terminal.finish();
     if args.run.json {
         return report::print_json(&to_json(&estimate, args.layers));
@@ -29,7 +28,7 @@ pub(super) fn run(args: &EstimateArgs) -> Result<()> {
     let (source, count) = (estimate.source.name(), estimate.layers.len());
     report::print(&format!(
         "{}: {source}, {count} layers\n{}",
-        args.input.display(),
+        report::name(&args.input),
         conclusion(&estimate.total, estimate.sampled_bytes, estimate.elapsed),
     ))?;
     let layers: Vec<_> = estimate.layers.iter().map(|layer| ("", layer)).collect();
@@ -67,7 +66,7 @@ fn folder(args: &EstimateArgs, options: &EncodeOptions) -> Result<()> {
     }
     report::print(&format!(
         "{}: {} files, {} layers\n{}",
-        args.input.display(),
+        report::name(&args.input),
         files.len(),
         layers.len(),
         conclusion(&total, sampled, started.elapsed()),

@@ -1,7 +1,8 @@
 //! `wcodec extract`.
 
 use super::stream::{Input, Output};
-use crate::args::ExtractArgs;
+use crate::args::{ExtractArgs, Part};
+use crate::report;
 use crate::terminal::Terminal;
 use std::fs::File;
 use std::io::Write as _;
@@ -22,7 +23,8 @@ struct Array {
 pub(super) fn run(args: &ExtractArgs) -> Result<()> {
     let input = Input::open(&args.input)?;
     let place = |e| input.place(e);
-    let (limits, bases) = (super::limits(&args.limits), super::bases(&args.bases)?);
+    let (limits, bases) =
+        (super::limits(&args.limits), super::bases(&args.bases.bases, &args.bases.folders)?);
     let reader = Reader::open_with(&input.file, &limits, &bases).map_err(place)?;
     let found =
         reader.find(&args.layer).and_then(|index| Some((index, reader.layers().nth(index)?)));
@@ -39,22 +41,31 @@ pub(super) fn run(args: &ExtractArgs) -> Result<()> {
         Some(output) => output.clone(),
         None => {
             // A layer's name comes from the file: it must not lead out of the folder.
-            let name = layer.name.replace(['/', '\\'], "_");
-            let name = format!("{}.npy", name.trim_start_matches('.'));
+            let name = layer.name.replace(|c: char| matches!(c, '/' | '\\') || c.is_control(), "_");
+            let name = match name.trim_start_matches('.') {
+                "" => "layer",
+                name => name,
+            };
+            let name = format!("{name}.npy");
             wcodec::check_file_name(&name)?;
             PathBuf::from(name)
         }
     };
     // Decoding leaves nothing behind; from here on there is something to take away.
     let terminal = Terminal::new(true)?;
-    let mut target = Output::create(&output, args.force)?;
+    let mut target = Output::create_like(&output, args.force, &input)?;
     let file = target.file();
     wcodec::write_npy(file, array.element, &array.shape, &[])?;
     for piece in array.bytes.chunks(PIECE) {
         terminal.go_on()?;
         file.write_all(piece)?;
     }
-    target.commit(&terminal)
+    let to_stdout = target.is_stdout();
+    target.commit(&terminal)?;
+    match to_stdout {
+        true => Ok(()),
+        false => report::print(&report::name(&output)),
+    }
 }
 
 fn refusal(text: String) -> Error {
@@ -76,8 +87,8 @@ fn elements(
         return Ok(Array { element, shape, bytes: reader.decode_layer(index)? });
     }
     let (all_rows, all_cols) = layer.matrix();
-    let rows = args.rows.clone().unwrap_or(0..all_rows);
-    let cols = args.cols.clone().unwrap_or(0..all_cols);
+    let rows = args.rows.map_or(0..all_rows, |part| part.of(all_rows));
+    let cols = args.cols.map_or(0..all_cols, |part| part.of(all_cols));
     let bytes = reader.decode_slice(index, rows.clone(), cols.clone())?;
     // Blocks come as bytes, of which a row has another number. The slice does not cut them.
     let (_, row) = Layer::new("", element, shape).matrix();
@@ -98,15 +109,14 @@ fn numbers(
         return Err(refuse(format!("no rule makes floats of dtype {}", layer.dtype)));
     };
     let (all_rows, all_cols) = layer.matrix();
-    let within = |range: &Option<Range<u64>>, all: u64, what: &str| match range.clone() {
-        None => Ok(0..all),
-        Some(range) if range.start <= range.end && range.end <= all => Ok(range),
-        Some(Range { start, end }) => {
-            Err(refuse(format!("{what} {start}:{end} are not within 0:{all}")))
-        }
+    let within = |part: Option<Part>, all: u64, what: &str| match part
+        .map_or(0..all, |part| part.of(all))
+    {
+        range if range.start <= range.end && range.end <= all => Ok(range),
+        Range { start, end } => Err(refuse(format!("{what} {start}:{end} are not within 0:{all}"))),
     };
-    let rows = within(&args.rows, all_rows, "rows")?;
-    let cols = within(&args.cols, all_cols, "columns")?;
+    let rows = within(args.rows, all_rows, "rows")?;
+    let cols = within(args.cols, all_cols, "columns")?;
     // Small layers lie among other bytes, and have no rows there.
     let (blocks, held) = match reader.layer_array(index)? {
         Some(_) => (reader.decode_slice(index, rows.clone(), 0..all_cols)?, rows.clone()),

@@ -27,7 +27,7 @@ pub(super) fn run(args: &InfoArgs) -> Result<()> {
 fn system(json: bool) -> Result<()> {
     let level = Level::detect().name();
     let levels: Vec<&str> = Level::available().map(Level::name).collect();
-    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let threads = rayon::current_num_threads();
     let (major, minor) = wcodec::FORMAT_VERSION;
     let version = env!("CARGO_PKG_VERSION");
     if json {
@@ -48,7 +48,8 @@ fn system(json: bool) -> Result<()> {
 fn file(path: &Path, args: &InfoArgs) -> Result<()> {
     let input = Input::open(path)?;
     let place = |e| input.place(e);
-    let (limits, bases) = (super::limits(&args.limits), super::bases(&args.bases)?);
+    let (limits, bases) =
+        (super::limits(&args.limits), super::bases(&args.bases.bases, &args.bases.folders)?);
     let mut reader = Reader::open(&input.file, &limits).map_err(place)?;
     match reader.find_bases(&limits, &bases) {
         // They are not needed to look at a file, unless they were named.
@@ -111,7 +112,7 @@ fn file(path: &Path, args: &InfoArgs) -> Result<()> {
 
     report::print(&format!(
         "{}: {}, {} layers, {} blocks\n{original} -> {coded} bytes ({:.2} %)\nBLAKE3 {blake3}",
-        path.display(),
+        report::name(path),
         reader.source_kind().name(),
         layers.len(),
         reader.blocks(),

@@ -11,8 +11,9 @@ mod info;
 mod stream;
 mod verify;
 
-use crate::args::{Args, BaseArgs, CodecArgs, Command, LimitArgs};
+use crate::args::{Args, CodecArgs, Command, LimitArgs};
 use clap::CommandFactory as _;
+use std::path::PathBuf;
 use wcodec::{Bases, EncodeOptions, Limits, Result};
 
 /// Gives the exit code of a command that did not fail.
@@ -47,10 +48,10 @@ fn encode_options(codec: &CodecArgs) -> EncodeOptions {
     options
 }
 
-fn bases(args: &BaseArgs) -> Result<Bases> {
+fn bases(files: &[PathBuf], folders: &[PathBuf]) -> Result<Bases> {
     let mut bases = Bases::from_env();
-    args.bases.iter().try_for_each(|path| bases.add_file(path))?;
-    args.folders.iter().for_each(|folder| bases.add_folder(folder));
+    files.iter().try_for_each(|path| bases.add_file(path))?;
+    folders.iter().for_each(|folder| bases.add_folder(folder));
     Ok(bases)
 }
 

@@ -7,12 +7,12 @@ use crate::container::read_at::{ReadAt, read};
 use crate::container::reader::Reader;
 use crate::container::reader::work::Work;
 use crate::error::{Error, ErrorKind, Result};
+use crate::file::open_regular;
 use crate::limits::Limits;
 use crate::options::{Observer, go_on};
 use crate::stamp::Stamp;
 use std::collections::{HashMap, HashSet};
 use std::fmt;
-use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
@@ -165,11 +165,8 @@ impl fmt::Debug for Bases {
 impl Candidate {
     fn open(path: &Path) -> Result<Candidate> {
         let place = |e: std::io::Error| Error::from(e).in_file(path);
-        let file = File::open(path).map_err(place)?;
+        let file = open_regular(path)?;
         let meta = file.metadata().map_err(place)?;
-        if !meta.is_file() {
-            return Err(Error::argument("not a regular file").in_file(path));
-        }
         let stamp = Some(Stamp::of(&meta));
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let (path, source) = (Some(path.to_path_buf()), Arc::new(file));

@@ -1,32 +1,40 @@
 //! Output that appears whole or not at all: written to a temporary file beside the target, synced,
 //! renamed, and the folder synced.
 
+use super::output::OutputFile;
 use crate::error::{Error, Result};
 use std::fs::File;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::{Path, PathBuf, is_separator};
 #[cfg(unix)]
 use std::{fs::Permissions, os::unix::fs::PermissionsExt as _};
-use tempfile::NamedTempFile;
+use tempfile::TempPath;
 
 /// A file that does not exist under its name until [`AtomicFile::commit`]. Dropped before, it
 /// leaves nothing behind.
 pub struct AtomicFile {
-    temp: NamedTempFile,
-    target: PathBuf,
+    /// Called after what it will appear as.
+    file: OutputFile,
+    temp: TempPath,
     force: bool,
     /// The permissions that it appears with; without them those that it was made with.
     mode: Option<u32>,
 }
 
 impl AtomicFile {
-    /// Begins a file that will appear as `target`; an existing one is replaced only with `force`.
+    /// Begins a file that will appear as `target`; an existing one is replaced only with `force`, and a symbolic link
+    /// itself, not what it leads to.
     ///
     /// # Errors
     /// If the target exists and `force` is not set, if it is not a regular file, or if no
     /// temporary file can be made beside it.
     pub fn create(target: &Path, force: bool) -> Result<AtomicFile> {
-        AtomicFile::begin(target, force, None)
+        AtomicFile::begin(target, force, (0o666, None))
+    }
+
+    /// As [`AtomicFile::create`]. On Unix only those of the group and of the others may read it whose bits `readers` has.
+    pub(crate) fn create_for(target: &Path, force: bool, readers: u32) -> Result<AtomicFile> {
+        AtomicFile::begin(target, force, (0o600 | readers | readers >> 1, None))
     }
 
     /// As [`AtomicFile::create`]. On Unix the file gets the permission bits of `source`, which it is made of, and
@@ -35,33 +43,42 @@ impl AtomicFile {
     /// # Errors
     /// As [`AtomicFile::create`], or if the permissions of `source` cannot be read.
     pub fn create_like(target: &Path, force: bool, source: &File) -> Result<AtomicFile> {
-        AtomicFile::begin(target, force, mode_of(source)?)
+        AtomicFile::begin(target, force, (0o600, mode_of(source)?))
     }
 
-    fn begin(target: &Path, force: bool, mode: Option<u32>) -> Result<AtomicFile> {
+    /// The permission bits are those that the file is made with, which the process's umask lowers, and those that it
+    /// appears with if they are others.
+    fn begin(target: &Path, force: bool, (made, mode): (u32, Option<u32>)) -> Result<AtomicFile> {
         let place = |e: Error| e.in_file(target);
+        if target.as_os_str().as_encoded_bytes().last().is_some_and(|&b| is_separator(b.into())) {
+            return Err(place(Error::argument("is the name of a folder, expected that of a file")));
+        }
         match std::fs::metadata(target) {
+            Ok(meta) if meta.is_dir() => {
+                return Err(place(Error::argument("is a folder, expected a file")));
+            }
             Ok(meta) if !meta.is_file() => {
                 return Err(place(Error::argument("not a regular file")));
             }
-            Ok(_) if !force => return Err(place(already_exists())),
+            // A link that leads nowhere has the name all the same.
+            _ if !force && target.symlink_metadata().is_ok() => {
+                return Err(place(already_exists()));
+            }
             _ => {}
         }
         let mut builder = tempfile::Builder::new();
         builder.prefix(".wcodec-").suffix(".tmp");
         #[cfg(unix)]
-        {
-            // As a file opened the usual way; the process's umask applies.
-            let mode = if mode.is_some() { 0o600 } else { 0o666 };
-            builder.permissions(Permissions::from_mode(mode));
-        }
+        builder.permissions(Permissions::from_mode(made));
+        let _ = made;
         let temp = builder.tempfile_in(parent(target)).map_err(|e| place(e.into()))?;
-        Ok(AtomicFile { temp, target: target.to_path_buf(), force, mode })
+        let (file, temp) = temp.into_parts();
+        Ok(AtomicFile { file: OutputFile::new(file, target), temp, force, mode })
     }
 
     /// The file to write to.
-    pub fn file(&mut self) -> &mut File {
-        self.temp.as_file_mut()
+    pub fn file(&mut self) -> &mut OutputFile {
+        &mut self.file
     }
 
     /// Makes the file durable and gives it its name.
@@ -69,40 +86,18 @@ impl AtomicFile {
     /// # Errors
     /// If syncing or renaming fails, or the target has come to exist meanwhile.
     pub fn commit(self) -> Result<()> {
-        let AtomicFile { temp, target, force, mode } = self;
-        let place = |e: io::Error| Error::from(e).in_file(&target);
-        set_mode(temp.as_file(), mode);
-        temp.as_file().sync_all().map_err(place)?;
-        let renamed = if force { temp.persist(&target) } else { temp.persist_noclobber(&target) };
+        let AtomicFile { file, temp, force, mode } = self;
+        let target = file.path();
+        let place = |e: io::Error| Error::from(e).in_file(target);
+        set_mode(file.file(), mode);
+        file.file().sync_all().map_err(place)?;
+        let renamed = if force { temp.persist(target) } else { temp.persist_noclobber(target) };
         renamed.map_err(|e| match e.error.kind() {
-            io::ErrorKind::AlreadyExists => already_exists().in_file(&target),
+            io::ErrorKind::AlreadyExists => already_exists().in_file(target),
             _ => place(e.error),
         })?;
-        sync_folder(parent(&target)).map_err(place)
+        sync_folder(parent(target)).map_err(place)
     }
-}
-
-/// Asks for room for `len` bytes at once: a disk that is full shows before anything is written, and
-/// the file lies in few pieces. Where that cannot be done, nothing is; nor in memory, where it
-/// would only take time.
-pub(crate) fn reserve(file: &File, len: u64) -> io::Result<()> {
-    #[cfg(target_os = "linux")]
-    {
-        use rustix::fs::{FallocateFlags, fallocate, fstatfs};
-        use rustix::io::Errno;
-        /// `TMPFS_MAGIC` of linux/magic.h.
-        const TMPFS: u64 = 0x0102_1994;
-        let in_memory = fstatfs(file).is_ok_and(|fs| fs.f_type as u64 == TMPFS);
-        if len > 0
-            && !in_memory
-            && let Err(error @ (Errno::NOSPC | Errno::DQUOT)) =
-                fallocate(file, FallocateFlags::empty(), 0, len)
-        {
-            return Err(error.into());
-        }
-    }
-    let _ = (file, len);
-    Ok(())
 }
 
 /// Permission bits, without those that let a program run as somebody else.
@@ -128,7 +123,7 @@ fn set_mode(file: &File, mode: Option<u32>) {
 fn set_mode(_: &File, _: Option<u32>) {}
 
 fn already_exists() -> Error {
-    Error::argument("file exists (not overwritten without --force)")
+    Error::argument("file exists (not replaced unless forced)")
 }
 
 /// A path without links in the folders around the file, which itself may be one; `None` if there is no such folder.
@@ -159,12 +154,7 @@ pub(crate) fn parent(path: &Path) -> &Path {
     }
 }
 
-/// Makes a file durable that lies in a folder which [`sync_tree`] makes durable later, unless that does it.
-pub(crate) fn sync_in_tree(file: &File) -> io::Result<()> {
-    if cfg!(target_os = "linux") { Ok(()) } else { file.sync_all() }
-}
-
-/// As [`sync_in_tree`], of a folder.
+/// Makes a folder durable in one which [`sync_tree`] makes durable later, unless that does it.
 pub(crate) fn sync_folder_in_tree(folder: &Path) -> io::Result<()> {
     if cfg!(target_os = "linux") { Ok(()) } else { sync_folder(folder) }
 }

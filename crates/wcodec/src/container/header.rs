@@ -24,6 +24,11 @@ pub(crate) fn write(minor: u16) -> [u8; HEADER_LEN] {
     header
 }
 
+/// Whether a file begins as a `.wcodec` file of any version does.
+pub(crate) fn is_coded(start: &[u8]) -> bool {
+    start.starts_with(&MAGIC)
+}
+
 /// Checks the first bytes of a file, as many of the header's as there are. Returns the minor version.
 pub(crate) fn check(header: &[u8]) -> Result<u16> {
     let magic = header.iter().zip(&MAGIC);

@@ -13,6 +13,7 @@ pub(crate) mod footer;
 pub(crate) mod header;
 pub(crate) mod index;
 mod layout;
+pub(crate) mod output;
 pub(crate) mod read_at;
 pub(crate) mod reader;
 pub(crate) mod writer;

@@ -1,6 +1,7 @@
 //! Reading at positions, without a cursor: several threads may read one file.
 
 use crate::pool::{Bytes, Pool};
+use crate::stamp::changed;
 use std::borrow::Cow;
 use std::fs::File;
 use std::io;
@@ -47,7 +48,12 @@ impl ReadAt for File {
 
     #[cfg(unix)]
     fn read_exact_at(&self, buffer: &mut [u8], at: u64) -> io::Result<()> {
-        std::os::unix::fs::FileExt::read_exact_at(self, buffer, at)
+        let read = std::os::unix::fs::FileExt::read_exact_at(self, buffer, at);
+        // What is read lies within the size that the file had.
+        read.map_err(|error| match error.kind() {
+            io::ErrorKind::UnexpectedEof => changed(error.kind()),
+            _ => error,
+        })
     }
 
     #[cfg(windows)]
@@ -55,7 +61,7 @@ impl ReadAt for File {
         use std::os::windows::fs::FileExt as _;
         while !buffer.is_empty() {
             match self.seek_read(buffer, at) {
-                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+                Ok(0) => return Err(changed(io::ErrorKind::UnexpectedEof)),
                 Ok(count) => {
                     buffer = buffer.get_mut(count..).unwrap_or_default();
                     at += count as u64;
@@ -180,4 +186,18 @@ fn fill<R: ReadAt + ?Sized>(source: &R, at: u64, len: u64, buffer: &mut Vec<u8>)
     }
     buffer.resize(len, 0);
     source.read_exact_at(buffer, at)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_was_cut_is_told_so() {
+        let file = tempfile::tempfile().unwrap();
+        file.set_len(7).unwrap();
+        let error = file.read_exact_at(&mut [0; 4], 4).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof);
+        assert_eq!(error.to_string(), "changed while it was read");
+    }
 }

@@ -7,7 +7,7 @@ use crate::container::footer::SourceKind;
 use crate::container::read_at::ReadAt;
 use crate::container::reader::work::Work;
 use crate::error::{Error, Result};
-use crate::file::{open, open_file};
+use crate::file::{open_file, open_regular};
 use crate::folder::part::Part;
 use crate::folder::tree::decoded_name;
 use crate::folder::walk::{Found, walk};
@@ -99,7 +99,8 @@ pub fn diff_folders(
     let files = with_threads(options.threads, || {
         let work = Arc::<Work>::default();
         work.allow(0);
-        let file = |path: &Path| if path.is_dir() { Ok(None) } else { open(path).map(Some) };
+        let file =
+            |path: &Path| if path.is_dir() { Ok(None) } else { open_regular(path).map(Some) };
         let (of_a, of_b) = (file(a)?, file(b)?);
         let mut options = options.clone();
         let listed = [(a, &of_a), (b, &of_b)].map(|(path, file)| match file {

@@ -16,12 +16,12 @@ mod work;
 use crate::container::footer::SourceKind;
 use crate::container::read_at::ReadAt;
 use crate::container::reader::work::Work;
-use crate::error::{Error, Result};
+use crate::error::Result;
+use crate::file::open_regular;
 use crate::layer::Layer;
 use crate::options::{DecodeOptions, Observer, with_threads};
 pub use folders::{FileDiff, FolderDiff, are_folders, diff_folders};
 use side::Side;
-use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -235,6 +235,5 @@ pub fn diff_files(
     options: &DecodeOptions,
     observer: &dyn Observer,
 ) -> Result<Diff> {
-    let open = |path: &Path| File::open(path).map_err(|e| Error::from(e).in_file(path));
-    diff((a, &open(a)?), (b, &open(b)?), options, observer)
+    diff((a, &open_regular(a)?), (b, &open_regular(b)?), options, observer)
 }

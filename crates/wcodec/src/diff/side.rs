@@ -14,12 +14,23 @@ use crate::options::{DecodeOptions, Observer};
 use crate::source::{Listing, Located};
 use std::ops::Range;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Bytes of a unit that is kept: as many as those of layers that share a segment have.
+const KEPT_BYTES: u64 = 1 << 20;
+
+/// A unit that was decoded last.
+#[derive(Clone, Default)]
+struct Decoded {
+    range: Range<u64>,
+    bytes: Arc<[u8]>,
+}
 
 #[derive(Clone)]
 pub(super) struct Side<'a> {
     path: &'a Path,
     content: Arc<Content<&'a dyn ReadAt>>,
+    last: Arc<Mutex<Decoded>>,
     /// Where it begins in the content's original.
     start: u64,
     pub(super) kind: SourceKind,
@@ -72,7 +83,8 @@ impl<'a> Side<'a> {
             observer.warn(&format!("{}: {warning}", path.display()));
         }
         layers.sort_by_key(|located| located.at);
-        Ok(Side { path, content: Arc::new(content), start: 0, kind, entries, layers, bytes })
+        let (content, last) = (Arc::new(content), Arc::default());
+        Ok(Side { path, content, last, start: 0, kind, entries, layers, bytes })
     }
 
     /// The files of an archive, each with its layers as they are called in it.
@@ -84,6 +96,7 @@ impl<'a> Side<'a> {
             files.push(Side {
                 path: self.path,
                 content: Arc::clone(&self.content),
+                last: Arc::clone(&self.last),
                 start,
                 kind: entry.source.unwrap_or(SourceKind::Opaque),
                 entries: Vec::new(),
@@ -124,19 +137,45 @@ impl<'a> Side<'a> {
             Content::Plain(source) => {
                 read_with(source, range.start, range.end - range.start, buffer).map_err(Error::from)
             }
-            Content::Coded(reader) => reader.decode_allowed(range).map(|bytes| {
-                *buffer = bytes;
-                &buffer[..]
-            }),
+            Content::Coded(reader) => self.decode(reader, range, buffer).map(|()| &buffer[..]),
         };
         bytes.map_err(|error| error.in_file(self.path))
+    }
+
+    /// Part of a unit is taken out of the whole, which is kept: many small layers may lie in one.
+    fn decode(
+        &self,
+        reader: &Reader<&'a dyn ReadAt>,
+        range: Range<u64>,
+        buffer: &mut Vec<u8>,
+    ) -> Result<()> {
+        let unit = reader.unit_at(range.start)?;
+        let within = unit.start <= range.start && range.end <= unit.end && range != unit;
+        if !within || unit.end - unit.start > KEPT_BYTES {
+            *buffer = reader.decode_allowed(range)?;
+            return Ok(());
+        }
+        // Nothing is decoded while it is locked: threads that decode take other work meanwhile.
+        let lock = || self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = lock().clone();
+        let decoded = match known.range == unit {
+            true => known,
+            false => Decoded { bytes: reader.decode_allowed(unit.clone())?.into(), range: unit },
+        };
+        let place = |at: u64| (at - decoded.range.start) as usize;
+        buffer.clear();
+        buffer.extend_from_slice(&decoded.bytes[place(range.start)..place(range.end)]);
+        *lock() = decoded;
+        Ok(())
     }
 
     /// Bytes that are best read together, from byte `at` on.
     pub(super) fn unit_bytes(&self, at: u64) -> Result<u64> {
         match &*self.content {
             Content::Plain(_) => Ok(1),
-            Content::Coded(reader) => reader.unit_bytes(self.start + at),
+            Content::Coded(reader) => {
+                reader.unit_at(self.start + at).map(|unit| unit.end - unit.start)
+            }
         }
     }
 

@@ -38,7 +38,7 @@ pub fn estimate_folder(
 fn estimate_found(found: &Found, options: &EncodeOptions, part: &Part<'_>) -> Result<Estimate> {
     let started = Instant::now();
     found.read(|source| {
-        let (listing, warning) = source::list(source)?;
+        let (listing, warning) = source::list_named(&found.place, source)?;
         if let Some(warning) = warning {
             part.warn(&warning);
         }

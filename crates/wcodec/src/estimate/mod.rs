@@ -29,6 +29,7 @@ pub use folder::estimate_folder;
 use rayon::prelude::*;
 use sample::{Costs, choose, extrapolate};
 use std::ops::AddAssign;
+use std::path::Path;
 use std::time::{Duration, Instant};
 use wcodec_kernels::Level;
 
@@ -105,24 +106,27 @@ pub struct Estimate {
     pub elapsed: Duration,
 }
 
-/// Estimates what [`encode_to`](crate::encode_to) would make of what `source` holds, without bases. The
+/// Estimates what [`encode_to`](crate::encode_to) would make of the source, without bases. The
 /// result is the same on every machine.
 ///
 /// # Errors
-/// If `source` cannot be read, an option does not fit, or the observer stops the call.
+/// If the source cannot be read, an option does not fit, or the observer stops the call.
 pub fn estimate(
-    source: &impl ReadAt,
+    (path, source): (&Path, &impl ReadAt),
     options: &EncodeOptions,
     observer: &dyn Observer,
 ) -> Result<Estimate> {
     let started = Instant::now();
     options.check()?;
-    let (listing, warning) = source::list(source)?;
-    if let Some(warning) = warning {
-        observer.warn(&warning);
-    }
+    let estimate = || {
+        let (listing, warning) = source::list_named(path, source)?;
+        if let Some(warning) = warning {
+            observer.warn(&warning);
+        }
+        estimate_listed(source, &listing, options, observer)
+    };
     let mut estimate =
-        with_threads(options.threads, || estimate_listed(source, &listing, options, observer))?;
+        with_threads(options.threads, estimate).map_err(|error| error.in_file(path))?;
     estimate.elapsed = started.elapsed();
     Ok(estimate)
 }

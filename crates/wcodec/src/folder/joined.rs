@@ -1,6 +1,6 @@
 //! The files of a folder as one original.
 
-use super::walk::{Found, walk};
+use super::walk::{ANYBODY, Found, walk};
 use crate::container::entries::Entry;
 use crate::container::footer::SourceKind;
 use crate::container::read_at::ReadAt;
@@ -41,11 +41,13 @@ impl Joined {
     pub(super) fn list(&self, observer: &dyn Observer) -> Result<Listing> {
         let mut listing = Listing::new(SourceKind::Archive, Vec::new());
         let mut names = HashSet::new();
-        for (found, &end) in self.found.iter().zip(&self.ends) {
+        for (number, (found, &end)) in self.found.iter().zip(&self.ends).enumerate() {
             go_on(observer)?;
             let source = if found.is_folder() {
                 None
             } else {
+                // Of a file without bytes nothing will be read.
+                self.file(number)?;
                 let part = Part { joined: self, start: end - found.bytes, len: found.bytes };
                 Some(self.list_file(found, &part, (&mut listing, &mut names), observer)?)
             };
@@ -67,7 +69,7 @@ impl Joined {
         (listing, names): (&mut Listing, &mut HashSet<String>),
         observer: &dyn Observer,
     ) -> Result<SourceKind> {
-        let (of_file, warning) = source::list(part)?;
+        let (of_file, warning) = source::list_named(&found.place, part)?;
         if let Some(warning) = warning {
             observer.warn(&format!("{}: {warning}", found.path));
         }
@@ -84,12 +86,17 @@ impl Joined {
         Ok(of_file.kind)
     }
 
+    /// Who may read all of it: permission bits of the group and the others.
+    pub(super) fn readers(&self) -> u32 {
+        self.found.iter().fold(ANYBODY, |readers, found| readers & found.readers)
+    }
+
     /// Checks that no file was changed since the folder was looked through.
     pub(super) fn check(&self) -> Result<()> {
         self.found.iter().try_for_each(Found::check_now)
     }
 
-    fn file(&self, number: usize) -> io::Result<Arc<File>> {
+    fn file(&self, number: usize) -> Result<Arc<File>> {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(file) = open.get(&number) {
             return Ok(Arc::clone(file));
@@ -97,9 +104,7 @@ impl Joined {
         if open.len() >= MOST_OPEN {
             open.clear();
         }
-        let found = &self.found[number];
-        let file = Arc::new(File::open(&found.place)?);
-        found.check(&file.metadata()?)?;
+        let file = Arc::new(self.found[number].open()?);
         open.insert(number, Arc::clone(&file));
         Ok(file)
     }
@@ -118,9 +123,8 @@ impl ReadAt for Joined {
             };
             let most = usize::try_from(end - at).unwrap_or(usize::MAX);
             let (now, rest) = buffer.split_at_mut(most.min(buffer.len()));
-            let place = |e: io::Error| io::Error::new(e.kind(), format!("{}: {e}", found.path));
-            let read = self.file(number).and_then(|f| f.read_exact_at(now, at + found.bytes - end));
-            read.map_err(place)?;
+            let read = self.file(number)?.read_exact_at(now, at + found.bytes - end);
+            read.map_err(|e| Error::from(e).in_file(&found.place))?;
             at += now.len() as u64;
             buffer = rest;
         }

@@ -13,26 +13,27 @@ pub(crate) mod walk;
 pub use names::check_file_name;
 pub use tree::{decode_folder, encode_folder, verify_folder};
 
-use crate::container::commit::{AtomicFile, sync_in_tree};
+use crate::container::commit::AtomicFile;
 use crate::container::entries::Entry;
 use crate::container::footer::SourceKind;
+use crate::container::output::OutputFile;
 use crate::container::read_at::ReadAt;
 use crate::container::reader::Reader;
 use crate::error::{Error, Result};
-use crate::file::{encode_listed, open};
+use crate::file::{encode_listed, open_regular};
 use crate::limits::Limits;
 use crate::options::{DecodeOptions, EncodeOptions, Observer, go_on, with_threads};
 use crate::stats::{DecodeStats, EncodeStats};
 use joined::Joined;
 use new::NewFolder;
-use std::fs::File;
 use std::io::{self, Write};
 use std::path::Path;
 use std::time::Instant;
 
 /// Encodes a folder into one file, an archive: layers that several files have are stored once. It holds the
 /// files with their paths and whether they may be executed, and folders that hold nothing. Symbolic links
-/// are followed. The output appears as [`encode_file`](crate::encode_file)'s does; a `.wcodec` file in the folder
+/// are followed. The output appears as [`encode_file`](crate::encode_file)'s does, and on Unix nobody may
+/// read it who may not read all of the folder; a `.wcodec` file in the folder
 /// that it replaces is left out.
 ///
 /// # Errors
@@ -48,7 +49,7 @@ pub fn encode_archive(
 ) -> Result<EncodeStats> {
     let joined = Joined::of(folder, Some(output))?;
     options.bases.check_output(output)?;
-    let mut file = AtomicFile::create(output, options.force)?;
+    let mut file = AtomicFile::create_for(output, options.force, joined.readers())?;
     let stats = encode_joined(&joined, file.file(), options, observer)?;
     file.commit()?;
     Ok(stats)
@@ -60,7 +61,7 @@ pub fn encode_archive(
 /// As [`encode_archive`].
 pub fn encode_archive_to(
     folder: &Path,
-    output: &mut File,
+    output: &mut OutputFile,
     options: &EncodeOptions,
     observer: &dyn Observer,
 ) -> Result<EncodeStats> {
@@ -69,7 +70,7 @@ pub fn encode_archive_to(
 
 fn encode_joined(
     joined: &Joined,
-    output: &mut File,
+    output: &mut OutputFile,
     options: &EncodeOptions,
     observer: &dyn Observer,
 ) -> Result<EncodeStats> {
@@ -94,7 +95,7 @@ pub fn decode_archive(
     options: &DecodeOptions,
     observer: &dyn Observer,
 ) -> Result<DecodeStats> {
-    let source = open(input)?;
+    let source = open_regular(input)?;
     decode_archive_from(&source, folder, options, observer).map_err(|e| e.in_file(input))
 }
 
@@ -119,8 +120,7 @@ pub fn decode_archive_from(
         let places = places(reader.files());
         options.limits.check_places(source.size()?, reader.original_len(), places)?;
         let mut files = Files::new(new, reader.files(), observer);
-        let restored = reader.restore(&mut files, observer);
-        let mut stats = restored.map_err(|error| files.failed.take().unwrap_or(error))?;
+        let mut stats = reader.restore(&mut files, observer)?;
         files.finish()?.commit()?;
         stats.elapsed = started.elapsed();
         Ok(stats)
@@ -145,28 +145,25 @@ struct Files<'a, I> {
     folder: NewFolder,
     entries: I,
     /// The file that is written now, and the bytes that it still lacks.
-    current: Option<(File, &'a Entry, u64)>,
-    /// What [`Write`] cannot tell.
-    failed: Option<Error>,
+    current: Option<(OutputFile, u64)>,
     observer: &'a dyn Observer,
 }
 
 impl<'a, I: Iterator<Item = &'a Entry>> Files<'a, I> {
     fn new(folder: NewFolder, entries: I, observer: &'a dyn Observer) -> Files<'a, I> {
-        Files { folder, entries, current: None, failed: None, observer }
+        Files { folder, entries, current: None, observer }
     }
 
     fn put(&mut self, bytes: &[u8]) -> Result<usize> {
         while self.current.is_none() && self.begin()? {}
-        let Some((file, entry, left)) = &mut self.current else {
+        let Some((file, left)) = &mut self.current else {
             return Err(Error::argument("more bytes than the files have"));
         };
         let now = bytes.get(..usize::try_from(*left).unwrap_or(usize::MAX)).unwrap_or(bytes);
-        let place = |error: io::Error| Error::from(error).in_file(Path::new(&entry.path));
-        file.write_all(now).map_err(place)?;
+        file.write_all(now)?;
         *left -= now.len() as u64;
         if *left == 0 {
-            sync_in_tree(file).map_err(place)?;
+            file.sync_in_tree()?;
             self.current = None;
         }
         Ok(now.len())
@@ -182,9 +179,9 @@ impl<'a, I: Iterator<Item = &'a Entry>> Files<'a, I> {
         }
         let file = self.folder.file(&entry.path, entry.executable, entry.bytes)?;
         if entry.bytes == 0 {
-            sync_in_tree(&file)?;
+            file.sync_in_tree()?;
         } else {
-            self.current = Some((file, entry, entry.bytes));
+            self.current = Some((file, entry.bytes));
         }
         Ok(true)
     }
@@ -201,10 +198,7 @@ impl<'a, I: Iterator<Item = &'a Entry>> Write for Files<'a, I> {
         if bytes.is_empty() {
             return Ok(0);
         }
-        self.put(bytes).map_err(|error| {
-            self.failed = Some(error);
-            io::Error::other("a file of the folder was not written")
-        })
+        Ok(self.put(bytes)?)
     }
 
     fn flush(&mut self) -> io::Result<()> {

@@ -1,10 +1,11 @@
 //! A folder that appears whole or not at all: made beside the target, synced, and renamed.
 
 use super::names::check_file_name;
-use crate::container::commit::{parent, reserve, sync_folder, sync_folder_in_tree, sync_tree};
+use crate::container::commit::{parent, sync_folder, sync_folder_in_tree, sync_tree};
 use crate::container::entries::check_path;
+use crate::container::output::OutputFile;
 use crate::error::{Error, Result};
-use std::fs::{File, OpenOptions};
+use std::fs::OpenOptions;
 use std::io;
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
@@ -35,7 +36,7 @@ impl NewFolder {
             Ok(meta) => {
                 let empty = || std::fs::read_dir(target).map(|mut names| names.next().is_none());
                 if !(force && meta.is_dir() && empty().map_err(place)?) {
-                    let text = "exists; only an empty folder is replaced, with --force";
+                    let text = "exists; only an empty folder is replaced, if forced";
                     return Err(Error::argument(text).in_file(target));
                 }
             }
@@ -49,9 +50,9 @@ impl NewFolder {
         Ok(NewFolder { temp, root, target, current: String::new() })
     }
 
-    /// Makes an empty file, with room for so many bytes, and the folders around it. The caller passes it to
-    /// [`sync_in_tree`](crate::container::commit::sync_in_tree).
-    pub(super) fn file(&mut self, path: &str, executable: bool, bytes: u64) -> Result<File> {
+    /// Makes an empty file, with room for so many bytes, and the folders around it. The caller ends with
+    /// [`OutputFile::sync_in_tree`].
+    pub(super) fn file(&mut self, path: &str, executable: bool, bytes: u64) -> Result<OutputFile> {
         self.check(path)?;
         if let Some((folder, _)) = path.rsplit_once('/') {
             self.folders(folder)?;
@@ -66,7 +67,8 @@ impl NewFolder {
         }
         let _ = executable;
         let file = options.open(self.root.join(path)).map_err(|e| self.place(e, path))?;
-        reserve(&file, bytes).map_err(|e| self.place(e, path))?;
+        let file = OutputFile::new(file, self.target.join(path));
+        file.reserve(bytes)?;
         Ok(file)
     }
 

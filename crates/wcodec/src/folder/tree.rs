@@ -4,13 +4,13 @@ use super::new::NewFolder;
 use super::part::Part;
 use super::walk::{Found, walk};
 use crate::base::lasting::without_own;
-use crate::container::commit::sync_in_tree;
 use crate::container::read_at::{ReadAt, read_with};
 use crate::error::{Error, Result};
 use crate::file::{decode_to, encode_listed, verify};
 use crate::options::{DecodeOptions, EncodeOptions, Observer, go_on, with_threads};
 use crate::source::{self, Listing};
 use crate::stats::{DecodeStats, EncodeStats, Stats};
+use std::collections::HashMap;
 use std::fs::File;
 use std::io::Write as _;
 use std::path::Path;
@@ -41,7 +41,7 @@ pub fn encode_folder(
     let bases = without_own(&options.bases, sources, observer)?;
     let inner = EncodeOptions { threads: None, bases, ..options.clone() };
     let encode = |found: &Found, source: &File, new: &mut NewFolder, part: &Part<'_>| {
-        let (mut listing, warning) = source::list(source)?;
+        let (mut listing, warning) = source::list_named(&found.place, source)?;
         if let Some(warning) = warning {
             part.warn(&warning);
         }
@@ -54,7 +54,7 @@ pub fn encode_folder(
         }
         let mut file = new.file(&format!("{}{SUFFIX}", found.path), found.executable, 0)?;
         let stats = encode_listed(source, &listing, &mut file, &inner, part)?;
-        sync_in_tree(&file)?;
+        file.sync_in_tree()?;
         Ok(stats)
     };
     each_file(&all, (output, options.force), options.threads, observer, encode)
@@ -79,10 +79,19 @@ pub fn decode_folder(
         };
         let mut file = new.file(name, found.executable, 0)?;
         let stats = decode_to(source, &mut file, &inner, part)?;
-        sync_in_tree(&file)?;
+        file.sync_in_tree()?;
         Ok(stats)
     };
-    each_file(&walk(input, None)?, (output, options.force), options.threads, observer, decode)
+    let all = walk(input, None)?;
+    let mut names = HashMap::new();
+    for path in all.iter().map(|found| &*found.path) {
+        let name = decoded_name(path).unwrap_or(path);
+        if let Some(other) = names.insert(name, path) {
+            let text = format!("{other:?} and {path:?} would both become {name:?}");
+            return Err(Error::argument(text).in_file(input));
+        }
+    }
+    each_file(&all, (output, options.force), options.threads, observer, decode)
 }
 
 /// Checks every hash of the `.wcodec` files of a folder, as [`encode_folder`] makes it, by decoding them. Tells of each,
@@ -154,6 +163,6 @@ fn copy(found: &Found, source: &File, new: &mut NewFolder, part: &Part<'_>) -> R
         part.progress(at, size);
         go_on(part)?;
     }
-    sync_in_tree(&file)?;
+    file.sync_in_tree()?;
     Ok(Stats { original_bytes: size, coded_bytes: size, ..Stats::default() })
 }

@@ -3,7 +3,7 @@
 use crate::container::commit::location;
 use crate::container::entries::{check_path, path_order};
 use crate::error::{Error, Result};
-use crate::file::{open, open_file};
+use crate::file::{open_file, open_regular};
 use crate::limits::Limits;
 use crate::stamp::Stamp;
 use std::fs::{File, Metadata};
@@ -13,6 +13,9 @@ use std::path::{Path, PathBuf};
 /// Files and folders that a folder may hold: links can make few of them many.
 const MOST: usize = 1 << 20;
 
+/// The permission bits with which the group and the others may read a file.
+pub(super) const ANYBODY: u32 = 0o044;
+
 /// A file, or a folder that holds nothing.
 pub(crate) struct Found {
     /// Where it is in the folder, with `/` between the names.
@@ -21,6 +24,8 @@ pub(crate) struct Found {
     pub(crate) place: PathBuf,
     pub(crate) bytes: u64,
     pub(crate) executable: bool,
+    /// Who may read it, the folders around it being as they are: permission bits of the group and the others.
+    pub(super) readers: u32,
     /// `None` for a folder.
     stamp: Option<Stamp>,
 }
@@ -45,7 +50,7 @@ impl Found {
 
     /// Opens the file, if it is as it was found.
     pub(crate) fn open(&self) -> Result<File> {
-        let file = open(&self.place)?;
+        let file = open_regular(&self.place)?;
         let same = file.metadata().and_then(|meta| self.check(&meta));
         same.map_err(|e| Error::from(e).in_file(&self.place))?;
         Ok(file)
@@ -67,15 +72,19 @@ struct Waiting {
     place: PathBuf,
     /// What it and the folders around it are called without links, the outermost first.
     real: Vec<PathBuf>,
+    /// Who may come to what is in it.
+    readers: u32,
 }
 
 /// All files of a folder and all empty folders in it, in the order of their paths; without the `.wcodec` file
 /// that is to be replaced by the output.
 pub(crate) fn walk(root: &Path, output: Option<&Path>) -> Result<Vec<Found>> {
     let replaced = output.and_then(replaced);
-    let real = std::fs::canonicalize(root).map_err(|e| Error::from(e).in_file(root))?;
+    let place = |e: io::Error| Error::from(e).in_file(root);
+    let real = std::fs::canonicalize(root).map_err(place)?;
+    let readers = readers(&std::fs::metadata(root).map_err(place)?);
     let (path, place) = (String::new(), root.to_path_buf());
-    let mut waiting = vec![Waiting { path, place, real: vec![real] }];
+    let mut waiting = vec![Waiting { path, place, real: vec![real], readers }];
     let (mut found, mut looked_into) = (Vec::new(), 0);
     while let Some(folder) = waiting.pop() {
         looked_into += 1;
@@ -84,8 +93,8 @@ pub(crate) fn walk(root: &Path, output: Option<&Path>) -> Result<Vec<Found>> {
             names.retain(|name| real.join(name) != *replaced);
         }
         if names.is_empty() && !folder.path.is_empty() {
-            let Waiting { path, place, .. } = folder;
-            found.push(Found { path, place, bytes: 0, executable: false, stamp: None });
+            let Waiting { path, place, readers, .. } = folder;
+            found.push(Found { path, place, bytes: 0, executable: false, readers, stamp: None });
             continue;
         }
         for name in names {
@@ -140,6 +149,7 @@ fn look(
         _ => error.into(),
     })?;
     let place = place.to_path_buf();
+    let readers = folder.readers & readers(&meta);
     if meta.is_dir() {
         let mut real = folder.real.clone();
         let own = match real.last() {
@@ -150,15 +160,29 @@ fn look(
             return Err(Error::argument("symbolic link leads to a folder around it"));
         }
         real.push(own);
-        waiting.push(Waiting { path, place, real });
+        waiting.push(Waiting { path, place, real, readers });
     } else if meta.is_file() {
         let (bytes, executable) = (meta.len(), is_executable(&meta));
         let stamp = Some(Stamp::of(&meta));
-        found.push(Found { path, place, bytes, executable, stamp });
+        found.push(Found { path, place, bytes, executable, readers, stamp });
     } else {
         return Err(Error::argument("neither a file nor a folder"));
     }
     Ok(())
+}
+
+/// Who of the group and the others may read a file, or come to what is in a folder.
+#[cfg(unix)]
+fn readers(meta: &Metadata) -> u32 {
+    let mode = std::os::unix::fs::PermissionsExt::mode(&meta.permissions());
+    let bits = if meta.is_dir() { mode << 2 } else { mode };
+    bits & ANYBODY
+}
+
+/// Other systems have no such bits.
+#[cfg(not(unix))]
+fn readers(_: &Metadata) -> u32 {
+    ANYBODY
 }
 
 #[cfg(unix)]

@@ -15,6 +15,7 @@ pub use npy::write_npy;
 
 use crate::container::entries::Entry;
 use crate::container::footer::SourceKind;
+use crate::container::header;
 use crate::container::read_at::{ReadAt, read};
 use crate::error::{Error, Result};
 use crate::layer::Layer;
@@ -22,6 +23,7 @@ use crate::packing::Structs;
 use std::collections::HashMap;
 use std::io;
 use std::ops::Range;
+use std::path::Path;
 use window::Window;
 
 /// Layers of one file.
@@ -119,8 +121,14 @@ fn settle(found: Found<Listing>, format: &str) -> Result<(Listing, Option<String
 pub(crate) fn list(source: &impl ReadAt) -> Result<(Listing, Option<String>)> {
     let size = source.size()?;
     let start = read(source, 0, size.min(16))?;
-    if let Some(header) = safetensors::header(source, size, &start)? {
-        return settle(safetensors::list(&header, size).map_err(Fault::from), "safetensors");
+    if header::is_coded(&start) {
+        let warning = "a .wcodec file already; encoded once more as opaque bytes";
+        return Ok((Listing::opaque(), Some(warning.to_owned())));
+    }
+    if let Some(length) = safetensors::header_length(&start) {
+        let listing = safetensors::header(source, size, length)
+            .and_then(|header| Ok(safetensors::list(&header, size)?));
+        return settle(listing, "safetensors");
     }
     let mut window = Window::new(source, size);
     if gguf::is_gguf(&start) {
@@ -139,6 +147,30 @@ pub(crate) fn list(source: &impl ReadAt) -> Result<(Listing, Option<String>)> {
         Ok(false) => Ok((Listing::opaque(), None)),
         Err(fault) => settle(Err(fault), "ONNX"),
     }
+}
+
+/// What files of these endings are by their names. Other endings are of several formats, or of none.
+const ENDINGS: [(&str, &str); 6] = [
+    ("safetensors", "safetensors"),
+    ("gguf", "GGUF"),
+    ("npy", "npy"),
+    ("onnx", "ONNX"),
+    ("pt", "PyTorch"),
+    ("pth", "PyTorch"),
+];
+
+/// As [`list`], of a file with a name: if that tells of a format that the content is not, a warning does too.
+pub(crate) fn list_named(path: &Path, source: &impl ReadAt) -> Result<(Listing, Option<String>)> {
+    let (listing, warning) = list(source)?;
+    let ending = path.extension().unwrap_or_default();
+    let promised = ENDINGS.iter().find(|(of, _)| ending.eq_ignore_ascii_case(of));
+    let warning = warning.or_else(|| match (listing.kind, promised) {
+        (SourceKind::Opaque, Some((_, format))) => {
+            Some(format!("not a {format} file, though called so; kept as opaque bytes"))
+        }
+        _ => None,
+    });
+    Ok((listing, warning))
 }
 
 /// Names that no other layer of the file has. Some are made from a few bytes of the file, so all

@@ -3,10 +3,9 @@
 //! The header is parsed here, not by the `safetensors` crate: that one wants the whole file in
 //! memory and refuses dtypes that it does not know, which are bytes like any others to a codec.
 
-use super::{Listing, Located, arrange};
+use super::{Found, Listing, Located, arrange, broken};
 use crate::container::footer::SourceKind;
 use crate::container::read_at::{ReadAt, read};
-use crate::error::Result;
 use crate::layer::Layer;
 use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
@@ -15,14 +14,19 @@ use std::collections::HashSet;
 /// As the safetensors library has it.
 const MAX_HEADER: u64 = 100_000_000;
 
-/// The header's length and JSON, if the file looks like safetensors.
-pub(super) fn header(source: &impl ReadAt, size: u64, start: &[u8]) -> Result<Option<Vec<u8>>> {
-    let Some((length, rest)) = start.split_first_chunk::<8>() else { return Ok(None) };
+/// The header's length, if the file looks like safetensors.
+pub(super) fn header_length(start: &[u8]) -> Option<u64> {
+    let (length, rest) = start.split_first_chunk::<8>()?;
     let length = u64::from_le_bytes(*length);
-    if rest.first() != Some(&b'{') || length > MAX_HEADER || length > size - 8 {
-        return Ok(None);
+    (rest.first() == Some(&b'{') && length <= MAX_HEADER).then_some(length)
+}
+
+/// The header's JSON, `length` bytes of it.
+pub(super) fn header(source: &impl ReadAt, size: u64, length: u64) -> Found<Vec<u8>> {
+    if length > size.saturating_sub(8) {
+        return Err(broken!("its header of {length} bytes ends behind the end of the file"));
     }
-    Ok(Some(read(source, 8, length)?.into_owned()))
+    Ok(read(source, 8, length)?.into_owned())
 }
 
 /// The tensors that a header lists.

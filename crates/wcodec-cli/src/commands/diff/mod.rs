@@ -5,11 +5,13 @@
 mod json;
 mod text;
 
-use super::stream::Input;
+use super::stream::{Input, is_stream};
 use crate::args::DiffArgs;
 use crate::report;
 use crate::terminal::Terminal;
-use wcodec::{Bases, DecodeOptions, Diff, FolderDiff, Layer, LayerDiff, Relation, Result};
+use wcodec::{
+    Bases, DecodeOptions, Diff, ErrorKind, FolderDiff, Layer, LayerDiff, Relation, Result,
+};
 
 const IDENTICAL: u8 = 0;
 const DIFFERENT: u8 = 1;
@@ -24,17 +26,22 @@ pub(super) fn run(args: &DiffArgs) -> Result<u8> {
     let mut options = DecodeOptions::default();
     options.threads = args.run.threads;
     options.limits = super::limits(&args.limits);
-    options.bases = super::bases(&args.bases)?;
-    let terminal = Terminal::new(args.run.quiet)?;
-    let found = if wcodec::are_folders(&args.a, &args.b, &options.limits) {
-        Found::Folders(wcodec::diff_folders(&args.a, &args.b, &options, &terminal)?)
+    options.bases = super::bases(&args.bases.bases, &args.bases.folders)?;
+    let (a, b) = (args.a.as_path(), args.b.as_path());
+    let found = if wcodec::are_folders(a, b, &options.limits) {
+        let terminal = Terminal::new(args.run.quiet)?;
+        Found::Folders(wcodec::diff_folders(a, b, &options, &terminal)?)
     } else {
         add_each_other(args, &mut options.bases)?;
-        let (a, b) = (Input::open(&args.a)?, Input::open(&args.b)?);
-        let (a, b) = ((args.a.as_path(), &a.file as _), (args.b.as_path(), &b.file as _));
+        if is_stream(a) && is_stream(b) {
+            return Err(ErrorKind::Argument("standard input twice".to_owned()).into());
+        }
+        let (a, b) = (Input::open(a)?, Input::open(b)?);
+        // Signals are caught when there is nothing more to wait for.
+        let terminal = Terminal::new(args.run.quiet)?;
+        let (a, b) = ((&*a.name, &a.file as _), (&*b.name, &b.file as _));
         Found::Files(wcodec::diff(a, b, &options, &terminal)?)
     };
-    terminal.finish();
     let (printed, identical) = match &found {
         Found::Files(diff) => (
             match args.run.json {

@@ -26,7 +26,7 @@ pub(super) fn folders(diff: &FolderDiff, args: &DiffArgs) -> String {
         diff.files.iter().filter(|file| !file.folder && is(file)).count()
     };
     let root = |path: &Path, files: usize, bytes: u64| {
-        format!("{}: {files} files, {bytes} bytes\n", path.display())
+        format!("{}: {files} files, {bytes} bytes\n", report::name(path))
     };
     let mut text = root(&args.a, count(|file| file.in_a), bytes_a);
     text += &root(&args.b, count(|file| file.in_b), bytes_b);
@@ -157,7 +157,7 @@ fn shown<'a>(
 
 fn file(path: &Path, file: &DiffFile) -> String {
     let DiffFile { source, layers, original_bytes, .. } = file;
-    format!("{}: {}, {layers} layers, {original_bytes} bytes", path.display(), source.name())
+    format!("{}: {}, {layers} layers, {original_bytes} bytes", report::name(path), source.name())
 }
 
 /// What the files are to each other.

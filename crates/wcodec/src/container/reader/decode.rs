@@ -132,9 +132,16 @@ impl<R: ReadAt> Reader<R> {
                 }
             }
         }
-        let closed =
-            jobs.iter().zip(&loaded).filter(|(job, loaded)| closed_by_side(loaded.placed, job));
-        let side_blocks = Stats { blocks: closed.count() as u64, ..Stats::default() };
+        let mut side_blocks = Stats::default();
+        for (job, loaded) in jobs.iter().zip(&loaded) {
+            if closed_by_side(loaded.placed, job) {
+                let geometry = &loaded.placed.segment.geometry;
+                let number = geometry.side_number(geometry.group_of(job.bands.start));
+                let record = self.table.get(loaded.placed.first_block + number)?;
+                side_blocks.blocks += 1;
+                side_blocks.coded_bytes += u64::from(record.len);
+            }
+        }
         tasks
             .into_par_iter()
             .map(|task| self.decode_bands(task))

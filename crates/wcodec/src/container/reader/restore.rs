@@ -7,7 +7,7 @@ use crate::container::directory::Part;
 use crate::container::entries::{Entry, FileHashes, path_order};
 use crate::container::read_at::ReadAt;
 use crate::error::{Error, ErrorKind, Result, corrupt};
-use crate::options::{Observer, go_on};
+use crate::options::{Observer, Quiet, go_on};
 use crate::stats::Stats;
 use std::io::Write;
 
@@ -40,6 +40,47 @@ impl<R: ReadAt> Reader<R> {
         self.restore(&mut std::io::sink(), observer)
     }
 
+    /// All damage: for each layer, or other piece of the file, that does not decode, its first error, in the order of the file.
+    /// If all of them decode, what else [`Reader::verify`] finds; nothing if the file is sound.
+    ///
+    /// # Errors
+    /// If reading fails, a base is missing, or the observer stops the call.
+    pub fn find_damage(&self, observer: &dyn Observer) -> Result<Vec<Error>> {
+        self.check_bases()?;
+        let total = self.original_len();
+        self.work.allow(total);
+        let mut damage: Vec<Error> = Vec::new();
+        let mut out = Vec::new();
+        for part in self.parts.all() {
+            let decoded = self.batches(std::slice::from_ref(part)).try_for_each(|batch| {
+                go_on(observer)?;
+                let batch = batch?;
+                out.resize(to_len(batch.iter().map(Unit::bytes).sum())?, 0);
+                self.decode_units(&batch, &mut out).map(|_| ())
+            });
+            match decoded {
+                // A layer may have many pieces.
+                Err(error) if error.is_damage() => {
+                    let layer = error.layer();
+                    if layer.is_none() || damage.last().is_none_or(|last| last.layer() != layer) {
+                        damage.push(error);
+                    }
+                }
+                decoded => decoded?,
+            }
+            observer.progress(part.bytes.end, total);
+        }
+        if damage.is_empty()
+            && let Err(error) = self.verify(&Quiet(observer))
+        {
+            if !error.is_damage() {
+                return Err(error);
+            }
+            damage.push(error);
+        }
+        Ok(damage)
+    }
+
     /// The files of an archive, and its folders that hold nothing, in the order of their paths; none if the
     /// file is no archive.
     pub fn files(&self) -> impl ExactSizeIterator<Item = &Entry> {
@@ -52,7 +93,7 @@ impl<R: ReadAt> Reader<R> {
         self.entries.binary_search_by(|entry| path_order(&entry.path, path)).ok()
     }
 
-    /// Restores one file of an archive.
+    /// Restores one file of an archive. Its coded bytes are those of its blocks, also of blocks that it shares.
     ///
     /// # Errors
     /// If there is no such file, it is a folder, reading or writing fails, a base is missing, a block is damaged,
@@ -111,9 +152,7 @@ impl<R: ReadAt> Reader<R> {
             done += ready.len() as u64;
             observer.progress(done, total);
             go_on(observer)?;
-            let mut part = decoded?;
-            part.coded_bytes = 0;
-            stats += part;
+            stats += decoded?;
             std::mem::swap(&mut ready, &mut next);
         }
         hasher.update_rayon(&ready);

@@ -8,6 +8,7 @@ use crate::error::Result;
 use crate::options::Watch;
 use crate::stats::Stats;
 use rayon::prelude::*;
+use std::ops::Range;
 
 /// A piece of the original that is decoded as one.
 pub(super) enum Unit {
@@ -36,15 +37,18 @@ impl<R: ReadAt> Reader<R> {
         }
     }
 
-    /// Bytes that are decoded as one where byte `at` of the original lies: those of the first band or of
-    /// the packing there. Ranges that begin and end with them have nothing decoded twice.
-    pub(crate) fn unit_bytes(&self, at: u64) -> Result<u64> {
-        let Some(part) = self.parts.within(at..at + 1).first() else { return Ok(1) };
+    /// What is decoded as one where byte `at` of the original lies: the band or the packing there. Ranges that begin and
+    /// end with such ones have nothing decoded twice.
+    pub(crate) fn unit_at(&self, at: u64) -> Result<Range<u64>> {
+        let Some(part) = self.parts.within(at..at + 1).first() else { return Ok(at..at + 1) };
         if part.packing.is_some() {
-            return Ok(part.bytes.end - part.bytes.start);
+            return Ok(part.bytes.clone());
         }
-        let band = self.placed(part.segments.start)?.segment.geometry.bands_bytes(&(0..1));
-        Ok((band.end - band.start).max(1))
+        let geometry = &self.placed(part.segments.start)?.segment.geometry;
+        let element = (at - part.bytes.start) / geometry.element.size() as u64;
+        let band = geometry.blocks_of(element, element).next().map_or(0, |(band, _)| band);
+        let bytes = geometry.bands_bytes(&(band..band + 1));
+        Ok(part.bytes.start + bytes.start..part.bytes.start + bytes.end)
     }
 
     /// What a layer is decoded in; `None` if it shares its segment with other bytes.
