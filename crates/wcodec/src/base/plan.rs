@@ -15,7 +15,7 @@ use rayon::prelude::*;
 use wcodec_kernels::{Sorted, Steps};
 
 /// A class takes time of a decoder, whatever it has: it must save more than one part in this of all bits.
-const CLASS_GAIN: u64 = 1000;
+const CLASS_GAIN: u64 = 500;
 /// A plane that would not be coded without classes must become smaller by one part in this.
 const RAW_GAIN: u64 = 100;
 /// Most tables of all planes.

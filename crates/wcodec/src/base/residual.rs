@@ -15,6 +15,8 @@ use wcodec_kernels::{ALIAS_SYMBOLS, ByteCounts, Level, Prediction, extract_bytes
 const GAIN: u64 = 500;
 /// A plane of more symbols than an alias table has must save more than one part in this.
 const WIDE_GAIN: u64 = 200;
+/// And one part in this of all bits: it takes as long however little it has.
+const WIDE_LEAST: u64 = 2000;
 /// About what a table takes for each of its symbols.
 const SYMBOL_BITS: u64 = 6;
 /// Elements whose fields are taken at a time.
@@ -153,7 +155,9 @@ pub(crate) fn first_width(
     let price = |width: u32| {
         let low = element.bits() - width;
         let ((first, is_wide), (second, second_is_wide)) = (plane(low, width), plane(0, low));
-        (first + second) / WIDE_GAIN * (WIDE_GAIN + is_wide + second_is_wide)
+        let all = sampled as u64 * u64::from(element.bits()) * BIT;
+        let least = (first + second) / WIDE_GAIN + all / WIDE_LEAST;
+        first + second + (is_wide + second_is_wide) * least
     };
     let first = *widths.start();
     widths.min_by_key(|&width| price(width)).unwrap_or(first)
