@@ -4,6 +4,7 @@
 mod support;
 
 use std::path::Path;
+use support::gguf::{Gguf, with_contexts};
 use support::{Rng, bf16, safetensors, scaled, tensor, with_means};
 use wcodec::{
     Effort, ElementType, EncodeOptions, ErrorKind, Estimate, Observer, Result, SourceKind,
@@ -49,6 +50,21 @@ fn small_files_are_estimated_as_they_are_encoded() {
         assert_eq!(layer("means").means_saved_bytes > 5000, tried);
         let sum: u64 = estimate.layers.iter().map(|(_, e)| e.expected_bytes).sum();
         assert!(sum <= estimate.total.expected_bytes);
+    }
+}
+
+#[test]
+fn blocks_with_pivots_and_contexts_are_estimated_too() {
+    let mut rng = Rng::new(3);
+    let tensors = ["Q8_0", "Q4_1", "Q6_K"].map(|name| with_contexts(&mut rng, name, 700, 1024));
+    let file = Gguf::new(tensors.to_vec()).build();
+    for effort in [Effort::Fast, Effort::Default] {
+        let mut options = EncodeOptions::default();
+        options.effort = effort;
+        let found = estimate(&file, &options, &()).unwrap().total.expected_bytes;
+        let (coded, _) = encode_bytes(&file, &options, &()).unwrap();
+        let off = found.abs_diff(coded.len() as u64);
+        assert!(off < coded.len() as u64 / 30, "{effort:?}: {found} for {}", coded.len());
     }
 }
 

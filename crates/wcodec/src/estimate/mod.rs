@@ -23,6 +23,7 @@ use crate::options::{EncodeOptions, Observer, Watch, with_threads};
 use crate::planes::extract;
 use crate::pool::Pool;
 use crate::source::{self, Listing};
+use crate::version::FORMAT_VERSION;
 use crate::writer::{Job, PackingContexts};
 use elements::Elements;
 pub use folder::estimate_folder;
@@ -177,7 +178,7 @@ fn estimate_listed(
         segments[copy.segment as usize] = Costs::default();
     }
 
-    let container = ContainerWriter::new(std::io::sink(), 0)?.finish(
+    let container = ContainerWriter::new(std::io::sink(), FORMAT_VERSION.1)?.finish(
         &directory,
         listing.kind,
         size,
