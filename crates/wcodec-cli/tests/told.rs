@@ -4,24 +4,8 @@
 mod support;
 
 use serde_json::Value;
-use std::path::Path;
-use std::process::{Command, Output};
-use support::{fails, files, model, ok, wcodec};
-use tempfile::TempDir;
-
-/// A folder with `model.safetensors`, and `m.wcodec` that was made of it.
-fn folder() -> TempDir {
-    let folder = tempfile::tempdir().unwrap();
-    std::fs::write(folder.path().join("model.safetensors"), model()).unwrap();
-    ok(&wcodec(&["encode", "model.safetensors", "-o", "m.wcodec"], folder.path()));
-    folder
-}
-
-fn command(args: &[&str], folder: &Path) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_wcodec"));
-    command.args(args).current_dir(folder);
-    command
-}
+use std::process::Output;
+use support::{command, fails, files, folder, model, ok, wcodec};
 
 /// Asserts that it worked, and what it told on standard error, in one line.
 fn warns(output: &Output, text: &str) {

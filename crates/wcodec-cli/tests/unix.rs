@@ -11,21 +11,11 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
-use support::{fails, files, model, ok, wcodec};
-use tempfile::TempDir;
-
-/// A folder with `model.safetensors`, and `m.wcodec` that was made of it.
-fn folder() -> TempDir {
-    let folder = tempfile::tempdir().unwrap();
-    std::fs::write(folder.path().join("model.safetensors"), model()).unwrap();
-    ok(&wcodec(&["encode", "model.safetensors", "-o", "m.wcodec"], folder.path()));
-    folder
-}
+use support::{command, fails, files, folder, model, ok, wcodec};
 
 fn spawn(args: &[&str], folder: &Path) -> Child {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_wcodec"));
-    command.args(args).current_dir(folder).stdout(Stdio::piped()).stderr(Stdio::piped());
-    command.spawn().unwrap()
+    let mut command = command(args, folder);
+    command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
 }
 
 #[test]

@@ -2,9 +2,25 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use tempfile::TempDir;
+
+pub(crate) fn command(args: &[&str], folder: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_wcodec"));
+    command.args(args).current_dir(folder);
+    command
+}
 
 pub(crate) fn wcodec(args: &[&str], folder: &Path) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_wcodec")).args(args).current_dir(folder).output().unwrap()
+    command(args, folder).output().unwrap()
+}
+
+/// A folder with `model.safetensors`, and `m.wcodec` that was made of it.
+#[allow(dead_code, reason = "some tests begin with an empty folder")]
+pub(crate) fn folder() -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("model.safetensors"), model()).unwrap();
+    ok(&wcodec(&["encode", "model.safetensors", "-o", "m.wcodec"], folder.path()));
+    folder
 }
 
 pub(crate) fn model() -> Vec<u8> {
