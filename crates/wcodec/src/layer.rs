@@ -31,6 +31,11 @@ impl Layer {
         ElementType::from_name(&self.dtype)
     }
 
+    /// What its bytes are compared and predicted as: elements; bytes, if the dtype is one of blocks or not known.
+    pub(crate) fn element_or_bytes(&self) -> ElementType {
+        self.element().unwrap_or(ElementType::Bytes)
+    }
+
     /// Elements, if the shape's product fits.
     #[must_use]
     pub fn elements(&self) -> Option<u64> {

@@ -107,7 +107,7 @@ impl Matcher {
         if layer.bytes == 0 {
             return Ok(None);
         }
-        let element = predicted_as(layer);
+        let element = layer.element_or_bytes();
         self.work.allow(layer.bytes);
         let read_base = |base: u8, at: u64, len: u64| -> Result<Vec<u8>> {
             let base = self.bases.get(usize::from(base));
@@ -119,11 +119,6 @@ impl Matcher {
     }
 }
 
-/// The elements of a layer; of blocks and others that are no elements, the bytes.
-fn predicted_as(layer: &Layer) -> ElementType {
-    layer.element().unwrap_or(ElementType::Bytes)
-}
-
 /// The layers of all bases.
 fn known_layers(bases: &[Arc<OpenBase>]) -> Result<KnownLayers> {
     let mut known = KnownLayers::default();
@@ -132,7 +127,7 @@ fn known_layers(bases: &[Arc<OpenBase>]) -> Result<KnownLayers> {
         let files = FileEnds::of(&listing.entries);
         for Located { layer, at, .. } in &listing.layers {
             let (path, name) = files.split(*at, &layer.name);
-            let element = predicted_as(layer);
+            let element = layer.element_or_bytes();
             known.add(number, &Named { layer, element, at: *at, path, name });
         }
     }

@@ -1,7 +1,7 @@
 //! From two files to what differs between them: what is to be measured, and what that says of each layer.
 
 use super::pairs::{Pairs, Partner};
-use super::side::{Side, element_of};
+use super::side::Side;
 use super::tally::{Measured, Parts};
 use super::work::{Outcome, Task, Work};
 use super::{Diff, DiffFile, LayerDiff, Relation};
@@ -63,7 +63,7 @@ fn task<'a>(own: &'a Located, partner: Partner, a: &'a Side<'_>) -> Task<'a> {
     let fits = |layout: &&Layout| layout.structs(&own.layer).is_ok();
     let parts = match layouts.filter(|_| own.layer.element().is_none()).find(fits) {
         Some(layout) => Parts::Structs(layout),
-        None => Parts::Elements(element_of(&own.layer)),
+        None => Parts::Elements(own.layer.element_or_bytes()),
     };
     let a = theirs.map(|theirs| theirs.at);
     Task { parts, bytes: own.layer.bytes, b: own.at, a, flip, outside: false }

@@ -1,6 +1,6 @@
 //! Which layers of two files are compared with each other.
 
-use super::side::{Side, element_of};
+use super::side::Side;
 use crate::base::known::{MOST_TRIED, NAMED_GAIN, OTHER_GAIN};
 use crate::base::matching::distance;
 use crate::base::residual;
@@ -84,7 +84,7 @@ impl Matcher<'_> {
             if form(layer) != form(other) {
                 continue;
             }
-            let (element, theirs) = (element_of(layer), element_of(other));
+            let (element, theirs) = (layer.element_or_bytes(), other.element_or_bytes());
             let mut flip = Some(false);
             if element != theirs {
                 let own = self.b.sample(number)?;
@@ -128,10 +128,11 @@ impl Matcher<'_> {
 
     /// The place among these layers of A of the one that a layer of B is most like.
     fn nearest(&self, number: usize, free: &[Free]) -> Result<Option<(usize, bool)>> {
-        let (own, element) = (self.b.sample(number)?, element_of(&self.b.layers[number].layer));
+        let (own, element) =
+            (self.b.sample(number)?, self.b.layers[number].layer.element_or_bytes());
         let mut samples = Vec::with_capacity(free.len());
         for one in free {
-            let theirs = element_of(&self.a.layers[one.number].layer);
+            let theirs = self.a.layers[one.number].layer.element_or_bytes();
             let sample = match one.sample.get() {
                 Some(sample) => sample,
                 None => {

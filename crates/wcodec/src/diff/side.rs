@@ -7,7 +7,6 @@ use crate::container::footer::SourceKind;
 use crate::container::read_at::{ReadAt, read_with};
 use crate::container::reader::Reader;
 use crate::container::reader::work::Work;
-use crate::dtype::ElementType;
 use crate::error::{Error, Result};
 use crate::layer::Layer;
 use crate::options::{DecodeOptions, Observer};
@@ -182,7 +181,7 @@ impl<'a> Side<'a> {
     /// What the layer of this number is compared by before its partner is known.
     pub(super) fn sample(&self, number: usize) -> Result<Vec<u8>> {
         let Located { layer, at, .. } = &self.layers[number];
-        matching::sample(layer.bytes, element_of(layer), |offset, len| {
+        matching::sample(layer.bytes, layer.element_or_bytes(), |offset, len| {
             let start = at + offset;
             let mut buffer = Vec::new();
             Ok(self.read(start..start + len, &mut buffer)?.to_vec())
@@ -204,9 +203,4 @@ impl<'a> Side<'a> {
         }
         ranges
     }
-}
-
-/// Bytes, if the codec does not know the dtype.
-pub(super) fn element_of(layer: &Layer) -> ElementType {
-    layer.element().unwrap_or(ElementType::Bytes)
 }
