@@ -119,8 +119,6 @@ pub struct DecodeSpace {
     unsorted: Vec<Vec<u8>>,
     /// Elements of pieces.
     pieces: Lines,
-    #[cfg(target_arch = "x86_64")]
-    bytes: x86_64::avx512::BytesSpace,
 }
 
 impl<'a> Block<'a> {
@@ -222,59 +220,55 @@ pub fn decode_blocks(
 ) -> Vec<Result<(), BlockError>> {
     blocks.iter().for_each(|block| block.check(level, buffers));
     let mut target = Target { level, blocks, buffers, each };
-    let mut verdicts = Vec::with_capacity(blocks.len());
-    while verdicts.len() < blocks.len() {
-        let first = verdicts.len();
+    let mut verdicts = vec![None; blocks.len()];
+    match level.set() {
         #[cfg(target_arch = "x86_64")]
-        if level.set() == Set::Avx512
-            && let Some(done) =
-                x86_64::avx512::decode_bytes(level, first, &mut target, &mut space.bytes)
-        {
-            verdicts.extend(done);
-            continue;
+        Set::Avx512 => {
+            x86_64::avx512::decode_fused(level, &mut target, &mut space.pieces, &mut verdicts);
         }
         #[cfg(target_arch = "x86_64")]
-        if let Some(done) = match level.set() {
-            Set::Avx512 => {
-                x86_64::avx512::decode_fused(level, first, &mut target, &mut space.pieces)
-            }
-            Set::Avx2 => x86_64::avx2::decode_fused(level, first, &mut target, &mut space.pieces),
-            Set::Scalar => None,
-        } {
-            verdicts.extend(done);
-            continue;
+        Set::Avx2 => {
+            x86_64::avx2::decode_fused(level, &mut target, &mut space.pieces, &mut verdicts);
         }
-        let count = at_once(&blocks[first..]);
-        decode_stepwise(level, first..first + count, &mut target, space, &mut verdicts);
+        _ => {}
     }
-    verdicts
+    let open: Vec<usize> = (0..blocks.len()).filter(|&number| verdicts[number].is_none()).collect();
+    let mut open = &open[..];
+    while !open.is_empty() {
+        let (now, later) = open.split_at(at_once(blocks, open));
+        decode_stepwise(level, now, &mut target, space, &mut verdicts);
+        open = later;
+    }
+    verdicts.into_iter().map(|verdict| verdict.unwrap_or(Ok(()))).collect()
 }
 
-/// How many of the blocks are decoded stepwise at once: memory is bounded, whatever planes they have.
-fn at_once(blocks: &[Block<'_>]) -> usize {
-    let sums = blocks.iter().take(STREAMS_AT_ONCE).scan(0, |sum, block| {
+/// How many of the blocks with these numbers are decoded stepwise at once: memory is bounded, whatever planes they have.
+fn at_once(blocks: &[Block<'_>], numbers: &[usize]) -> usize {
+    let sums = numbers.iter().take(STREAMS_AT_ONCE).scan(0, |sum, &number| {
+        let block = &blocks[number];
         *sum += block.coded().count() * block.elements();
         Some(*sum)
     });
     sums.take_while(|&sum| sum <= MAX_SYMBOLS).count().max(1)
 }
 
-/// First all streams of the blocks, then block after block.
+/// First all streams of the blocks with these numbers, then block after block.
 fn decode_stepwise(
     level: Level,
-    numbers: Range<usize>,
+    numbers: &[usize],
     target: &mut Target<'_, '_>,
     space: &mut DecodeSpace,
-    verdicts: &mut Vec<Result<(), BlockError>>,
+    verdicts: &mut [Option<Result<(), BlockError>>],
 ) {
-    let blocks = &target.blocks[numbers.clone()];
-    let count: usize = blocks.iter().map(|block| block.coded().count()).sum();
+    let blocks = target.blocks;
+    let count = numbers.iter().map(|&number| blocks[number].coded().count()).sum();
     if space.symbols.len() < count {
         space.symbols.resize_with(count, Vec::new);
     }
     let mut free = space.symbols.iter_mut();
     let mut streams = Vec::with_capacity(count);
-    for block in blocks {
+    for &number in numbers {
+        let block = &blocks[number];
         let Block { rows, cols, .. } = *block;
         for ((_, coded), out) in block.coded().zip(&mut free) {
             if out.len() < block.elements() + PADDING {
@@ -285,10 +279,10 @@ fn decode_stepwise(
     }
     let mut results = decode_rows(level, &mut streams, &mut space.streams).into_iter();
     let mut used = 0;
-    for (number, block) in numbers.zip(blocks) {
+    for &number in numbers {
         let mut verdict = Ok(());
-        let coded = block.coded().count();
-        for ((plane, ..), result) in block.coded().zip(&mut results) {
+        let coded = blocks[number].coded().count();
+        for ((plane, ..), result) in blocks[number].coded().zip(&mut results) {
             if let Err(error) = result {
                 verdict = verdict.and(Err(BlockError { plane, error }));
             }
@@ -297,7 +291,7 @@ fn decode_stepwise(
             finish(level, number, used..used + coded, target, space);
         }
         used += coded;
-        verdicts.push(verdict);
+        verdicts[number] = Some(verdict);
     }
 }
 

@@ -57,28 +57,30 @@ pub(crate) fn all_ok<T, E, const N: usize>(results: [Result<T, E>; N]) -> Result
 /// `$table` is what a step decodes with; `$of` finds it in a [`DecodeTable`](crate::DecodeTable), or
 /// makes it from one. With a `$generic` constant, lanes and `store` have that parameter.
 macro_rules! drive {
-    (features: $features:literal, $(generic: $generic:ident,)? table: $table:ty, of: $of:expr, symbols: $symbols:ty) => {
+    (features: $features:literal, $(generic: $generic:ident: $of_generic:ty,)? table: $table:ty, of: $of:expr, symbols: $symbols:ty) => {
         /// Decodes full steps of `N` streams in turn. `table(stream, step)` tells what each step
         /// decodes with, `sink(stream, step, table, symbols)` gets what it gives.
         #[inline]
         #[target_feature(enable = $features)]
-        pub(super) fn run<'t, $(const $generic: usize,)? const N: usize>(
+        pub(super) fn run<'t, $(const $generic: $of_generic,)? const N: usize>(
             lanes: &mut [Lanes<'_ $(, $generic)?>; N],
             steps: std::ops::Range<usize>,
             table: impl Fn(usize, usize) -> &'t $table,
             mut sink: impl FnMut(usize, usize, &$table, $symbols),
         ) {
             const { assert!(N <= 4) };
+            // A compiler keeps copies in registers; the address of the caller's is known to other code.
+            let mut own = *lanes;
             let mut step = steps.start;
             while step < steps.end {
-                let safe = lanes.iter().map(Lanes::safe_steps).min().unwrap_or(0);
+                let safe = own.iter().map(Lanes::safe_steps).min().unwrap_or(0);
                 // Written out for each stream: states must stay in registers, and a loop over `N`
                 // is not always unrolled.
                 macro_rules! step_of {
                     ($near_end:literal, $step:expr, $n:literal) => {
                         if $n < N {
                             let table = table($n, $step);
-                            let symbols = lanes[$n].step::<$near_end>(table, u32::MAX);
+                            let symbols = own[$n].step::<$near_end>(table, u32::MAX);
                             sink($n, $step, table, symbols);
                         }
                     };
@@ -101,11 +103,12 @@ macro_rules! drive {
                 }
                 step = end;
             }
+            *lanes = own;
         }
 
         /// Decodes the tail steps of a stream, which have fewer lanes, into `out`.
         #[target_feature(enable = $features)]
-        pub(super) fn tail<'t $(, const $generic: usize)?>(
+        pub(super) fn tail<'t $(, const $generic: $of_generic)?>(
             lanes: &mut Lanes<'_ $(, $generic)?>,
             steps: $crate::Steps,
             table: impl Fn(usize) -> &'t $table,
@@ -127,7 +130,7 @@ macro_rules! drive {
 
         /// Decodes `N` streams of 32 lanes side by side and sets their verdicts.
         #[target_feature(enable = $features)]
-        pub(super) fn decode_group<$(const $generic: usize,)? const N: usize>(
+        pub(super) fn decode_group<$(const $generic: $of_generic,)? const N: usize>(
             jobs: [&mut (&mut $crate::StreamJob<'_>, &mut Result<(), $crate::StreamError>); N],
         ) {
             // Tables, or references to them.
@@ -147,7 +150,7 @@ macro_rules! drive {
 
         #[inline]
         #[target_feature(enable = $features)]
-        fn decode_with<'t, $(const $generic: usize,)? const N: usize>(
+        fn decode_with<'t, $(const $generic: $of_generic,)? const N: usize>(
             mut jobs: [&mut (&mut $crate::StreamJob<'_>, &mut Result<(), $crate::StreamError>); N],
             table: impl Fn(usize, usize) -> &'t $table,
         ) {
@@ -197,7 +200,7 @@ macro_rules! drive {
         /// Decodes more steps of some of the streams.
         #[inline]
         #[target_feature(enable = $features)]
-        fn go_on<'t, $(const $generic: usize,)? const M: usize, const N: usize>(
+        fn go_on<'t, $(const $generic: $of_generic,)? const M: usize, const N: usize>(
             streams: [usize; M],
             lanes: &mut [Lanes<'_ $(, $generic)?>; N],
             steps: std::ops::Range<usize>,

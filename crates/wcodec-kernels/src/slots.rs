@@ -172,10 +172,60 @@ pub(crate) struct AliasTable {
     pub(crate) shift: [[u8; ALIAS_SYMBOLS]; 2],
     /// Of each rank, lower and upper bytes.
     pub(crate) frequency: [[u8; ALIAS_SYMBOLS]; 2],
+    /// The same in numbers of 16 bits. Of each bucket: its cut in the highest six bits, its alias below.
+    #[cfg(target_arch = "x86_64")]
+    pub(crate) bucket_numbers: [u16; ALIAS_SYMBOLS],
+    #[cfg(target_arch = "x86_64")]
+    pub(crate) shift_numbers: [u16; ALIAS_SYMBOLS],
+    #[cfg(target_arch = "x86_64")]
+    pub(crate) frequency_numbers: [u16; ALIAS_SYMBOLS],
     /// Of each rank: the symbol.
     pub(crate) symbol: [u16; ALIAS_SYMBOLS],
     /// Of each rank: the output byte.
     pub(crate) byte: [u8; ALIAS_SYMBOLS],
+}
+
+impl AliasTable {
+    /// Without symbols.
+    const EMPTY: AliasTable = AliasTable {
+        cut: [0; ALIAS_SYMBOLS],
+        alias: [0; ALIAS_SYMBOLS],
+        shift: [[0; ALIAS_SYMBOLS]; 2],
+        frequency: [[0; ALIAS_SYMBOLS]; 2],
+        #[cfg(target_arch = "x86_64")]
+        bucket_numbers: [0; ALIAS_SYMBOLS],
+        #[cfg(target_arch = "x86_64")]
+        shift_numbers: [0; ALIAS_SYMBOLS],
+        #[cfg(target_arch = "x86_64")]
+        frequency_numbers: [0; ALIAS_SYMBOLS],
+        symbol: [0; ALIAS_SYMBOLS],
+        byte: [0; ALIAS_SYMBOLS],
+    };
+
+    /// Sets a bucket.
+    fn set(&mut self, k: usize, bucket: Bucket) {
+        let (cut, alias, shift) = match bucket.cut >= BUCKET_SLOTS {
+            true => (0, k as u8, 0),
+            false => (bucket.cut, bucket.alias, bucket.shift),
+        };
+        self.cut[k] = (cut << 2) as u8;
+        self.alias[k] = alias;
+        [self.shift[0][k], self.shift[1][k]] = shift.to_le_bytes();
+        #[cfg(target_arch = "x86_64")]
+        {
+            self.bucket_numbers[k] = cut << 10 | u16::from(alias);
+            self.shift_numbers[k] = shift;
+        }
+    }
+
+    /// Sets the frequency of a rank.
+    fn set_frequency(&mut self, rank: usize, frequency: u16) {
+        [self.frequency[0][rank], self.frequency[1][rank]] = frequency.to_le_bytes();
+        #[cfg(target_arch = "x86_64")]
+        {
+            self.frequency_numbers[rank] = frequency;
+        }
+    }
 }
 
 /// A byte for each of 64 indices, for vector registers that look up 16 at a time: each quarter but the first
@@ -273,26 +323,12 @@ impl DecodeTable {
             *byte = base.map_or(rank as u8, |base| (symbol - base) as u8);
         }
         let alias = (frequencies.len() <= ALIAS_SYMBOLS).then(|| {
-            let mut table = Box::new(AliasTable {
-                cut: [0; ALIAS_SYMBOLS],
-                alias: [0; ALIAS_SYMBOLS],
-                shift: [[0; ALIAS_SYMBOLS]; 2],
-                frequency: [[0; ALIAS_SYMBOLS]; 2],
-                symbol: [0; ALIAS_SYMBOLS],
-                byte: [0; ALIAS_SYMBOLS],
-            });
+            let mut table = Box::new(AliasTable::EMPTY);
             for (k, bucket) in alias_buckets(frequencies).into_iter().enumerate() {
-                let full = bucket.cut >= BUCKET_SLOTS;
-                let (cut, alias, shift) = match full {
-                    true => (0, k as u8, 0),
-                    false => (bucket.cut, bucket.alias, bucket.shift),
-                };
-                table.cut[k] = (cut << 2) as u8;
-                table.alias[k] = alias;
-                [table.shift[0][k], table.shift[1][k]] = shift.to_le_bytes();
+                table.set(k, bucket);
             }
-            for (k, frequency) in frequencies.iter().enumerate() {
-                [table.frequency[0][k], table.frequency[1][k]] = frequency.to_le_bytes();
+            for (rank, &frequency) in frequencies.iter().enumerate() {
+                table.set_frequency(rank, frequency);
             }
             table.symbol[..symbols.len()].copy_from_slice(symbols);
             table.byte.copy_from_slice(&bytes[..ALIAS_SYMBOLS]);

@@ -5,8 +5,8 @@ use crate::{Block, LANES, Level, Place};
 use crate::{level::Set, x86_64::stream};
 use std::ops::Range;
 
-/// Bytes of a piece: those of all blocks that are decoded side by side fit the first-level cache.
-const PIECE: usize = 4 << 10;
+/// Bytes of a piece: those of all blocks that are decoded side by side take a first-level cache, more or less.
+const PIECE: usize = 8 << 10;
 
 /// Decoded elements of a block, in the first-level cache and not yet at their place: whole rows, one behind
 /// the other, or part of a row.

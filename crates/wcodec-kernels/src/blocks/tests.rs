@@ -303,7 +303,7 @@ fn check(made: &[Made], random: &mut Random, intact: bool) -> Result<Vec<bool>, 
         })
         .collect();
     let mut first: Option<Found> = None;
-    for level in Level::available() {
+    for level in Level::variants() {
         for fill in [0x00, 0xff] {
             let mut space = DecodeSpace::default();
             let mut buffers: Vec<Vec<u8>> = blocks

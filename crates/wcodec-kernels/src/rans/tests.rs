@@ -114,7 +114,7 @@ fn decode_everywhere(streams: &[Stream]) -> Vec<Option<Vec<u8>>> {
         .map(|(oracles, of_step, stream, steps)| naive_decode(oracles, of_step, stream, *steps))
         .collect();
     let mut verdicts = Vec::new();
-    for level in Level::available() {
+    for level in Level::variants() {
         let tables: Vec<Vec<&DecodeTable>> = streams
             .iter()
             .map(|(oracles, ..)| oracles.iter().map(|oracle| &oracle.table).collect())
@@ -245,7 +245,7 @@ proptest! {
             (steps, if classed { of_step } else { Vec::new() }, ranks)
         }).collect();
         let mut expected = Vec::new();
-        for level in Level::available() {
+        for level in Level::variants() {
             let mut outs = vec![vec![7u8]; input.len()];
             let mut jobs: Vec<SymbolsJob<'_>> = input.iter().zip(&mut outs).map(|((steps, of_step, ranks), out)| SymbolsJob { classes: Classes::per_step(&encoders, of_step), ranks, steps: *steps, out }).collect();
             encode(level, &mut jobs, &mut EncodeSpace::default());

@@ -7,9 +7,9 @@
 pub(crate) mod avx2;
 pub(crate) mod avx512;
 pub(crate) mod map;
-mod output;
 pub(crate) mod pack;
 pub(crate) mod products;
+mod rounds;
 pub(crate) mod signs;
 pub(crate) mod stream;
 pub(crate) mod structs;

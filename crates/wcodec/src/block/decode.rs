@@ -22,6 +22,10 @@ use wcodec_kernels::{
     Source, Tiles, Transform,
 };
 
+/// Most blocks that are handed to a kernel at once: where one ends, another takes its place beside the rest. Those with a
+/// base or contexts hold something for each element, which should stay in the cache, and are as many as go side by side.
+const MOST_AT_ONCE: usize = 4 * STREAMS_AT_ONCE;
+
 /// What all blocks of a segment have in common.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct BlockFormat {
@@ -163,35 +167,44 @@ fn decode_with(
     scratch: &mut Scratch,
 ) -> Vec<Result<Stats>> {
     let mut results = Vec::with_capacity(jobs.len());
-    // No more at a time, so that what is hashed behind decoding is still in the cache.
     let mut rest = jobs;
-    while !rest.is_empty() {
+    while let Some(job) = rest.first() {
+        let held = job.base.is_some() || job.contexts.is_some();
+        let most = if held { STREAMS_AT_ONCE } else { MOST_AT_ONCE };
         // Of even sizes: a block alone takes nearly as long as several.
-        let rounds = rest.len().div_ceil(STREAMS_AT_ONCE);
-        let (jobs, later) = rest.split_at(rest.len().div_ceil(rounds));
+        let rounds = rest.len().div_ceil(most);
+        let (now, later) = rest.split_at(rest.len().div_ceil(rounds));
+        decode_some(level, now, buffers, scratch, &mut results);
         rest = later;
-        let mut parsed: Vec<Result<Parsed<'_>>> =
-            jobs.iter().map(|job| parse(level, job, buffers, scratch)).collect();
-        decode_coded(level, jobs, &mut parsed, buffers, scratch);
-        let checked = jobs.iter().zip(parsed).map(|(job, parsed)| {
-            let Parsed { stats, head, hash, coded } = parsed?;
-            scratch.sorted.extend(coded.and_then(|coded| coded.sorted));
-            let found = match hash.and_then(|hash| hash.finish()) {
-                Some(found) => found,
-                None => job.checksum(level, head, buffers),
-            };
-            if checksum::matches(found, job.stored.checksum) {
-                return Ok(stats);
-            }
-            let what = match stats.base_elements {
-                0 => "block",
-                _ => "block (it is damaged, or its base was changed)",
-            };
-            Err(Error::checksum(what, found, job.stored.checksum))
-        });
-        results.extend(checked);
     }
     results
+}
+
+/// Decodes blocks whose heads are in memory at the same time.
+fn decode_some(
+    level: Level,
+    jobs: &[BlockJob<'_>],
+    buffers: &mut [&mut [u8]],
+    scratch: &mut Scratch,
+    results: &mut Vec<Result<Stats>>,
+) {
+    let mut parsed: Vec<Result<Parsed<'_>>> =
+        jobs.iter().map(|job| parse(level, job, buffers, scratch)).collect();
+    decode_coded(level, jobs, &mut parsed, buffers, scratch);
+    let checked = jobs.iter().zip(parsed).map(|(job, parsed)| {
+        let Parsed { stats, coded, checksum } = parsed?;
+        scratch.sorted.extend(coded.and_then(|coded| coded.sorted));
+        let found = checksum.unwrap_or_else(|| unreachable!("all elements are hashed"));
+        if checksum::matches(found, job.stored.checksum) {
+            return Ok(stats);
+        }
+        let what = match stats.base_elements {
+            0 => "block",
+            _ => "block (it is damaged, or its base was changed)",
+        };
+        Err(Error::checksum(what, found, job.stored.checksum))
+    });
+    results.extend(checked);
 }
 
 /// Decodes those of the blocks that are coded, and hashes them on the way.
@@ -248,7 +261,7 @@ fn decode_coded(
     for ((number, verdict), hash) in numbers.into_iter().zip(verdicts).zip(hashes) {
         let Ok(block) = &mut parsed[number] else { continue };
         let Err(BlockError { plane, error }) = verdict else {
-            block.hash = Some(hash);
+            block.checksum = hash.finish();
             continue;
         };
         let why = match block.coded.take().and_then(|coded| coded.sorted) {
@@ -262,11 +275,9 @@ fn decode_coded(
 /// A block whose head was read. All but coded blocks are in place by then.
 struct Parsed<'a> {
     stats: Stats,
-    /// Bytes of the head, which goes into the checksum.
-    head: usize,
     coded: Option<CodedBlock<'a>>,
-    /// Of what was hashed while it was decoded: all coded blocks.
-    hash: Option<BlockHash>,
+    /// Of the elements that are in place; coded blocks get it when they are decoded.
+    checksum: Option<u64>,
 }
 
 /// What the streams of a coded block need.
@@ -333,7 +344,9 @@ fn parse<'a>(
         }
         Mode::Side => return Err(corrupt!("side block where a block of elements is expected")),
     }
-    Ok(Parsed { stats, head, coded, hash: None })
+    // What was just written is still in the cache.
+    let checksum = coded.is_none().then(|| job.checksum(level, head, buffers));
+    Ok(Parsed { stats, coded, checksum })
 }
 
 impl<'a> CodedBlock<'a> {

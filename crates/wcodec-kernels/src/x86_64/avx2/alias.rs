@@ -200,7 +200,7 @@ unsafe fn store<const QUARTERS: usize>(out: *mut u8, table: &SplitTable, ranks: 
 
 drive! {
     features: "avx2,popcnt",
-    generic: QUARTERS,
+    generic: QUARTERS: usize,
     table: SplitTable,
     of: |table| match table.split() {
         Some(split) => split,

@@ -2,7 +2,7 @@
 //! cache and turned; its rows go to their places among the fields of the block.
 
 use super::step::Stepper;
-use super::unpack::{Beside, MOST_BITS};
+use super::unpack::{self, Beside, MOST_BITS};
 use super::{MOST_CLASSES, SIDE_BY_SIDE, alias, wide};
 use crate::drive::all_ok;
 use crate::level::Set;
@@ -125,9 +125,11 @@ fn decode_strips<'a, S: Stepper<'a>, const N: usize>(
     lanes: &mut [S; N],
     space: &mut Lines,
 ) {
-    let has_beside = !group[0].stream.coded.low.widths.is_empty();
     let low = std::array::from_fn::<_, N, _>(|n| group[n].stream.coded.low);
-    let mut beside = Beside::of(low.each_ref());
+    let unpack = unpack::by_width();
+    let starts = low.map(|low| low.packed.as_ptr());
+    let mut beside = Beside::new(&unpack, low.map(|low| low.widths), starts);
+    let has_beside = beside.any();
     let (rows, cols) = (group[0].stream.rows, group[0].stream.cols);
     let strip = LANES * cols;
     let all = &mut space.take(((N + 1) * strip).div_ceil(LINE))[..(N + 1) * strip];
@@ -163,7 +165,7 @@ fn decode_strips<'a, S: Stepper<'a>, const N: usize>(
         let fields = &mut coded[n * strip..][..height * cols];
         // SAFETY: as above.
         unsafe { lanes[n].tail(steps, |step| strips.class(step).1, fields) };
-        let taken = beside.at[n] as usize - low[n].packed.as_ptr() as usize;
+        let taken = beside.at[n] as usize - starts[n] as usize;
         low[n].add_tail(steps, strips.stream.coded.classes.of_step(), 8 * taken, fields);
         transpose(fields, height, 0..cols, &mut turned[..height * cols]);
         for (position, fields) in (rows - height..).zip(turned.chunks_exact(cols).take(height)) {

@@ -1,6 +1,6 @@
 //! Fields of a few bits, packed, to numbers of 16 bits and to bytes.
 
-use crate::{LANES, LowBits};
+use crate::LANES;
 use std::arch::x86_64::*;
 
 /// Most bits of a field beside a stream.
@@ -87,9 +87,15 @@ impl Unpack {
     }
 }
 
+/// For fields of each width that bits beside a stream may have.
+#[target_feature(enable = "avx2")]
+pub(super) fn by_width() -> [Unpack; MOST_BITS as usize + 1] {
+    std::array::from_fn(|width| Unpack::new(width as u32))
+}
+
 /// Fields of a few bits beside the streams, of blocks that are decoded side by side.
 pub(super) struct Beside<'a, const N: usize> {
-    unpack: [Unpack; MOST_BITS as usize + 1],
+    unpack: &'a [Unpack; MOST_BITS as usize + 1],
     /// Bits of a field by class.
     widths: [&'a [u8]; N],
     /// Those of the next step.
@@ -97,13 +103,17 @@ pub(super) struct Beside<'a, const N: usize> {
 }
 
 impl<'a, const N: usize> Beside<'a, N> {
-    #[target_feature(enable = "avx2")]
-    pub(super) fn of(low: [&LowBits<'a>; N]) -> Beside<'a, N> {
-        Beside {
-            unpack: std::array::from_fn(|width| Unpack::new(width as u32)),
-            widths: low.map(|low| low.widths),
-            at: low.map(|low| low.packed.as_ptr()),
-        }
+    pub(super) fn new(
+        unpack: &'a [Unpack; MOST_BITS as usize + 1],
+        widths: [&'a [u8]; N],
+        at: [*const u8; N],
+    ) -> Beside<'a, N> {
+        Beside { unpack, widths, at }
+    }
+
+    /// Whether there may be such fields.
+    pub(super) fn any(&self) -> bool {
+        self.widths.iter().any(|widths| !widths.is_empty())
     }
 
     /// Adds those of the next step of block `n`, which is of this class, to its fields.

@@ -2,8 +2,9 @@
 //!
 //! A vector holds the 32 lanes as 16-bit numbers. State `x` is kept as two of them, `high = x >> 12`
 //! and `low`, of which the lowest 12 bits are those of `x`: the slot, and the product of the state's update
-//! is one of 16 x 16 bits. Look-ups are of bytes, for which one instruction is enough: numbers of 16 bits take
-//! two, and indices are in both bytes of a lane. One step, with `b = slot / 64` the bucket and
+//! is one of 16 x 16 bits. Numbers of 16 bits are looked up byte by byte, with indices in both bytes of a lane: one
+//! instruction for each byte; or with `NUMBERS` by one instruction that some processors take apart
+//! ([`Level::looks_up_numbers`](crate::Level)). One step, with `b = slot / 64` the bucket and
 //! `t = slot % 64` the place in it:
 //!
 //! 1. The slot belongs to the alias if `t >= cut[b]`: with `t` and `cut` in the highest six bits of a number
@@ -22,9 +23,12 @@ use std::arch::x86_64::*;
 /// Bytes of the most words that a step can take.
 const WINDOW: usize = 2 * LANES;
 
+/// Bytes to words that are fetched before they are needed.
+const AHEAD: usize = 512;
+
 /// The lanes of one stream between two steps.
 #[derive(Clone, Copy)]
-pub(super) struct Lanes<'a> {
+pub(super) struct Lanes<'a, const NUMBERS: bool> {
     high: __m512i,
     low: __m512i,
     words: &'a [u8],
@@ -70,9 +74,51 @@ pub(super) fn look_up(table: &[u16; 64], indices: __m512i) -> __m512i {
     _mm512_permutex2var_epi16(half(table, 0), indices, half(table, 1))
 }
 
-impl<'a> Lanes<'a> {
+/// What a step finds for its lanes.
+struct Found {
+    rank: __m512i,
+    position: __m512i,
+    frequency: __m512i,
+}
+
+/// Looks up bytes. Ranks are in both bytes of a lane.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vbmi,avx512vbmi2")]
+fn by_bytes(table: &AliasTable, low: __m512i) -> Found {
+    let bucket = _mm512_multishift_epi64_epi8(_mm512_set1_epi64(BUCKET), low);
+    // `t` in the highest six bits, ones below.
+    let place = _mm512_shldi_epi16::<10>(low, _mm512_set1_epi16(-1));
+    let cut = _mm512_permutexvar_epi8(bucket, vector(&table.cut));
+    let aliased = _mm512_cmpge_epu16_mask(place, cut);
+    let alias = _mm512_permutexvar_epi8(bucket, vector(&table.alias));
+    let rank = _mm512_mask_mov_epi16(bucket, aliased, alias);
+    let place = _mm512_and_si512(low, _mm512_set1_epi16(63));
+    let shift = numbers(&table.shift, bucket);
+    let position = _mm512_mask_add_epi16(place, aliased, place, shift);
+    let frequency = numbers(&table.frequency, rank);
+    Found { rank, position, frequency }
+}
+
+/// Looks up numbers of 16 bits. Ranks are in the lower bytes alone.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw")]
+fn by_numbers(table: &AliasTable, low: __m512i) -> Found {
+    let bucket = _mm512_srli_epi16::<6>(low);
+    // `t` in the highest six bits, ones below.
+    let place = _mm512_or_si512(_mm512_slli_epi16::<10>(low), _mm512_set1_epi16(0x3ff));
+    let cut_and_alias = look_up(&table.bucket_numbers, bucket);
+    let aliased = _mm512_cmpge_epu16_mask(place, cut_and_alias);
+    let rank = _mm512_mask_mov_epi16(bucket, aliased, cut_and_alias);
+    let place = _mm512_and_si512(low, _mm512_set1_epi16(63));
+    let shift = look_up(&table.shift_numbers, bucket);
+    let position = _mm512_mask_add_epi16(place, aliased, place, shift);
+    let frequency = look_up(&table.frequency_numbers, rank);
+    Found { rank, position, frequency }
+}
+
+impl<'a, const NUMBERS: bool> Lanes<'a, NUMBERS> {
     #[target_feature(enable = "avx512f,avx512bw")]
-    pub(super) fn new(stream: &'a [u8]) -> Result<Lanes<'a>, StreamError> {
+    pub(super) fn new(stream: &'a [u8]) -> Result<Self, StreamError> {
         let (states, words) = states(stream, LANES)?;
         let high: [u16; LANES] = std::array::from_fn(|lane| (states[lane] >> 12) as u16);
         let low: [u16; LANES] = std::array::from_fn(|lane| states[lane] as u16);
@@ -100,8 +146,8 @@ impl<'a> Lanes<'a> {
         unsafe { _mm512_maskz_loadu_epi16(mask, start.cast()) }
     }
 
-    /// Decodes a symbol in each lane of `active`. Returns, in the lowest six bits of both bytes of each
-    /// 16-bit number, its rank. With `NEAR_END` the words may end, otherwise a whole window of them must
+    /// Decodes a symbol in each lane of `active`. Returns its rank in the lowest six bits of each 16-bit number;
+    /// [`upper`] has it in the upper bytes. With `NEAR_END` the words may end, otherwise a whole window of them must
     /// be left.
     #[inline]
     #[target_feature(enable = "avx512f,avx512bw,avx512vbmi,avx512vbmi2,bmi2,popcnt")]
@@ -111,17 +157,8 @@ impl<'a> Lanes<'a> {
         active: __mmask32,
     ) -> __m512i {
         let (low, high) = (self.low, self.high);
-        let bucket = _mm512_multishift_epi64_epi8(_mm512_set1_epi64(BUCKET), low);
-        // `t` in the highest six bits, ones below.
-        let place = _mm512_shldi_epi16::<10>(low, _mm512_set1_epi16(-1));
-        let cut = _mm512_permutexvar_epi8(bucket, vector(&table.cut));
-        let aliased = _mm512_cmpge_epu16_mask(place, cut);
-        let alias = _mm512_permutexvar_epi8(bucket, vector(&table.alias));
-        let rank = _mm512_mask_mov_epi16(bucket, aliased, alias);
-        let place = _mm512_and_si512(low, _mm512_set1_epi16(63));
-        let shift = numbers(&table.shift, bucket);
-        let position = _mm512_mask_add_epi16(place, aliased, place, shift);
-        let frequency = numbers(&table.frequency, rank);
+        let Found { rank, position, frequency } =
+            if NUMBERS { by_numbers(table, low) } else { by_bytes(table, low) };
         let product_low = _mm512_mullo_epi16(frequency, high);
         let product_high =
             _mm512_shldi_epi16::<4>(_mm512_mulhi_epu16(frequency, high), product_low);
@@ -136,6 +173,8 @@ impl<'a> Lanes<'a> {
             self.last_words()
         } else {
             debug_assert!(self.safe_steps() > 0);
+            let ahead = self.words.as_ptr().wrapping_add(self.taken + AHEAD);
+            _mm_prefetch::<_MM_HINT_T0>(ahead.cast());
             // SAFETY: the caller keeps a whole window of words in front of every step.
             unsafe { _mm512_loadu_si512(self.words.as_ptr().add(self.taken).cast()) }
         };
@@ -168,6 +207,13 @@ impl<'a> Lanes<'a> {
     }
 }
 
+/// Ranks of a step, in the lowest six bits of the upper bytes of 16-bit numbers.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw")]
+pub(super) fn upper<const NUMBERS: bool>(ranks: __m512i) -> __m512i {
+    if NUMBERS { _mm512_slli_epi16::<8>(ranks) } else { ranks }
+}
+
 /// A byte of `table` for each of the ranks, in the lower halves of numbers; the upper ones mean nothing.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vbmi")]
@@ -181,7 +227,7 @@ pub(super) fn look_up_lower(table: &[u8; 64], ranks: __m512i) -> __m512i {
 /// 32 bytes must be writable at `out`.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vbmi,avx512vl")]
-unsafe fn store(out: *mut u8, table: &AliasTable, ranks: __m512i) {
+unsafe fn store<const NUMBERS: bool>(out: *mut u8, table: &AliasTable, ranks: __m512i) {
     let bytes = _mm512_cvtepi16_epi8(look_up_lower(&table.byte, ranks));
     // SAFETY: the caller's promise.
     unsafe { _mm256_storeu_si256(out.cast(), bytes) };
@@ -189,25 +235,11 @@ unsafe fn store(out: *mut u8, table: &AliasTable, ranks: __m512i) {
 
 drive! {
     features: "avx512f,avx512bw,avx512vbmi,avx512vbmi2,avx512vl,bmi2,popcnt",
+    generic: NUMBERS: bool,
     table: AliasTable,
     of: |table| match table.alias() {
         Some(alias) => alias,
         None => unreachable!("tables of more than 64 symbols are decoded elsewhere"),
     },
     symbols: __m512i
-}
-
-/// As [`run`], with the lanes in registers: those of the caller, whose address is known to other code, stay in
-/// memory.
-#[inline]
-#[target_feature(enable = "avx512f,avx512bw,avx512vbmi,avx512vbmi2,avx512vl,bmi2,popcnt")]
-pub(super) fn run_in_registers<'t, const N: usize>(
-    lanes: &mut [Lanes<'_>; N],
-    steps: std::ops::Range<usize>,
-    table: impl Fn(usize, usize) -> &'t AliasTable,
-    sink: impl FnMut(usize, usize, &AliasTable, __m512i),
-) {
-    let mut own = *lanes;
-    run(&mut own, steps, table, sink);
-    *lanes = own;
 }

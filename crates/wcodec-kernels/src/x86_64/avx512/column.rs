@@ -1,11 +1,10 @@
 //! Column scan: a step is a column of 32 rows. A strip of them is decoded to a buffer in the first-level
 //! cache and turned; its rows go to their places among the fields of the block.
 
-use super::alias::{self, Lanes};
+use super::alias::{self, Lanes, upper};
 use super::turn::to_rows;
 use super::unpack::{MOST_BITS, Placed, start};
 use super::{MOST_CLASSES, SIDE_BY_SIDE};
-use crate::drive::all_ok;
 use crate::level::Set;
 use crate::lines::{LINE, Lines};
 use crate::slots::AliasTable;
@@ -44,31 +43,33 @@ pub(crate) fn decode_columns(
             verdict,
         })
     });
-    let mut fitting: Vec<Strips<'_, '_>> = fitting.collect();
-    for alike in fitting.chunk_by_mut(|a, b| a.goes_with(b)) {
-        for group in alike.chunks_mut(SIDE_BY_SIDE) {
-            // SAFETY: the level says that the processor has the instructions.
-            unsafe {
-                match group {
-                    [a, b, c, d] => decode_group([a, b, c, d], space),
-                    [a, b, c] => decode_group([a, b, c], space),
-                    [a, b] => decode_group([a, b], space),
-                    group => group.iter_mut().for_each(|one| decode_group([one], space)),
-                }
+    let fitting: Vec<Strips<'_, '_>> = fitting.collect();
+    let (beside, plain): (Vec<_>, Vec<_>) = fitting.into_iter().partition(Strips::has_beside);
+    // SAFETY: the level says that the processor has the instructions.
+    unsafe {
+        match level.looks_up_numbers() {
+            true => {
+                decode_strips::<true, false>(plain, space);
+                decode_strips::<true, true>(beside, space);
+            }
+            false => {
+                decode_strips::<false, false>(plain, space);
+                decode_strips::<false, true>(beside, space);
             }
         }
     }
     verdicts
 }
 
-impl Strips<'_, '_> {
-    /// Whether both can be decoded side by side.
-    fn goes_with(&self, other: &Strips<'_, '_>) -> bool {
-        let shape = |strips: &Strips<'_, '_>| {
-            let RowStream { rows, cols, coded, .. } = &*strips.stream;
-            (*rows, *cols, coded.low.widths.is_empty())
-        };
-        shape(self) == shape(other)
+impl<'j, 'a> Strips<'j, 'a> {
+    /// Whether some fields have bits beside the stream.
+    fn has_beside(&self) -> bool {
+        !self.stream.coded.low.widths.is_empty()
+    }
+
+    /// Lines of a strip: two columns each.
+    fn lines(&self) -> usize {
+        self.stream.cols.div_ceil(2)
     }
 
     /// The number of the table of a step.
@@ -77,30 +78,22 @@ impl Strips<'_, '_> {
         self.stream.coded.classes.of_step().get(step).map_or(0, |&class| usize::from(class))
     }
 
+    /// What its steps decode with, by class; the last one again for those that there are not.
+    fn classes<'u>(&self, unpack: &'u [[Placed; 2]]) -> [Class<'u>; MOST_CLASSES]
+    where
+        'a: 'u,
+    {
+        std::array::from_fn(|k| {
+            let k = k.min(self.tables.len() - 1);
+            let width = self.stream.coded.low.widths.get(k).map_or(0, |&width| usize::from(width));
+            Class { table: self.tables[k], beside: &unpack[width] }
+        })
+    }
+
     /// Where the row begins that the scan takes at this position.
     fn row_start(&self, position: usize) -> usize {
         let row = self.stream.coded.order.get(position).map_or(position, |&row| row as usize);
         row * self.stream.cols
-    }
-}
-
-/// Decodes `N` streams of one shape side by side.
-#[target_feature(enable = "avx512f,avx512bw,avx512vbmi,avx512vbmi2,avx512vl,bmi2,popcnt")]
-fn decode_group<const N: usize>(group: [&mut Strips<'_, '_>; N], space: &mut Lines) {
-    let streams: [&[u8]; N] = std::array::from_fn(|n| group[n].stream.coded.stream);
-    let mut lanes = match all_ok(streams.map(|stream| Lanes::new(stream))) {
-        Ok(lanes) => lanes,
-        // A stream that does not even begin leaves the others to be decoded one by one.
-        Err(_) if N > 1 => return group.into_iter().for_each(|one| decode_group([one], space)),
-        Err(error) => return *group[0].verdict = Some(Err(error)),
-    };
-    let mut group = group;
-    match group[0].stream.coded.low.widths.is_empty() {
-        true => decode_strips::<N, false>(&mut group, &mut lanes, space),
-        false => decode_strips::<N, true>(&mut group, &mut lanes, space),
-    }
-    for (strips, lanes) in group.into_iter().zip(lanes) {
-        *strips.verdict = Some(lanes.end());
     }
 }
 
@@ -112,83 +105,157 @@ struct Class<'a> {
     beside: &'a [Placed; 2],
 }
 
-/// With `BESIDE` some fields have bits beside the stream.
-#[inline]
+/// A stream between two rounds.
+struct Turn<'s, 'j, 'a, const NUMBERS: bool> {
+    strips: Strips<'j, 'a>,
+    classes: [Class<'s>; MOST_CLASSES],
+    lanes: Lanes<'a, NUMBERS>,
+    /// The first row of its strip, and the next column.
+    row: usize,
+    col: usize,
+    /// Bytes taken of the bits beside it.
+    taken: usize,
+    /// Its strip.
+    coded: &'s mut [u8],
+}
+
+/// Decodes streams side by side, whatever their shapes: each goes on with strips of its own, and where one ends, the next
+/// begins in its place. With `BESIDE` they have bits beside them.
 #[target_feature(enable = "avx512f,avx512bw,avx512vbmi,avx512vbmi2,avx512vl,bmi2,popcnt")]
-fn decode_strips<const N: usize, const BESIDE: bool>(
-    group: &mut [&mut Strips<'_, '_>; N],
-    lanes: &mut [Lanes<'_>; N],
+fn decode_strips<const NUMBERS: bool, const BESIDE: bool>(
+    streams: Vec<Strips<'_, '_>>,
     space: &mut Lines,
 ) {
     let unpack: [[Placed; 2]; MOST_BITS as usize + 1] =
         std::array::from_fn(|width| [0, 8].map(|place| Placed::new(width as u32, place)));
-    let classes: [[Class<'_>; MOST_CLASSES]; N] = std::array::from_fn(|n| {
-        let Strips { stream, tables, .. } = &*group[n];
-        std::array::from_fn(|k| {
-            let k = k.min(tables.len() - 1);
-            let width = stream.coded.low.widths.get(k).map_or(0, |&width| usize::from(width));
-            Class { table: tables[k], beside: &unpack[width] }
-        })
-    });
-    let (rows, cols) = (group[0].stream.rows, group[0].stream.cols);
-    // Two columns are a line.
-    let strip = cols.div_ceil(2) * LINE;
-    let coded = space.take(N * strip / LINE);
-    let starts: [*const u8; N] = std::array::from_fn(|n| start(group[n].stream.coded.low.packed));
-    let mut beside = starts;
-    for first in (0..rows / LANES * LANES).step_by(LANES) {
-        let start = first / LANES * cols;
-        let of_step: [&[u8]; N] = std::array::from_fn(|n| {
-            let of_step = group[n].stream.coded.classes.of_step();
-            of_step.get(start..start + cols).unwrap_or_default()
-        });
-        let class = |n: usize, col: usize| {
-            let class = of_step[n].get(col).map_or(0, |&class| usize::from(class));
-            &classes[n][class % MOST_CLASSES]
-        };
-        let lines = coded.as_mut_ptr();
-        let at: [*mut u8; N] = std::array::from_fn(|n| lines.wrapping_add(n * strip));
-        alias::run_in_registers(
-            lanes,
-            0..cols,
-            |n, col| class(n, col).table,
-            |n, col, table, ranks| {
-                let line = at[n].wrapping_add(col / 2 * LINE);
-                let second = col % 2 == 1;
-                // SAFETY: the strip has a line for each two columns; tables have 64 bytes.
-                let mut fields = unsafe {
-                    let values = _mm512_loadu_si512(table.byte.as_ptr().cast());
-                    if second {
-                        let before = _mm512_loadu_si512(line.cast());
-                        _mm512_mask_permutexvar_epi8(before, SECOND, ranks, values)
-                    } else {
-                        _mm512_permutexvar_epi8(ranks, values)
-                    }
-                };
-                if BESIDE {
-                    let bits = &class(n, col).beside[col % 2];
-                    // SAFETY: the bit string has as many bits for each element as `bits` takes.
-                    fields = _mm512_add_epi8(fields, unsafe { bits.fields(beside[n]) });
-                    beside[n] = beside[n].wrapping_add(bits.step);
+    let lines = streams.iter().map(Strips::lines).max().unwrap_or(1);
+    let mut rooms: Vec<&mut [u8]> =
+        space.take(SIDE_BY_SIDE * lines).chunks_exact_mut(lines * LINE).collect();
+    let mut turns: Vec<Turn<'_, '_, '_, NUMBERS>> = Vec::with_capacity(SIDE_BY_SIDE);
+    let mut waiting = streams.into_iter();
+    loop {
+        while let Some(coded) = rooms.pop() {
+            let Some(strips) = waiting.next() else { break };
+            match Lanes::new(strips.stream.coded.stream) {
+                Ok(lanes) => {
+                    let classes = strips.classes(&unpack);
+                    turns.push(Turn { strips, classes, lanes, row: 0, col: 0, taken: 0, coded });
                 }
-                // SAFETY: as above.
-                unsafe { _mm512_storeu_si512(line.cast(), fields) };
-            },
-        );
-        for (n, strips) in group.iter_mut().enumerate() {
-            let starts: [usize; LANES] = std::array::from_fn(|row| strips.row_start(first + row));
-            to_rows(&coded[n * strip..][..strip], cols, &starts, strips.stream.out);
+                Err(error) => {
+                    *strips.verdict = Some(Err(error));
+                    rooms.push(coded);
+                }
+            }
+        }
+        let left = |turn: &Turn<'_, '_, '_, NUMBERS>| turn.strips.stream.cols - turn.col;
+        let Some(cols) = turns.iter().map(left).min() else { break };
+        match &mut turns[..] {
+            [a, b, c, d] => round::<NUMBERS, BESIDE, 4>([a, b, c, d], cols),
+            [a, b, c] => round::<NUMBERS, BESIDE, 3>([a, b, c], cols),
+            [a, b] => round::<NUMBERS, BESIDE, 2>([a, b], cols),
+            [a] => round::<NUMBERS, BESIDE, 1>([a], cols),
+            _ => unreachable!("one to {SIDE_BY_SIDE} streams"),
+        }
+        let mut number = 0;
+        while let Some(turn) = turns.get_mut(number) {
+            if turn.end_strip() {
+                let Turn { strips, lanes, coded, .. } = turns.swap_remove(number);
+                *strips.verdict = Some(lanes.end());
+                rooms.push(coded);
+            } else {
+                number += 1;
+            }
         }
     }
-    for (n, strips) in group.iter_mut().enumerate().filter(|_| !rows.is_multiple_of(LANES)) {
-        let taken = beside[n] as usize - starts[n] as usize;
-        decode_tail(strips, &mut lanes[n], 8 * taken, &mut coded[n * strip..][..strip]);
+}
+
+/// Decodes columns of `N` strips.
+#[target_feature(enable = "avx512f,avx512bw,avx512vbmi,avx512vbmi2,avx512vl,bmi2,popcnt")]
+fn round<const NUMBERS: bool, const BESIDE: bool, const N: usize>(
+    mut turns: [&mut Turn<'_, '_, '_, NUMBERS>; N],
+    cols: usize,
+) {
+    let lines: [*mut u8; N] = turns.each_mut().map(|turn| turn.coded.as_mut_ptr());
+    let mut lanes = turns.each_ref().map(|turn| turn.lanes);
+    let starts = turns.each_ref().map(|turn| start(turn.strips.stream.coded.low.packed));
+    let mut beside: [*const u8; N] =
+        std::array::from_fn(|n| starts[n].wrapping_add(turns[n].taken));
+    let first = turns.each_ref().map(|turn| turn.col);
+    let of_step = turns.each_ref().map(|turn| {
+        let step = turn.row / LANES * turn.strips.stream.cols + turn.col;
+        turn.strips.stream.coded.classes.of_step().get(step..step + cols).unwrap_or_default()
+    });
+    let classes = turns.each_ref().map(|turn| &turn.classes);
+    let class = |n: usize, step: usize| {
+        let class = of_step[n].get(step).map_or(0, |&class| usize::from(class));
+        &classes[n][class % MOST_CLASSES]
+    };
+    alias::run(
+        &mut lanes,
+        0..cols,
+        |n, step| class(n, step).table,
+        |n, step, table, ranks| {
+            let col = first[n] + step;
+            let line = lines[n].wrapping_add(col / 2 * LINE);
+            let second = col % 2 == 1;
+            // SAFETY: the strip has a line for each two columns; tables have 64 bytes.
+            let mut fields = unsafe {
+                let values = _mm512_loadu_si512(table.byte.as_ptr().cast());
+                if second {
+                    let before = _mm512_loadu_si512(line.cast());
+                    let ranks = upper::<NUMBERS>(ranks);
+                    _mm512_mask_permutexvar_epi8(before, SECOND, ranks, values)
+                } else {
+                    _mm512_permutexvar_epi8(ranks, values)
+                }
+            };
+            if BESIDE {
+                let bits = &class(n, step).beside[col % 2];
+                // SAFETY: the bit string has as many bits for each element as `bits` takes.
+                fields = _mm512_add_epi8(fields, unsafe { bits.fields(beside[n]) });
+                beside[n] = beside[n].wrapping_add(bits.step);
+            }
+            // SAFETY: as above.
+            unsafe { _mm512_storeu_si512(line.cast(), fields) };
+        },
+    );
+    for (n, turn) in turns.into_iter().enumerate() {
+        turn.lanes = lanes[n];
+        turn.col += cols;
+        turn.taken = beside[n] as usize - starts[n] as usize;
+    }
+}
+
+impl<const NUMBERS: bool> Turn<'_, '_, '_, NUMBERS> {
+    /// Puts a strip that is decoded in its rows. Returns whether it was the last one, and the rows behind it are decoded
+    /// too.
+    #[target_feature(enable = "avx512f,avx512bw,avx512vbmi,avx512vbmi2,avx512vl,bmi2,popcnt")]
+    fn end_strip(&mut self) -> bool {
+        let RowStream { rows, cols, .. } = *self.strips.stream;
+        if self.col < cols {
+            return false;
+        }
+        let starts = std::array::from_fn(|row| self.strips.row_start(self.row + row));
+        to_rows(&self.coded[..self.strips.lines() * LINE], cols, &starts, self.strips.stream.out);
+        (self.row, self.col) = (self.row + LANES, 0);
+        if self.row + LANES <= rows {
+            return false;
+        }
+        if self.row < rows {
+            decode_tail(&mut self.strips, &mut self.lanes, 8 * self.taken, self.coded);
+        }
+        true
     }
 }
 
 /// Decodes the last rows, fewer than 32, whose low bits begin at bit `bit`.
 #[target_feature(enable = "avx512f,avx512bw,avx512vbmi,avx512vbmi2,avx512vl,bmi2,popcnt")]
-fn decode_tail(strips: &mut Strips<'_, '_>, lanes: &mut Lanes<'_>, bit: usize, space: &mut [u8]) {
+fn decode_tail<const NUMBERS: bool>(
+    strips: &mut Strips<'_, '_>,
+    lanes: &mut Lanes<'_, NUMBERS>,
+    bit: usize,
+    space: &mut [u8],
+) {
     let RowStream { rows, cols, coded, .. } = *strips.stream;
     let (steps, height) = (Steps::of(Scan::Column, rows, cols), rows % LANES);
     let fields = &mut space[..height * cols];

@@ -1,7 +1,6 @@
 //! AVX-512 with VBMI and VBMI2: Ice Lake, Zen 4 and later.
 
 mod alias;
-mod bytes;
 mod column;
 mod encode;
 mod fused;
@@ -11,7 +10,6 @@ mod turn;
 mod unpack;
 mod wide;
 
-pub(crate) use bytes::{BytesSpace, decode_bytes};
 pub(crate) use column::decode_columns;
 pub(crate) use fused::decode_fused;
 pub(crate) use merge::Merge;
@@ -38,14 +36,11 @@ pub(crate) fn decode(level: Level, jobs: &mut [StreamJob<'_>]) -> Vec<Result<(),
             let (mut aliased, mut wide): (Vec<Judged<'_, '_>>, Vec<_>) = whole
                 .into_iter()
                 .partition(|job| job.0.classes.tables().all(|table| table.alias().is_some()));
-            in_groups::<SIDE_BY_SIDE, _>(&mut aliased, |group| {
-                // SAFETY: the level says that the processor has the instructions.
-                unsafe {
-                    match group {
-                        [a, b, c, d] => alias::decode_group([a, b, c, d]),
-                        [a, b] => alias::decode_group([a, b]),
-                        _ => group.iter_mut().for_each(|job| alias::decode_group([job])),
-                    }
+            // SAFETY: the level says that the processor has the instructions.
+            in_groups::<SIDE_BY_SIDE, _>(&mut aliased, |group| unsafe {
+                match level.looks_up_numbers() {
+                    true => decode_aliased::<true>(group),
+                    false => decode_aliased::<false>(group),
                 }
             });
             in_groups::<SIDE_BY_SIDE, _>(&mut wide, |group| {
@@ -60,6 +55,21 @@ pub(crate) fn decode(level: Level, jobs: &mut [StreamJob<'_>]) -> Vec<Result<(),
             });
         },
     )
+}
+
+/// Decodes streams with alias tables.
+///
+/// # Safety
+/// The processor must have the instructions.
+unsafe fn decode_aliased<const NUMBERS: bool>(group: &mut [Judged<'_, '_>]) {
+    // SAFETY: as the caller promises.
+    unsafe {
+        match group {
+            [a, b, c, d] => alias::decode_group::<NUMBERS, 4>([a, b, c, d]),
+            [a, b] => alias::decode_group::<NUMBERS, 2>([a, b]),
+            _ => group.iter_mut().for_each(|job| alias::decode_group::<NUMBERS, 1>([job])),
+        }
+    }
 }
 
 /// Twin of [`crate::encode`].

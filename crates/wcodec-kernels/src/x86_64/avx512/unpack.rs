@@ -6,6 +6,10 @@ use std::arch::x86_64::*;
 /// Most bits of a field that [`Placed`] takes.
 pub(super) const MOST_BITS: u32 = 8;
 
+/// Bytes to packed fields that are fetched before they are needed: of several streams and planes the processor does it
+/// too late.
+const AHEAD: usize = 1024;
+
 /// Where a string of packed fields begins; where there are none, some byte that can be read. A masked load of nothing
 /// is allowed anywhere, but where no memory is mapped it takes hundreds of cycles.
 #[inline(always)]
@@ -82,6 +86,7 @@ impl Placed {
     #[inline]
     #[target_feature(enable = "avx512f,avx512bw,avx512vbmi,avx512vl")]
     unsafe fn unmasked(&self, packed: *const u8) -> __m512i {
+        _mm_prefetch::<_MM_HINT_T0>(packed.wrapping_add(AHEAD).cast());
         // SAFETY: the mask leaves the bytes that the caller promises to be read.
         let bytes = unsafe { _mm256_maskz_loadu_epi8(self.present, packed.cast()) };
         let fours = _mm512_permutexvar_epi8(self.spread, _mm512_castsi256_si512(bytes));

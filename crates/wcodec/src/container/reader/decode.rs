@@ -15,6 +15,7 @@ use crate::options::Watch;
 use crate::pool::Bytes;
 use crate::stats::Stats;
 use rayon::prelude::*;
+use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::ops::Range;
@@ -31,6 +32,13 @@ const STREAMED_BYTES: u64 = 16 << 20;
 const BUNDLE_BYTES: u64 = 1 << 20;
 /// Blocks that one thread decodes: some rounds of the widest kernel.
 const TASK_BLOCKS: u64 = 3 * STREAMS_AT_ONCE as u64;
+
+/// Some bands of so many blocks each; if they can be as many, whole rounds of the widest kernel.
+fn round_bands(bands: u64, blocks: u64) -> u64 {
+    let at_once = STREAMS_AT_ONCE as u64;
+    let round = at_once >> blocks.trailing_zeros().min(at_once.trailing_zeros());
+    (bands / round * round).max(bands.min(round))
+}
 
 /// Side blocks by the segment whose blocks they are, and the group.
 type Sides = HashMap<(u32, u64), Arc<Side>>;
@@ -56,18 +64,23 @@ impl<R: ReadAt> Reader<R> {
     pub(super) fn jobs_of(&self, segment: usize, bands: Range<u64>, most: u64) -> Result<Vec<Job>> {
         let geometry = &self.placed(segment)?.segment.geometry;
         let mut jobs: Vec<Job> = Vec::new();
+        let mut most_bands = 0;
         for band in bands {
             let range = geometry.bands_bytes(&(band..band + 1));
             let bytes = range.end - range.start;
             match jobs.last_mut() {
                 Some(job)
-                    if job.bytes + bytes <= most
+                    if job.bands.end - job.bands.start < most_bands
+                        && job.bytes + bytes <= most
                         && geometry.group_of(job.bands.start) == geometry.group_of(band) =>
                 {
                     job.bands.end = band + 1;
                     job.bytes += bytes;
                 }
-                _ => jobs.push(Job { segment, bands: band..band + 1, bytes }),
+                _ => {
+                    most_bands = round_bands(most / bytes, geometry.blocks_in_band(band));
+                    jobs.push(Job { segment, bands: band..band + 1, bytes });
+                }
             }
         }
         Ok(jobs)
@@ -249,8 +262,8 @@ impl<R: ReadAt> Reader<R> {
         mut jobs: Vec<PlacedJob<'_>>,
         buffers: &mut [&mut [u8]],
     ) -> Result<Stats> {
-        // Kernels want blocks of one shape beside each other.
-        jobs.sort_by_key(|j| (j.job.format.element, j.job.cols, j.job.rows));
+        // Kernels want blocks of one shape beside each other, and end at about the same time if the largest come first.
+        jobs.sort_by_key(|j| (j.job.format.element, Reverse(j.job.rows * j.job.cols), j.job.cols));
         let (places, jobs): (Vec<_>, Vec<BlockJob<'_>>) =
             jobs.into_iter().map(|j| ((j.placed, j.at, j.job.stored.id), j.job)).unzip();
         let results = decode_blocks(self.level, &jobs, buffers);

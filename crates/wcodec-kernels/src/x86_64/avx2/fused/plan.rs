@@ -1,7 +1,6 @@
 //! Which blocks are decoded without stages, and from what.
 
 use crate::blocks::{Block, Coded, Source};
-use crate::target::Pieces;
 use crate::x86_64::avx2::MOST_CLASSES;
 use crate::x86_64::avx2::step::Stepper;
 use crate::x86_64::avx2::unpack::MOST_BITS;
@@ -22,11 +21,10 @@ pub(super) enum Kind {
 
 /// A block that can be decoded here.
 pub(super) struct Plan<'a, Table> {
+    /// Its number.
+    pub(super) block: usize,
     pub(super) element: Element,
     pub(super) kind: Kind,
-    rows: usize,
-    cols: usize,
-    pub(super) pieces: Pieces,
     /// Tables of the classes, the last one again for those that there are not.
     tables: [&'a Table; MOST_CLASSES],
     pub(super) of_step: &'a [u8],
@@ -44,7 +42,10 @@ pub(super) struct Plan<'a, Table> {
 
 impl<'a, Table> Plan<'a, Table> {
     /// The plan of a block; `None` if it or its tables are of another kind.
-    pub(super) fn of<S: Stepper<'a, Table = Table>>(block: &Block<'a>) -> Option<Self> {
+    pub(super) fn of<S: Stepper<'a, Table = Table>>(
+        number: usize,
+        block: &Block<'a>,
+    ) -> Option<Self> {
         let element = block.element;
         if block.tiles.is_some() || block.is_sorted() || element.size() > 4 {
             return None;
@@ -84,11 +85,9 @@ impl<'a, Table> Plan<'a, Table> {
         }
         let tables = S::tables(&classes).filter(|tables| tables.len() <= MOST_CLASSES)?;
         Some(Plan {
+            block: number,
             element,
             kind,
-            rows: block.rows,
-            cols: block.cols,
-            pieces: Pieces::of(block),
             tables: std::array::from_fn(|class| tables[class.min(tables.len() - 1)]),
             of_step: classes.of_step(),
             stream,
@@ -108,10 +107,7 @@ impl<'a, Table> Plan<'a, Table> {
 
     /// Whether both can be decoded side by side.
     pub(super) fn goes_with(&self, other: &Self) -> bool {
-        let shape = |plan: &Self| {
-            let beside = plan.beside.widths.is_empty();
-            (plan.element, plan.kind, plan.shift, plan.rows, plan.cols, beside)
-        };
+        let shape = |plan: &Self| (plan.element, plan.kind, plan.beside.widths.is_empty());
         shape(self) == shape(other)
     }
 }
