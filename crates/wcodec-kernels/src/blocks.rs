@@ -195,7 +195,7 @@ impl<'a> Block<'a> {
     }
 }
 
-/// Streams that the widest kernel codes side by side, and so the blocks of one stream each that
+/// Streams that the widest kernel codes side by side, and so the least blocks of one stream each that
 /// are worth handing over at once.
 pub const STREAMS_AT_ONCE: usize = 4;
 /// Most symbols that are kept of several blocks, in bytes.
@@ -239,7 +239,9 @@ pub fn decode_blocks(
         decode_stepwise(level, now, &mut target, space, &mut verdicts);
         open = later;
     }
-    verdicts.into_iter().map(|verdict| verdict.unwrap_or(Ok(()))).collect()
+    let decided =
+        |verdict: Option<_>| verdict.unwrap_or_else(|| unreachable!("every block is decoded"));
+    verdicts.into_iter().map(decided).collect()
 }
 
 /// How many of the blocks with these numbers are decoded stepwise at once: memory is bounded, whatever planes they have.

@@ -240,19 +240,65 @@ fn make(random: &mut Random, element: Element, rows: usize, cols: usize) -> Made
         u.iter_mut().zip(&values).for_each(|(u, &v)| *u |= u64::from(v) << left);
         planes.push((width, plane));
     }
-    let mask = u64::MAX >> (64 - bits);
-    let bytes = u
-        .iter()
-        .flat_map(|&u| {
-            let x = match element.transform() {
-                Transform::Identity => u,
-                Transform::RotateSign => (u >> 1 | u << (bits - 1)) & mask,
-                Transform::FlipSign => u ^ 1 << (bits - 1),
-            };
-            x.to_le_bytes().into_iter().take(element.size())
-        })
-        .collect();
+    let bytes = to_bytes(element, &u);
     Made { element, rows, cols, planes, tiles, bytes }
+}
+
+/// The elements of numbers whose informative bits come first.
+fn to_bytes(element: Element, u: &[u64]) -> Vec<u8> {
+    let bits = element.bits();
+    let mask = u64::MAX >> (64 - bits);
+    let word = |&u: &u64| {
+        let x = match element.transform() {
+            Transform::Identity => u,
+            Transform::RotateSign => (u >> 1 | u << (bits - 1)) & mask,
+            Transform::FlipSign => u ^ 1 << (bits - 1),
+        };
+        x.to_le_bytes().into_iter().take(element.size())
+    };
+    u.iter().flat_map(word).collect()
+}
+
+/// A block whose first plane is coded in this scan, of up to 60 symbols, without tiles and unsorted; below it are raw planes
+/// of these widths.
+fn make_plain(
+    random: &mut Random,
+    element: Element,
+    (rows, cols): (usize, usize),
+    (scan, raw): (Scan, &[u32]),
+    beside: bool,
+) -> Made {
+    let mut left = element.bits() - raw.iter().sum::<u32>();
+    let width = left;
+    let most = 60.min(1 << width);
+    let values: Vec<u16> =
+        (0..rows * cols).map(|_| random.below(most).min(random.below(most)) as u16).collect();
+    let first = loop {
+        match coded(random, &values, width, (rows, cols)) {
+            Kind::Coded(made)
+                if made.scan == scan
+                    && made.sorted.is_none()
+                    && made.widths.is_empty() != beside =>
+            {
+                break Kind::Coded(made);
+            }
+            _ => {}
+        }
+    };
+    left = element.bits() - width;
+    let mut u: Vec<u64> = values.iter().map(|&v| u64::from(v) << left).collect();
+    let mut planes = vec![(width, first)];
+    for &width in raw {
+        left -= width;
+        let fields: Vec<u8> =
+            u.iter().map(|_| (random.next() & ((1 << width) - 1)) as u8).collect();
+        u.iter_mut().zip(&fields).for_each(|(u, &field)| *u |= u64::from(field) << left);
+        let mut packed = Vec::new();
+        pack_bits(Level::SCALAR, &fields, width, &mut packed);
+        planes.push((width, Kind::Packed(packed)));
+    }
+    let bytes = to_bytes(element, &u);
+    Made { element, rows, cols, planes, tiles: None, bytes }
 }
 
 /// Verdicts, and what the buffers then hold.
@@ -418,6 +464,50 @@ proptest! {
             prop_assert!(verdicts.iter().enumerate().all(|(k, &ok)| ok || k == at));
         } else {
             prop_assert!(check(&made, &mut random, true)?.iter().all(|&ok| ok));
+        }
+    }
+}
+
+/// More blocks of one kind than go side by side, in rows of one piece and of several: where one ends, the next begins.
+#[test]
+fn blocks_of_one_kind_follow_each_other() {
+    let [flipped, bytes, halves, words] = [1, 2, 3, 5].map(|k| ELEMENTS[k]);
+    let kinds: [(Element, &[u32], bool); 9] = [
+        (flipped, &[], false),
+        (flipped, &[], true),
+        (flipped, &[2], false),
+        (bytes, &[3], false),
+        (halves, &[7], false),
+        (halves, &[7], true),
+        (halves, &[3, 8], false),
+        (words, &[7, 8, 8], false),
+        (words, &[7, 8, 8], true),
+    ];
+    let shapes = [
+        (1, 33),
+        (1, 9001),
+        (3, 4128),
+        (31, 97),
+        (64, 32),
+        (40, 64),
+        (1, 32),
+        (2, 8224),
+        (33, 33),
+        (5, 320),
+    ];
+    let mut random = Random(1);
+    for (element, raw, beside) in kinds {
+        for scan in [Scan::Row, Scan::Column] {
+            let make = |&shape| make_plain(&mut random, element, shape, (scan, raw), beside);
+            let mut made: Vec<Made> = shapes.iter().map(make).collect();
+            assert!(check(&made, &mut random, true).unwrap().iter().all(|&ok| ok));
+            // One that does not begin, and one that ends early.
+            for (at, len) in [(2, 9), (7, 300)] {
+                let Kind::Coded(coded) = &mut made[at].planes[0].1 else { unreachable!() };
+                coded.stream.truncate(len);
+            }
+            let verdicts = check(&made, &mut random, true).unwrap();
+            assert!(verdicts.iter().enumerate().all(|(k, &ok)| ok != [2, 7].contains(&k)));
         }
     }
 }

@@ -6,6 +6,7 @@
 
 pub(crate) mod avx2;
 pub(crate) mod avx512;
+mod layout;
 pub(crate) mod map;
 pub(crate) mod pack;
 pub(crate) mod products;

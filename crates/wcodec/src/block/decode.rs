@@ -25,6 +25,8 @@ use wcodec_kernels::{
 /// Most blocks that are handed to a kernel at once: where one ends, another takes its place beside the rest. Those with a
 /// base or contexts hold something for each element, which should stay in the cache, and are as many as go side by side.
 const MOST_AT_ONCE: usize = 4 * STREAMS_AT_ONCE;
+/// And most elements of them, if they are more than go side by side: tiles, and classes of rows, are held for each block.
+const MOST_ELEMENTS: usize = 4 << 20;
 
 /// What all blocks of a segment have in common.
 #[derive(Clone, Copy, Debug)]
@@ -168,9 +170,17 @@ fn decode_with(
 ) -> Vec<Result<Stats>> {
     let mut results = Vec::with_capacity(jobs.len());
     let mut rest = jobs;
-    while let Some(job) = rest.first() {
-        let held = job.base.is_some() || job.contexts.is_some();
-        let most = if held { STREAMS_AT_ONCE } else { MOST_AT_ONCE };
+    while !rest.is_empty() {
+        let held = |job: &BlockJob<'_>| job.base.is_some() || job.contexts.is_some();
+        let sums = rest.iter().scan(0, |sum, job| {
+            *sum += job.elements();
+            Some(*sum)
+        });
+        let most = match rest.iter().take(MOST_AT_ONCE).any(held) {
+            true => STREAMS_AT_ONCE,
+            false => sums.take_while(|&sum| sum <= MOST_ELEMENTS).count().max(STREAMS_AT_ONCE),
+        };
+        let most = most.min(MOST_AT_ONCE);
         // Of even sizes: a block alone takes nearly as long as several.
         let rounds = rest.len().div_ceil(most);
         let (now, later) = rest.split_at(rest.len().div_ceil(rounds));

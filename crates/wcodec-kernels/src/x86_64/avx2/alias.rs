@@ -163,12 +163,9 @@ impl<'a, const QUARTERS: usize> Stepper<'a> for Lanes<'a, QUARTERS> {
         table: impl Fn(usize, usize) -> &'t SplitTable,
         mut sink: impl FnMut(usize, usize, __m256i),
     ) {
-        // Its own copy, which the compiler keeps in registers: the address of the caller's is known to other code.
-        let mut own = *lanes;
-        run(&mut own, steps, table, |n, step, table, ranks| {
+        run(lanes, steps, table, |n, step, table, ranks| {
             sink(n, step, bytes::<QUARTERS>(table, ranks));
         });
-        *lanes = own;
     }
 
     #[target_feature(enable = "avx2,popcnt")]

@@ -132,10 +132,7 @@ impl<'a> Stepper<'a> for Lanes<'a> {
         table: impl Fn(usize, usize) -> &'t Slots,
         mut sink: impl FnMut(usize, usize, __m256i),
     ) {
-        // Its own copy, which the compiler keeps in registers: the address of the caller's is known to other code.
-        let mut own = *lanes;
-        run(&mut own, steps, table, |n, step, _, slots| sink(n, step, bytes(slots)));
-        *lanes = own;
+        run(lanes, steps, table, |n, step, _, slots| sink(n, step, bytes(slots)));
     }
 
     #[target_feature(enable = "avx2,popcnt")]

@@ -62,7 +62,7 @@ pub(super) fn vector(bytes: &[u8; 64]) -> __m512i {
 /// lower and upper bytes.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vbmi")]
-fn numbers(bytes: &[[u8; 64]; 2], indices: __m512i) -> __m512i {
+fn two_bytes(bytes: &[[u8; 64]; 2], indices: __m512i) -> __m512i {
     let lower = _mm512_permutexvar_epi8(indices, vector(&bytes[0]));
     _mm512_mask_permutexvar_epi8(lower, UPPER_BYTES, indices, vector(&bytes[1]))
 }
@@ -93,9 +93,9 @@ fn by_bytes(table: &AliasTable, low: __m512i) -> Found {
     let alias = _mm512_permutexvar_epi8(bucket, vector(&table.alias));
     let rank = _mm512_mask_mov_epi16(bucket, aliased, alias);
     let place = _mm512_and_si512(low, _mm512_set1_epi16(63));
-    let shift = numbers(&table.shift, bucket);
+    let shift = two_bytes(&table.shift, bucket);
     let position = _mm512_mask_add_epi16(place, aliased, place, shift);
-    let frequency = numbers(&table.frequency, rank);
+    let frequency = two_bytes(&table.frequency, rank);
     Found { rank, position, frequency }
 }
 
@@ -217,7 +217,7 @@ pub(super) fn upper<const NUMBERS: bool>(ranks: __m512i) -> __m512i {
 /// A byte of `table` for each of the ranks, in the lower halves of numbers; the upper ones mean nothing.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vbmi")]
-pub(super) fn look_up_lower(table: &[u8; 64], ranks: __m512i) -> __m512i {
+fn look_up_lower(table: &[u8; 64], ranks: __m512i) -> __m512i {
     _mm512_permutexvar_epi8(ranks, vector(table))
 }
 

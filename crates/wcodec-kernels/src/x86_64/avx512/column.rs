@@ -9,6 +9,7 @@ use crate::level::Set;
 use crate::lines::{LINE, Lines};
 use crate::slots::AliasTable;
 use crate::streams::RowStream;
+use crate::x86_64::rounds::{self, Rounds};
 use crate::{DecodeTable, LANES, Level, Scan, Steps, StreamError};
 use std::arch::x86_64::*;
 
@@ -119,8 +120,15 @@ struct Turn<'s, 'j, 'a, const NUMBERS: bool> {
     coded: &'s mut [u8],
 }
 
-/// Decodes streams side by side, whatever their shapes: each goes on with strips of its own, and where one ends, the next
-/// begins in its place. With `BESIDE` they have bits beside them.
+/// Streams of the column scan. With `BESIDE` they have bits beside them.
+struct Columns<'s, 'j, 'a, const NUMBERS: bool, const BESIDE: bool> {
+    waiting: std::vec::IntoIter<Strips<'j, 'a>>,
+    unpack: &'s [[Placed; 2]],
+    /// Room for strips.
+    rooms: Vec<&'s mut [u8]>,
+}
+
+/// Decodes streams, and sets their verdicts.
 #[target_feature(enable = "avx512f,avx512bw,avx512vbmi,avx512vbmi2,avx512vl,bmi2,popcnt")]
 fn decode_strips<const NUMBERS: bool, const BESIDE: bool>(
     streams: Vec<Strips<'_, '_>>,
@@ -129,43 +137,58 @@ fn decode_strips<const NUMBERS: bool, const BESIDE: bool>(
     let unpack: [[Placed; 2]; MOST_BITS as usize + 1] =
         std::array::from_fn(|width| [0, 8].map(|place| Placed::new(width as u32, place)));
     let lines = streams.iter().map(Strips::lines).max().unwrap_or(1);
-    let mut rooms: Vec<&mut [u8]> =
-        space.take(SIDE_BY_SIDE * lines).chunks_exact_mut(lines * LINE).collect();
-    let mut turns: Vec<Turn<'_, '_, '_, NUMBERS>> = Vec::with_capacity(SIDE_BY_SIDE);
-    let mut waiting = streams.into_iter();
-    loop {
-        while let Some(coded) = rooms.pop() {
-            let Some(strips) = waiting.next() else { break };
-            match Lanes::new(strips.stream.coded.stream) {
+    let rooms = space.take(SIDE_BY_SIDE * lines).chunks_exact_mut(lines * LINE).collect();
+    let waiting = streams.into_iter();
+    rounds::run(&mut Columns::<NUMBERS, BESIDE> { waiting, unpack: &unpack, rooms });
+}
+
+impl<'s, 'j, 'a: 's, const NUMBERS: bool, const BESIDE: bool> Rounds
+    for Columns<'s, 'j, 'a, NUMBERS, BESIDE>
+{
+    type Turn = Turn<'s, 'j, 'a, NUMBERS>;
+
+    const MOST: usize = SIDE_BY_SIDE;
+
+    fn begin(&mut self) -> Option<Self::Turn> {
+        loop {
+            let strips = self.waiting.next()?;
+            // SAFETY: the processor has the instructions.
+            match unsafe { Lanes::new(strips.stream.coded.stream) } {
                 Ok(lanes) => {
-                    let classes = strips.classes(&unpack);
-                    turns.push(Turn { strips, classes, lanes, row: 0, col: 0, taken: 0, coded });
+                    let (classes, coded) = (strips.classes(self.unpack), self.rooms.pop()?);
+                    return Some(Turn { strips, classes, lanes, row: 0, col: 0, taken: 0, coded });
                 }
-                Err(error) => {
-                    *strips.verdict = Some(Err(error));
-                    rooms.push(coded);
-                }
+                Err(error) => *strips.verdict = Some(Err(error)),
             }
         }
-        let left = |turn: &Turn<'_, '_, '_, NUMBERS>| turn.strips.stream.cols - turn.col;
-        let Some(cols) = turns.iter().map(left).min() else { break };
-        match &mut turns[..] {
-            [a, b, c, d] => round::<NUMBERS, BESIDE, 4>([a, b, c, d], cols),
-            [a, b, c] => round::<NUMBERS, BESIDE, 3>([a, b, c], cols),
-            [a, b] => round::<NUMBERS, BESIDE, 2>([a, b], cols),
-            [a] => round::<NUMBERS, BESIDE, 1>([a], cols),
-            _ => unreachable!("one to {SIDE_BY_SIDE} streams"),
-        }
-        let mut number = 0;
-        while let Some(turn) = turns.get_mut(number) {
-            if turn.end_strip() {
-                let Turn { strips, lanes, coded, .. } = turns.swap_remove(number);
-                *strips.verdict = Some(lanes.end());
-                rooms.push(coded);
-            } else {
-                number += 1;
+    }
+
+    fn left(turn: &Self::Turn) -> usize {
+        turn.strips.stream.cols - turn.col
+    }
+
+    fn round(&mut self, turns: &mut [Self::Turn], cols: usize) {
+        // SAFETY: the processor has the instructions.
+        unsafe {
+            match turns {
+                [a] => round::<NUMBERS, BESIDE, 1>([a], cols),
+                [a, b] => round::<NUMBERS, BESIDE, 2>([a, b], cols),
+                [a, b, c] => round::<NUMBERS, BESIDE, 3>([a, b, c], cols),
+                [a, b, c, d] => round::<NUMBERS, BESIDE, 4>([a, b, c, d], cols),
+                _ => unreachable!("one to {SIDE_BY_SIDE} streams"),
             }
         }
+    }
+
+    fn go_on(&mut self, turn: &mut Self::Turn) -> bool {
+        // SAFETY: the processor has the instructions.
+        unsafe { turn.next_strip() }
+    }
+
+    fn end(&mut self, turn: Self::Turn) {
+        // SAFETY: the processor has the instructions.
+        *turn.strips.verdict = Some(unsafe { turn.lanes.end() });
+        self.rooms.push(turn.coded);
     }
 }
 
@@ -175,7 +198,11 @@ fn round<const NUMBERS: bool, const BESIDE: bool, const N: usize>(
     mut turns: [&mut Turn<'_, '_, '_, NUMBERS>; N],
     cols: usize,
 ) {
-    let lines: [*mut u8; N] = turns.each_mut().map(|turn| turn.coded.as_mut_ptr());
+    let lines: [*mut u8; N] = turns.each_mut().map(|turn| {
+        assert!(turn.strips.lines() * LINE <= turn.coded.len(), "room for a strip");
+        assert!(turn.col + cols <= turn.strips.stream.cols, "columns of the strip");
+        turn.coded.as_mut_ptr()
+    });
     let mut lanes = turns.each_ref().map(|turn| turn.lanes);
     let starts = turns.each_ref().map(|turn| start(turn.strips.stream.coded.low.packed));
     let mut beside: [*const u8; N] =
@@ -227,24 +254,19 @@ fn round<const NUMBERS: bool, const BESIDE: bool, const N: usize>(
 }
 
 impl<const NUMBERS: bool> Turn<'_, '_, '_, NUMBERS> {
-    /// Puts a strip that is decoded in its rows. Returns whether it was the last one, and the rows behind it are decoded
-    /// too.
+    /// Puts the strip in its rows, and decodes the rows behind it if they are fewer than 32. Tells whether another strip
+    /// follows.
     #[target_feature(enable = "avx512f,avx512bw,avx512vbmi,avx512vbmi2,avx512vl,bmi2,popcnt")]
-    fn end_strip(&mut self) -> bool {
+    fn next_strip(&mut self) -> bool {
         let RowStream { rows, cols, .. } = *self.strips.stream;
-        if self.col < cols {
-            return false;
-        }
         let starts = std::array::from_fn(|row| self.strips.row_start(self.row + row));
         to_rows(&self.coded[..self.strips.lines() * LINE], cols, &starts, self.strips.stream.out);
         (self.row, self.col) = (self.row + LANES, 0);
-        if self.row + LANES <= rows {
-            return false;
-        }
-        if self.row < rows {
+        let more = self.row + LANES <= rows;
+        if !more && self.row < rows {
             decode_tail(&mut self.strips, &mut self.lanes, 8 * self.taken, self.coded);
         }
-        true
+        more
     }
 }
 

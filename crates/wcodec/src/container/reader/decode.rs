@@ -33,7 +33,7 @@ const BUNDLE_BYTES: u64 = 1 << 20;
 /// Blocks that one thread decodes: some rounds of the widest kernel.
 const TASK_BLOCKS: u64 = 3 * STREAMS_AT_ONCE as u64;
 
-/// Some bands of so many blocks each; if they can be as many, whole rounds of the widest kernel.
+/// At most so many bands of `blocks` blocks each, cut to whole rounds of the widest kernel if there is one.
 fn round_bands(bands: u64, blocks: u64) -> u64 {
     let at_once = STREAMS_AT_ONCE as u64;
     let round = at_once >> blocks.trailing_zeros().min(at_once.trailing_zeros());
@@ -262,7 +262,7 @@ impl<R: ReadAt> Reader<R> {
         mut jobs: Vec<PlacedJob<'_>>,
         buffers: &mut [&mut [u8]],
     ) -> Result<Stats> {
-        // Kernels want blocks of one shape beside each other, and end at about the same time if the largest come first.
+        // Streams side by side end at about the same time if the largest come first.
         jobs.sort_by_key(|j| (j.job.format.element, Reverse(j.job.rows * j.job.cols), j.job.cols));
         let (places, jobs): (Vec<_>, Vec<BlockJob<'_>>) =
             jobs.into_iter().map(|j| ((j.placed, j.at, j.job.stored.id), j.job)).unzip();

@@ -1,7 +1,8 @@
 //! Elements from fields and raw bits, 32 at a time.
 
-use super::plan::{Kind, Plan};
+use super::plan::Plan;
 use crate::x86_64::avx2::unpack::Unpack;
+use crate::x86_64::layout::{Kind, Layout};
 use crate::{LANES, Transform};
 use std::arch::x86_64::*;
 
@@ -30,17 +31,18 @@ pub(super) struct Raw([*const u8; 3]);
 impl Finish {
     #[target_feature(enable = "avx2")]
     pub(super) fn new<Table>(plan: &Plan<'_, Table>) -> Finish {
-        let (below, widths) = match plan.kind {
-            Kind::Byte { raw } => (raw, [raw, 0, 0]),
-            Kind::Half { low } => (low, [low, 0, 0]),
-            Kind::HalfHigh { high } => (high, [8, high, 0]),
-            Kind::Word { upper } => (upper, [8, 8, upper]),
+        let Layout { kind, element, shift, widths, .. } = plan.layout;
+        let below = match kind {
+            Kind::Byte { raw } => raw,
+            Kind::Half { low } => low,
+            Kind::HalfHigh { high } => high,
+            Kind::Word { upper } => upper,
         };
         Finish {
-            kind: plan.kind,
-            transform: plan.element.transform(),
-            shift: _mm_cvtsi32_si128(plan.shift as i32),
-            shifted: _mm256_set1_epi8(u8::MAX.unbounded_shl(plan.shift) as i8),
+            kind,
+            transform: element.transform(),
+            shift: _mm_cvtsi32_si128(shift as i32),
+            shifted: _mm256_set1_epi8(u8::MAX.unbounded_shl(shift) as i8),
             constant: plan.constant,
             below: Unpack::new(below),
             steps: widths.map(|width| 4 * width as usize),
@@ -59,7 +61,7 @@ impl Finish {
 
     /// The raw bits of the plan's first elements.
     pub(super) fn raw<Table>(&self, plan: &Plan<'_, Table>) -> Raw {
-        Raw(plan.raw.map(<[u8]>::as_ptr))
+        Raw(plan.layout.raw.map(<[u8]>::as_ptr))
     }
 
     /// Writes 32 elements, and goes on to the raw bits of the next.

@@ -41,16 +41,11 @@ pub(super) unsafe fn decode<'t, S: Stepper<'t>>(
 ) {
     let blocks = target.blocks.iter().zip(&*verdicts).enumerate();
     let open = blocks.filter(|(_, (_, verdict))| verdict.is_none());
-    let mut plans: Vec<Plan<'_, S::Table>> =
-        open.filter_map(|(number, (block, _))| Plan::of::<S>(number, block)).collect();
-    while let Some(first) = plans.pop() {
-        let (mut alike, others): (Vec<_>, Vec<_>) =
-            plans.into_iter().partition(|plan| plan.goes_with(&first));
-        alike.push(first);
-        plans = others;
-        let blocks: Vec<usize> = alike.iter().map(|plan| plan.block).collect();
+    let plans = open.filter_map(|(number, (block, _))| Plan::of::<S>(number, block));
+    for plans in rounds::groups(plans, Plan::goes_with) {
+        let blocks: Vec<usize> = plans.iter().map(|plan| plan.layout.block).collect();
         // SAFETY: the caller's promise.
-        let kernel = Kernel::<S> { plans: &alike, unpack: unsafe { unpack::by_width() } };
+        let kernel = Kernel::<S> { plans: &plans, unpack: unsafe { unpack::by_width() } };
         rounds::decode(&kernel, &blocks, target, space, verdicts);
     }
 }
@@ -63,8 +58,8 @@ impl<'p, 'a, S: Stepper<'a>> rounds::Kernel for Kernel<'p, 'a, S> {
     fn begin(&self, number: usize) -> Result<Cursor<'p, 'a, S>, StreamError> {
         let plan = &self.plans[number];
         // SAFETY: the processor has the instructions.
-        let (lanes, finish) = unsafe { (S::begin(plan.stream)?, Finish::new(plan)) };
-        let (raw, beside) = (finish.raw(plan), plan.beside.packed.as_ptr());
+        let (lanes, finish) = unsafe { (S::begin(plan.layout.coded.stream)?, Finish::new(plan)) };
+        let (raw, beside) = (finish.raw(plan), plan.layout.coded.low.packed.as_ptr());
         Ok(Cursor { plan, lanes, finish, raw, beside, step: 0 })
     }
 
@@ -96,19 +91,19 @@ fn round<'a, S: Stepper<'a>, const N: usize>(
     mut turns: [&mut Turn<'_, Cursor<'_, 'a, S>>; N],
     steps: usize,
 ) {
-    let to = turns.each_mut().map(|turn| turn.to());
+    let to = turns.each_mut().map(|turn| turn.to(steps, turn.cursor.finish.size()));
     let mut cursors = turns.map(|turn| &mut turn.cursor);
     let mut lanes = cursors.each_ref().map(|cursor| cursor.lanes);
     let plans = cursors.each_ref().map(|cursor| cursor.plan);
     let first = cursors[0].step;
     let ahead = cursors.each_ref().map(|cursor| cursor.step.wrapping_sub(first));
-    let widths = plans.map(|plan| plan.beside.widths);
+    let widths = plans.map(|plan| plan.layout.coded.low.widths);
     let mut beside = Beside::new(unpack, widths, cursors.each_ref().map(|cursor| cursor.beside));
     let mut raw = cursors.each_ref().map(|cursor| cursor.raw);
     {
         let finish = cursors.each_ref().map(|cursor| &cursor.finish);
         let run = (first..first + steps, to);
-        if plans.iter().all(|plan| plan.of_step.is_empty()) {
+        if plans.iter().all(|plan| plan.layout.of_step().is_empty()) {
             // Known to the compiler: no look-up of classes in the loop.
             let classes = plans.map(|plan| plan.class(0));
             steps_of(&mut lanes, run, |n, _| classes[n], finish, &mut beside, &mut raw);

@@ -5,6 +5,7 @@ use super::kernel::{Class, Put, Raw};
 use crate::element::Word as _;
 use crate::x86_64::avx512::alias::{Lanes, vector};
 use crate::x86_64::avx512::unpack::Unpack;
+use crate::x86_64::layout::Layout;
 use crate::{LANES, Transform};
 use std::arch::x86_64::*;
 use std::ops::Range;
@@ -33,7 +34,8 @@ impl<const BITS: bool> Bytes<BITS> {
 
 /// An element of a field and its raw bits.
 fn element(plan: &Plan<'_>, field: u16, raw: u8) -> u8 {
-    ((field << plan.shift | plan.constant) as u8 | raw).inverse(plan.element.transform())
+    let Layout { element, shift, constant, .. } = plan.layout;
+    ((field << shift | constant) as u8 | raw).inverse(element.transform())
 }
 
 /// Does something for each of `N` streams, at most four, without a loop: states must stay in registers.
@@ -55,7 +57,7 @@ macro_rules! written_out {
 impl<const BITS: bool> Put for Bytes<BITS> {
     type Value = u8;
     type Bits = Unpack;
-    /// What bits beside the stream add to an element, by their value: 16 of them, four times.
+    /// What bits beside the stream change of an element, by their value: 16 of them, four times.
     type Own = __m512i;
 
     const SIZE: usize = 1;
@@ -65,16 +67,15 @@ impl<const BITS: bool> Put for Bytes<BITS> {
     }
 
     fn bits(&self, plan: &Plan<'_>, class: usize) -> &Unpack {
-        let raw = plan.widths[0] as usize;
-        &self.unpack[plan.beside.widths.get(class).map_or(raw, |&width| usize::from(width))]
+        &self.unpack[plan.width_beside(class).unwrap_or(plan.layout.widths[0] as usize)]
     }
 
     #[target_feature(enable = "avx512f")]
     unsafe fn own(plan: &Plan<'_>) -> __m512i {
-        let shift = if plan.has_beside() { plan.shift } else { 0 };
+        let shift = if plan.layout.has_beside() { plan.layout.shift } else { 0 };
         let of_bits: [u8; 16] = std::array::from_fn(|bits| {
             let u = (bits as u8).unbounded_shl(shift);
-            match plan.element.transform() {
+            match plan.layout.element.transform() {
                 Transform::RotateSign => u.rotate_right(1),
                 Transform::Identity | Transform::FlipSign => u,
             }
@@ -101,7 +102,7 @@ impl<const BITS: bool> Put for Bytes<BITS> {
                 let fields = class.bits.bytes(raw.beside);
                 raw.beside = raw.beside.wrapping_add(class.bits.step);
                 let of_bits = _mm512_castsi512_si256(*of_bits);
-                elements = _mm256_or_si256(elements, _mm256_shuffle_epi8(of_bits, fields));
+                elements = _mm256_xor_si256(elements, _mm256_shuffle_epi8(of_bits, fields));
             }
             _mm256_storeu_si256(to.cast(), elements);
         }
@@ -164,7 +165,7 @@ impl<const BITS: bool> Put for Bytes<BITS> {
                             let fields =
                                 _mm512_inserti64x4::<1>(_mm512_castsi256_si512(first), second);
                             let of_fields = _mm512_shuffle_epi8(of_bits[n], fields);
-                            elements = _mm512_or_si512(elements, of_fields);
+                            elements = _mm512_xor_si512(elements, of_fields);
                         }
                         _mm512_storeu_si512(to[n].add(LANES * step).cast(), elements);
                     }

@@ -35,11 +35,11 @@ impl<const BESIDE: bool, const HIGH: bool> Put for Halves<BESIDE, HIGH> {
     const SIZE: usize = 2;
 
     fn value(plan: &Plan<'_>, symbol: u16) -> u16 {
-        (symbol << plan.shift | plan.constant).rotate_right(1)
+        (symbol << plan.layout.shift | plan.layout.constant).rotate_right(1)
     }
 
     fn bits(&self, plan: &Plan<'_>, class: usize) -> &Placed {
-        &self.beside[plan.beside.widths.get(class).map_or(0, |&width| usize::from(width))]
+        &self.beside[plan.width_beside(class).unwrap_or(0)]
     }
 
     unsafe fn own(_: &Plan<'_>) {}

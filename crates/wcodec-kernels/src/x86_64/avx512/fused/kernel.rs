@@ -10,6 +10,7 @@ use crate::target::Target;
 use crate::x86_64::avx512::alias::{self, Lanes};
 use crate::x86_64::avx512::unpack::start;
 use crate::x86_64::avx512::{MOST_CLASSES, SIDE_BY_SIDE};
+use crate::x86_64::layout::Layout;
 use crate::x86_64::rounds::{self, Turn};
 use crate::{LANES, Level, StreamError};
 use std::arch::x86_64::*;
@@ -82,7 +83,7 @@ pub(super) trait Put {
 /// Where bits beside the stream lie.
 #[derive(Clone, Copy)]
 pub(super) struct Raw {
-    /// Of fields, from the next step on; of the plane below where fields have none.
+    /// Of fields, from the next step on; of bytes whose fields have none, of the plane below.
     pub(super) beside: *const u8,
     /// Of the raw planes, from the first step of a round on.
     pub(super) planes: [*const u8; 3],
@@ -146,7 +147,7 @@ pub(super) fn decode<P: Put>(
         numbers.push(computed.len() - 1);
     }
     let values = numbers.into_iter().map(|number| &computed[number][..]).collect();
-    let blocks: Vec<usize> = plans.iter().map(|plan| plan.block).collect();
+    let blocks: Vec<usize> = plans.iter().map(|plan| plan.layout.block).collect();
     if level.looks_up_numbers() {
         let kernel = Kernel::<P, true> { plans, put: &put, values };
         rounds::decode(&kernel, &blocks, target, space, verdicts);
@@ -159,19 +160,25 @@ pub(super) fn decode<P: Put>(
 impl Plan<'_> {
     /// The bits beside the stream; the plane below the fields if these have none.
     fn bits_beside(&self) -> &[u8] {
-        if self.has_beside() { self.beside.packed } else { self.raw[0] }
+        let Layout { coded, raw, .. } = &self.layout;
+        if self.layout.has_beside() { coded.low.packed } else { raw[0] }
     }
 
     /// Where the bits of a plane begin for a step.
     fn plane_at(&self, plane: usize, step: usize) -> usize {
-        step * LANES / 8 * self.widths[plane] as usize
+        step * LANES / 8 * self.layout.widths[plane] as usize
+    }
+
+    /// Bits of a field of a class that lie beside the stream.
+    pub(super) fn width_beside(&self, class: usize) -> Option<usize> {
+        self.layout.coded.low.widths.get(class).map(|&width| usize::from(width))
     }
 }
 
 impl<P: Put, const NUMBERS: bool> Cursor<'_, P, NUMBERS> {
-    #[inline(always)]
     fn class(&self, step: usize) -> Class<'_, P> {
-        self.classes[self.plan.class(step) % MOST_CLASSES]
+        let class = self.plan.layout.of_step().get(step).map_or(0, |&class| usize::from(class));
+        self.classes[class % MOST_CLASSES]
     }
 }
 
@@ -188,7 +195,7 @@ impl<'p, P: Put, const NUMBERS: bool> rounds::Kernel for Kernel<'p, '_, P, NUMBE
         };
         let classes = std::array::from_fn(class);
         // SAFETY: the processor has the instructions.
-        let (lanes, own) = unsafe { (Lanes::new(plan.stream)?, P::own(plan)) };
+        let (lanes, own) = unsafe { (Lanes::new(plan.layout.coded.stream)?, P::own(plan)) };
         Ok(Cursor { plan, classes, own, lanes, step: 0, taken: 0 })
     }
 
@@ -208,7 +215,7 @@ impl<'p, P: Put, const NUMBERS: bool> rounds::Kernel for Kernel<'p, '_, P, NUMBE
     fn tail(&self, cursor: &mut Cursor<'p, P, NUMBERS>, out: &mut [u8]) {
         let Cursor { plan, step, taken, own, .. } = *cursor;
         let class = cursor.class(step);
-        let lanes = out.len() / plan.element.size();
+        let lanes = out.len() / P::SIZE;
         // What the step reads may lie behind the bits.
         let padded = |bits: &[u8], taken: usize| {
             let left = bits.get(taken..).unwrap_or_default();
@@ -217,7 +224,7 @@ impl<'p, P: Put, const NUMBERS: bool> rounds::Kernel for Kernel<'p, '_, P, NUMBE
             padded
         };
         let beside = padded(plan.bits_beside(), taken);
-        let planes = [0, 1, 2].map(|k| padded(plan.raw[k], plan.plane_at(k, step)));
+        let planes = [0, 1, 2].map(|k| padded(plan.layout.raw[k], plan.plane_at(k, step)));
         let mut raw =
             Raw { beside: beside.as_ptr(), planes: planes.each_ref().map(|plane| plane.as_ptr()) };
         let mut elements = [0; MOST_BYTES];
@@ -246,19 +253,19 @@ fn round<P: Put, const NUMBERS: bool, const N: usize>(
     mut turns: [&mut Turn<'_, Cursor<'_, P, NUMBERS>>; N],
     steps: usize,
 ) {
-    let to = turns.each_mut().map(|turn| turn.to());
+    let to = turns.each_mut().map(|turn| turn.to(steps, P::SIZE));
     let mut cursors = turns.map(|turn| &mut turn.cursor);
     let mut lanes = cursors.each_ref().map(|cursor| cursor.lanes);
     let own = cursors.each_ref().map(|cursor| cursor.own);
     let starts = cursors.each_ref().map(|cursor| start(cursor.plan.bits_beside()));
     let mut raw: [Raw; N] = std::array::from_fn(|n| {
         let Cursor { plan, step, taken, .. } = *cursors[n];
-        let plane = |k| start(plan.raw[k]).wrapping_add(plan.plane_at(k, step));
+        let plane = |k| start(plan.layout.raw[k]).wrapping_add(plan.plane_at(k, step));
         Raw { beside: starts[n].wrapping_add(taken), planes: [0, 1, 2].map(plane) }
     });
     let first = cursors.each_ref().map(|cursor| cursor.step);
     let of_step: [&[u8]; N] = std::array::from_fn(|n| {
-        cursors[n].plan.of_step.get(first[n]..first[n] + steps).unwrap_or_default()
+        cursors[n].plan.layout.of_step().get(first[n]..first[n] + steps).unwrap_or_default()
     });
     if of_step.iter().all(|of_step| of_step.is_empty()) {
         // Known to the compiler: no look-up of classes in the loop.

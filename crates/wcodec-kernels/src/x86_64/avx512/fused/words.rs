@@ -33,11 +33,11 @@ impl<const BESIDE: bool> Put for Words<BESIDE> {
     const SIZE: usize = 4;
 
     fn value(plan: &Plan<'_>, symbol: u16) -> u16 {
-        symbol << plan.shift | plan.constant
+        symbol << plan.layout.shift | plan.layout.constant
     }
 
     fn bits(&self, plan: &Plan<'_>, class: usize) -> &Placed {
-        &self.beside[plan.beside.widths.get(class).map_or(0, |&width| usize::from(width))]
+        &self.beside[plan.width_beside(class).unwrap_or(0)]
     }
 
     unsafe fn own(_: &Plan<'_>) {}
