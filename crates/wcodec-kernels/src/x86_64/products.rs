@@ -160,7 +160,7 @@ fn joined([a, b]: [i16; 2]) -> i32 {
 
 /// # Safety
 /// Each product must have a column factor for each byte.
-#[target_feature(enable = "avx512f,avx512bw,avx512vbmi")]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi")]
 unsafe fn add_avx512<'a>(
     products: impl Iterator<Item = Pair<'a>> + Clone,
     subtract: bool,

@@ -123,12 +123,14 @@ impl<'a> Lanes<'a> {
             let bits = at.look_up::<QUARTERS>(&table.bits);
             let (to_16, to_12) = (power(&POWERS_16, bits), power(&POWERS_12, bits));
 
-            let mut emit = [0, 1].map(|k| {
-                _mm256_cmpeq_epi16(_mm256_max_epu16(self.high[k], frequency[k]), self.high[k])
-            });
-            if !WHOLE {
-                let active = active_lanes(active);
-                emit = [0, 1].map(|k| _mm256_and_si256(emit[k], active[k]));
+            // No closures: they would be compiled without the instructions.
+            let mut emit = [_mm256_setzero_si256(); 2];
+            for k in 0..2 {
+                let high = self.high[k];
+                emit[k] = _mm256_cmpeq_epi16(_mm256_max_epu16(high, frequency[k]), high);
+                if !WHOLE {
+                    emit[k] = _mm256_and_si256(emit[k], active_lanes(active)[k]);
+                }
             }
             self.write(_mm256_movemask_epi8(_mm256_packs_epi16(emit[0], emit[1])) as u32);
 
