@@ -171,16 +171,16 @@ fn decode_with(
     let mut results = Vec::with_capacity(jobs.len());
     let mut rest = jobs;
     while !rest.is_empty() {
+        let next = rest.iter().take(MOST_AT_ONCE);
         let held = |job: &BlockJob<'_>| job.base.is_some() || job.contexts.is_some();
-        let sums = rest.iter().scan(0, |sum, job| {
+        let sums = next.clone().scan(0, |sum, job| {
             *sum += job.elements();
             Some(*sum)
         });
-        let most = match rest.iter().take(MOST_AT_ONCE).any(held) {
+        let most = match next.clone().any(held) {
             true => STREAMS_AT_ONCE,
             false => sums.take_while(|&sum| sum <= MOST_ELEMENTS).count().max(STREAMS_AT_ONCE),
         };
-        let most = most.min(MOST_AT_ONCE);
         // Of even sizes: a block alone takes nearly as long as several.
         let rounds = rest.len().div_ceil(most);
         let (now, later) = rest.split_at(rest.len().div_ceil(rounds));
