@@ -3,6 +3,7 @@
 
 use crate::Level;
 use crate::level::compiled_for_levels;
+use crate::padded::padded;
 
 /// Sums that run side by side, so that a compiler can put them in vectors, several of them: one would wait for
 /// itself.
@@ -181,18 +182,11 @@ compiled_for_levels! {
         let (b_steps, b_rest) = b.as_chunks();
         a_steps.iter().zip(b_steps).for_each(|(a, b)| add(&mut sums, a, b));
         if !a_rest.is_empty() {
+            // Sums that are indexed by a variable would not stay in registers.
             add(&mut sums, &padded(a_rest), &padded(b_rest));
         }
         *out = total(&sums);
     }
-}
-
-/// Zeros behind some numbers: sums that are indexed by a variable would not stay in registers.
-#[inline(always)]
-fn padded(numbers: &[f32]) -> [f32; SUMS] {
-    let mut padded = [0.0; SUMS];
-    padded[..numbers.len()].copy_from_slice(numbers);
-    padded
 }
 
 /// The sum of all.
@@ -241,6 +235,7 @@ compiled_for_levels! {
         let (weight_steps, weight_rest) = weights.as_chunks();
         steps.iter().zip(weight_steps).for_each(|(v, w)| add(&mut sums, v, w));
         if !rest.is_empty() {
+            // Sums that are indexed by a variable would not stay in registers.
             add(&mut sums, &padded(rest), &padded(weight_rest));
         }
         *out = total(&sums);

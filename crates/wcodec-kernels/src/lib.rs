@@ -22,6 +22,7 @@ mod low;
 mod map;
 mod merge;
 mod pack;
+mod padded;
 pub mod predict;
 mod products;
 mod rans;

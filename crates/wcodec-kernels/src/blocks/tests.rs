@@ -268,8 +268,8 @@ fn make_plain(
     (scan, raw): (Scan, &[u32]),
     beside: bool,
 ) -> Made {
-    let mut left = element.bits() - raw.iter().sum::<u32>();
-    let width = left;
+    let mut left: u32 = raw.iter().sum();
+    let width = element.bits() - left;
     let most = 60.min(1 << width);
     let values: Vec<u16> =
         (0..rows * cols).map(|_| random.below(most).min(random.below(most)) as u16).collect();
@@ -285,7 +285,6 @@ fn make_plain(
             _ => {}
         }
     };
-    left = element.bits() - width;
     let mut u: Vec<u64> = values.iter().map(|&v| u64::from(v) << left).collect();
     let mut planes = vec![(width, first)];
     for &width in raw {

@@ -13,8 +13,9 @@
 
 use super::lookup::{Indices, active_lanes, in_lanes, join, of_lanes, unpack};
 use super::step::Stepper;
-use super::{WINDOW, deal, padded};
+use super::{WINDOW, deal};
 use crate::drive::drive;
+use crate::padded::padded;
 use crate::rans::{check_end, states};
 use crate::slots::SplitTable;
 use crate::{DecodeTable, LANES, Steps, StreamError};
@@ -111,7 +112,7 @@ impl<'a, const QUARTERS: usize> Lanes<'a, QUARTERS> {
     fn deal<const NEAR_END: bool>(&mut self, pattern: u32) -> [__m256i; 2] {
         let last;
         let words = if NEAR_END {
-            last = padded(self.words.get(self.taken..).unwrap_or_default());
+            last = padded::<_, WINDOW>(self.words.get(self.taken..).unwrap_or_default());
             last.as_ptr()
         } else {
             debug_assert!(self.safe_steps() > 0);

@@ -119,11 +119,3 @@ fn deal(pattern: u8) -> __m128i {
     // SAFETY: each deal has the 16 bytes that are read.
     unsafe { _mm_load_si128(DEALS.0[usize::from(pattern)].as_ptr().cast()) }
 }
-
-/// What a step may read of `left`, and zeros behind its end.
-fn padded(left: &[u8]) -> [u8; WINDOW] {
-    let mut window = [0; WINDOW];
-    let count = left.len().min(WINDOW);
-    window[..count].copy_from_slice(&left[..count]);
-    window
-}

@@ -1,8 +1,9 @@
 //! Tables of any size: slots are looked up by gathers.
 
 use super::step::Stepper;
-use super::{WINDOW, deal, padded};
+use super::{WINDOW, deal};
 use crate::drive::drive;
+use crate::padded::padded;
 use crate::rans::{check_end, states};
 use crate::slots::{Slot, TABLE_SIZE};
 use crate::{DecodeTable, LANES, Steps, StreamError};
@@ -46,7 +47,7 @@ impl<'a> Lanes<'a> {
     fn step<const NEAR_END: bool>(&mut self, table: &Slots, active: u32) -> [__m256i; 4] {
         let last;
         let mut words = if NEAR_END {
-            last = padded(self.words.get(self.taken..).unwrap_or_default());
+            last = padded::<_, WINDOW>(self.words.get(self.taken..).unwrap_or_default());
             last.as_ptr()
         } else {
             debug_assert!(self.safe_steps() > 0);

@@ -134,6 +134,9 @@ fn decode_strips<const NUMBERS: bool, const BESIDE: bool>(
     streams: Vec<Strips<'_, '_>>,
     space: &mut Lines,
 ) {
+    if streams.is_empty() {
+        return;
+    }
     let unpack: [[Placed; 2]; MOST_BITS as usize + 1] =
         std::array::from_fn(|width| [0, 8].map(|place| Placed::new(width as u32, place)));
     let lines = streams.iter().map(Strips::lines).max().unwrap_or(1);

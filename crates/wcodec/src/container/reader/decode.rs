@@ -262,7 +262,8 @@ impl<R: ReadAt> Reader<R> {
         mut jobs: Vec<PlacedJob<'_>>,
         buffers: &mut [&mut [u8]],
     ) -> Result<Stats> {
-        // Streams side by side end at about the same time if the largest come first.
+        // Streams side by side end at about the same time if the largest come first; some kernels want those of one
+        // shape beside each other.
         jobs.sort_by_key(|j| (j.job.format.element, Reverse(j.job.rows * j.job.cols), j.job.cols));
         let (places, jobs): (Vec<_>, Vec<BlockJob<'_>>) =
             jobs.into_iter().map(|j| ((j.placed, j.at, j.job.stored.id), j.job)).unzip();

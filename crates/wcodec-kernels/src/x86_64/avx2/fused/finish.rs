@@ -49,16 +49,6 @@ impl Finish {
         }
     }
 
-    /// Bytes of an element.
-    #[inline(always)]
-    pub(super) fn size(&self) -> usize {
-        match self.kind {
-            Kind::Byte { .. } => 1,
-            Kind::Half { .. } | Kind::HalfHigh { .. } => 2,
-            Kind::Word { .. } => 4,
-        }
-    }
-
     /// The raw bits of the plan's first elements.
     pub(super) fn raw<Table>(&self, plan: &Plan<'_, Table>) -> Raw {
         Raw(plan.layout.raw.map(<[u8]>::as_ptr))

@@ -91,24 +91,25 @@ fn round<'a, S: Stepper<'a>, const N: usize>(
     mut turns: [&mut Turn<'_, Cursor<'_, 'a, S>>; N],
     steps: usize,
 ) {
-    let to = turns.each_mut().map(|turn| turn.to(steps, turn.cursor.finish.size()));
+    // The same in all of them.
+    let size = turns[0].cursor.plan.layout.element.size();
+    let to = turns.each_mut().map(|turn| turn.to(steps, size));
     let mut cursors = turns.map(|turn| &mut turn.cursor);
     let mut lanes = cursors.each_ref().map(|cursor| cursor.lanes);
     let plans = cursors.each_ref().map(|cursor| cursor.plan);
-    let first = cursors[0].step;
-    let ahead = cursors.each_ref().map(|cursor| cursor.step.wrapping_sub(first));
+    let first = cursors.each_ref().map(|cursor| cursor.step);
     let widths = plans.map(|plan| plan.layout.coded.low.widths);
     let mut beside = Beside::new(unpack, widths, cursors.each_ref().map(|cursor| cursor.beside));
     let mut raw = cursors.each_ref().map(|cursor| cursor.raw);
     {
         let finish = cursors.each_ref().map(|cursor| &cursor.finish);
-        let run = (first..first + steps, to);
+        let run = (steps, LANES * size, to);
         if plans.iter().all(|plan| plan.layout.of_step().is_empty()) {
             // Known to the compiler: no look-up of classes in the loop.
             let classes = plans.map(|plan| plan.class(0));
             steps_of(&mut lanes, run, |n, _| classes[n], finish, &mut beside, &mut raw);
         } else {
-            let class = |n: usize, step: usize| plans[n].class(step.wrapping_add(ahead[n]));
+            let class = |n: usize, step: usize| plans[n].class(first[n] + step);
             steps_of(&mut lanes, run, class, finish, &mut beside, &mut raw);
         }
     }
@@ -118,12 +119,12 @@ fn round<'a, S: Stepper<'a>, const N: usize>(
     }
 }
 
-/// `class` tells the class of each step, and its table.
+/// `class` tells the class of each step, and its table; a step has `bytes` bytes.
 #[inline]
 #[target_feature(enable = "avx2,popcnt")]
 fn steps_of<'a, S: Stepper<'a>, const N: usize>(
     lanes: &mut [S; N],
-    (steps, mut to): (std::ops::Range<usize>, [*mut u8; N]),
+    (steps, bytes, mut to): (usize, usize, [*mut u8; N]),
     class: impl Fn(usize, usize) -> (usize, &'a S::Table),
     finish: [&Finish; N],
     beside: &mut Beside<'_, N>,
@@ -139,8 +140,8 @@ fn steps_of<'a, S: Stepper<'a>, const N: usize>(
             }
             finish[n].put(fields, &mut raw[n], to[n]);
         }
-        to[n] = to[n].wrapping_add(LANES * finish[n].size());
+        to[n] = to[n].wrapping_add(bytes);
     };
     // SAFETY: this function has the same instructions.
-    unsafe { S::run(lanes, steps, |n, step| class(n, step).1, sink) };
+    unsafe { S::run(lanes, 0..steps, |n, step| class(n, step).1, sink) };
 }

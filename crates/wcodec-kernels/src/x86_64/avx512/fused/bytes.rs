@@ -8,7 +8,6 @@ use crate::x86_64::avx512::unpack::Unpack;
 use crate::x86_64::layout::Layout;
 use crate::{LANES, Transform};
 use std::arch::x86_64::*;
-use std::ops::Range;
 
 const EVEN_BYTES: __mmask64 = 0x5555_5555_5555_5555;
 const UPPER_HALF: __mmask64 = 0xffff_ffff_0000_0000;
@@ -30,12 +29,6 @@ impl<const BITS: bool> Bytes<BITS> {
             order: vector(&order),
         }
     }
-}
-
-/// An element of a field and its raw bits.
-fn element(plan: &Plan<'_>, field: u16, raw: u8) -> u8 {
-    let Layout { element, shift, constant, .. } = plan.layout;
-    ((field << shift | constant) as u8 | raw).inverse(element.transform())
 }
 
 /// Does something for each of `N` streams, at most four, without a loop: states must stay in registers.
@@ -63,7 +56,8 @@ impl<const BITS: bool> Put for Bytes<BITS> {
     const SIZE: usize = 1;
 
     fn value(plan: &Plan<'_>, symbol: u16) -> u8 {
-        element(plan, symbol, 0)
+        let Layout { element, shift, constant, .. } = plan.layout;
+        ((symbol << shift | constant) as u8).inverse(element.transform())
     }
 
     fn bits(&self, plan: &Plan<'_>, class: usize) -> &Unpack {
@@ -114,7 +108,7 @@ impl<const BITS: bool> Put for Bytes<BITS> {
     unsafe fn several<'t, const NUMBERS: bool, const N: usize>(
         &self,
         lanes: &mut [Lanes<'_, NUMBERS>; N],
-        steps: Range<usize>,
+        steps: usize,
         class: impl Fn(usize, usize) -> Class<'t, Self>,
         of_bits: &[__m512i; N],
         raw: &mut [Raw; N],
@@ -129,10 +123,10 @@ impl<const BITS: bool> Put for Bytes<BITS> {
         }
         // A compiler keeps copies in registers.
         let mut own = *lanes;
-        let mut step = steps.start;
+        let mut step = 0;
         loop {
             let safe = own.iter().map(Lanes::safe_steps).min().unwrap_or(0);
-            let end = step + safe.min(steps.end - step) / 2 * 2;
+            let end = step + safe.min(steps - step) / 2 * 2;
             if step == end {
                 break;
             }

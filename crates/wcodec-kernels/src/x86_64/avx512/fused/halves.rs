@@ -2,7 +2,6 @@
 
 use super::Plan;
 use super::kernel::{Class, Put, Raw};
-use crate::x86_64::avx512::alias::look_up;
 use crate::x86_64::avx512::unpack::{MOST_BITS, Placed};
 use std::arch::x86_64::*;
 
@@ -54,16 +53,11 @@ impl<const BESIDE: bool, const HIGH: bool> Put for Halves<BESIDE, HIGH> {
         (step, ranks): (usize, __m512i),
         to: *mut u8,
     ) {
-        let mut halves = look_up(class.values, ranks);
-        let Raw { beside, planes } = raw;
-        let [low, high, _] = *planes;
+        let [low, high, _] = raw.planes;
         // SAFETY: the caller's promise.
         unsafe {
-            if BESIDE {
-                halves = class.bits.put(*beside, halves);
-                *beside = beside.wrapping_add(class.bits.step);
-            }
-            halves = self.low.put(low.wrapping_add(step * self.low.step), halves);
+            let fields = class.fields::<BESIDE>(raw, ranks);
+            let mut halves = self.low.put(low.wrapping_add(step * self.low.step), fields);
             if HIGH {
                 halves = self.high.put(high.wrapping_add(step * self.high.step), halves);
             }

@@ -5,16 +5,16 @@ use super::Plan;
 use crate::blocks::BlockError;
 use crate::level::Set;
 use crate::lines::Lines;
+use crate::padded::padded;
 use crate::slots::AliasTable;
 use crate::target::Target;
-use crate::x86_64::avx512::alias::{self, Lanes};
-use crate::x86_64::avx512::unpack::start;
+use crate::x86_64::avx512::alias::{self, Lanes, look_up};
+use crate::x86_64::avx512::unpack::{Placed, start};
 use crate::x86_64::avx512::{MOST_CLASSES, SIDE_BY_SIDE};
 use crate::x86_64::layout::Layout;
 use crate::x86_64::rounds::{self, Turn};
 use crate::{LANES, Level, StreamError};
 use std::arch::x86_64::*;
-use std::ops::Range;
 
 /// Bytes of the longest bit string of a step, and of its elements.
 const MOST_RAW: usize = LANES;
@@ -58,7 +58,7 @@ pub(super) trait Put {
         to: *mut u8,
     );
 
-    /// Decodes some of the next steps, but not those near the end of a stream, in a way that takes several at once.
+    /// Decodes some of the next so many steps, but not those near the end of a stream, in a way that takes several at once.
     /// Returns their number.
     ///
     /// # Safety
@@ -67,7 +67,7 @@ pub(super) trait Put {
     unsafe fn several<'t, const NUMBERS: bool, const N: usize>(
         &self,
         _: &mut [Lanes<'_, NUMBERS>; N],
-        _: Range<usize>,
+        _: usize,
         _: impl Fn(usize, usize) -> Class<'t, Self>,
         _: &[Self::Own; N],
         _: &mut [Raw; N],
@@ -104,6 +104,29 @@ impl<P: Put + ?Sized> Clone for Class<'_, P> {
 }
 
 impl<P: Put + ?Sized> Copy for Class<'_, P> {}
+
+impl<P: Put<Value = u16, Bits = Placed>> Class<'_, P> {
+    /// What the symbols of a step add to its elements, with `BESIDE` the bits beside them too.
+    ///
+    /// # Safety
+    /// As [`Put::put`].
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw,avx512vbmi,avx512vl")]
+    pub(super) unsafe fn fields<const BESIDE: bool>(
+        &self,
+        raw: &mut Raw,
+        ranks: __m512i,
+    ) -> __m512i {
+        let fields = look_up(self.values, ranks);
+        if !BESIDE {
+            return fields;
+        }
+        // SAFETY: the caller's promise.
+        let fields = unsafe { self.bits.put(raw.beside, fields) };
+        raw.beside = raw.beside.wrapping_add(self.bits.step);
+        fields
+    }
+}
 
 /// Blocks, and how they are decoded.
 struct Kernel<'p, 'a, P: Put, const NUMBERS: bool> {
@@ -175,8 +198,8 @@ impl Plan<'_> {
     }
 }
 
-impl<P: Put, const NUMBERS: bool> Cursor<'_, P, NUMBERS> {
-    fn class(&self, step: usize) -> Class<'_, P> {
+impl<'p, P: Put, const NUMBERS: bool> Cursor<'p, P, NUMBERS> {
+    fn class(&self, step: usize) -> Class<'p, P> {
         let class = self.plan.layout.of_step().get(step).map_or(0, |&class| usize::from(class));
         self.classes[class % MOST_CLASSES]
     }
@@ -217,25 +240,17 @@ impl<'p, P: Put, const NUMBERS: bool> rounds::Kernel for Kernel<'p, '_, P, NUMBE
         let class = cursor.class(step);
         let lanes = out.len() / P::SIZE;
         // What the step reads may lie behind the bits.
-        let padded = |bits: &[u8], taken: usize| {
-            let left = bits.get(taken..).unwrap_or_default();
-            let (mut padded, len) = ([0; MOST_RAW], left.len().min(MOST_RAW));
-            padded[..len].copy_from_slice(&left[..len]);
-            padded
-        };
-        let beside = padded(plan.bits_beside(), taken);
-        let planes = [0, 1, 2].map(|k| padded(plan.layout.raw[k], plan.plane_at(k, step)));
+        let bits =
+            |bits: &[u8], at: usize| padded::<_, MOST_RAW>(bits.get(at..).unwrap_or_default());
+        let beside = bits(plan.bits_beside(), taken);
+        let planes = [0, 1, 2].map(|k| bits(plan.layout.raw[k], plan.plane_at(k, step)));
         let mut raw =
             Raw { beside: beside.as_ptr(), planes: planes.each_ref().map(|plane| plane.as_ptr()) };
         let mut elements = [0; MOST_BYTES];
         // SAFETY: the processor has the instructions; there are bits and room for a whole step.
         unsafe {
-            let table = class.table;
-            let active = !u32::MAX.checked_shl(lanes as u32).unwrap_or(0);
-            let mut own_lanes = cursor.lanes;
-            let ranks = own_lanes.step::<true>(table, active);
+            let ranks = cursor.lanes.step::<true>(class.table, (1 << lanes) - 1);
             self.put.put(class, &own, &mut raw, (0, ranks), elements.as_mut_ptr());
-            cursor.lanes = own_lanes;
         }
         out.copy_from_slice(&elements[..out.len()]);
     }
@@ -299,7 +314,7 @@ fn steps_of<'t, P: Put + 't, const NUMBERS: bool, const N: usize>(
 ) {
     let size = P::SIZE * LANES;
     // SAFETY: bit strings have the bits of all elements; there is room for those of a piece.
-    let done = unsafe { put.several(lanes, 0..steps, &class, own, raw, to) };
+    let done = unsafe { put.several(lanes, steps, &class, own, raw, to) };
     alias::run(
         lanes,
         done..steps,

@@ -3,7 +3,6 @@
 use super::Plan;
 use super::kernel::{Class, Put, Raw};
 use crate::LANES;
-use crate::x86_64::avx512::alias::look_up;
 use crate::x86_64::avx512::merge::words;
 use crate::x86_64::avx512::unpack::{MOST_BITS, Placed};
 use std::arch::x86_64::*;
@@ -52,16 +51,11 @@ impl<const BESIDE: bool> Put for Words<BESIDE> {
         (step, ranks): (usize, __m512i),
         to: *mut u8,
     ) {
-        let mut upper_half = look_up(class.values, ranks);
-        let Raw { beside, planes } = raw;
-        let [low, high, upper] = *planes;
+        let [low, high, upper] = raw.planes;
         // SAFETY: the caller's promise; the lower planes have a byte for each element.
         unsafe {
-            if BESIDE {
-                upper_half = class.bits.put(*beside, upper_half);
-                *beside = beside.wrapping_add(class.bits.step);
-            }
-            upper_half = self.upper.put(upper.wrapping_add(step * self.upper.step), upper_half);
+            let fields = class.fields::<BESIDE>(raw, ranks);
+            let upper_half = self.upper.put(upper.wrapping_add(step * self.upper.step), fields);
             let bytes = |plane: *const u8| {
                 let bytes = _mm256_loadu_si256(plane.wrapping_add(step * LANES).cast());
                 _mm512_cvtepu8_epi16(bytes)
